@@ -1,0 +1,37 @@
+--- Resident memory per idle keep-alive connection: what a proxy grows by when thousands of clients have sent one
+-- request each and stay.
+local process = require "bench.process"
+local proxies = require "bench.proxies"
+
+local memory = {
+  loads = {
+    { name = "idle_plain", title = "KiB per idle connection", most = 0.5 },
+    { name = "idle_tls", title = "KiB per idle TLS connection", most = 14.3, tls = true },
+  },
+}
+
+local CONNECTIONS = 10000
+local OPEN_S = 120              -- for all of them, handshakes included
+
+--- One proxy, freshly started so that earlier loads left no memory to reuse; a few connections come first, so that what
+-- it needs only once is not counted.
+-- @treturn number KiB per connection
+function memory.measure(entry, proxy, context)
+  local connections = math.min(CONNECTIONS, context.files - 1000)
+  local instance = proxies.start(proxy, context)
+  local options = { server = entry.tls and instance.tls_port or instance.port, tls = entry.tls, path = "/1k" }
+  context.load(setmetatable({ seconds = 0.3, connections = 64 }, { __index = options }))
+  local before = process.resident_kib(instance.pids)
+  local load = context.start_load(setmetatable({
+    mode = "idle", connections = connections, sources = 8,
+  }, { __index = options }))
+  local line = load:read_line(OPEN_S)
+  if line ~= ('{"open": %d}'):format(connections) then load:fail(line or "ended early") end
+  local after = process.resident_kib(instance.pids)
+  load:close_input()
+  context.finish_load(load)
+  instance.process:stop()
+  return (after - before) / connections
+end
+
+return memory

@@ -1,0 +1,113 @@
+--- What is wrong with a configuration, collected and then told all at once.
+local Report = {}
+Report.__index = Report
+
+local ERRORS_MAX = 50       -- told; the rest is counted
+local COLUMNS_MAX = 100     -- of a source line; longer ones are cut around the caret
+
+function Report.new()
+  return setmetatable({ errors = {}, warnings = {}, seen = {}, sources = {} }, Report)
+end
+
+--- Lets the report show lines of a file.
+-- @tparam string file as nodes name it
+-- @tparam string text all of it
+function Report:source(file, text)
+  self.sources[file] = text
+end
+
+local function add(self, list, place, path, message)
+  local key = table.concat({ place.file or "", place.line or 0, place.column or 0, path or "", message }, "\0")
+  if self.seen[key] then return end
+  self.seen[key] = true
+  list[#list + 1] = {
+    file = place.file, line = place.line, column = place.column, path = path, message = message, order = #list,
+  }
+end
+
+--- Notes an error.
+-- @tparam table place a node or entry: anything with file, line and column (line is nil outside files)
+-- @tparam ?string path of the key: "routes[2].service"
+-- @tparam string message
+function Report:add(place, path, message)
+  add(self, self.errors, place, path, message)
+end
+
+--- Notes what is no error, but surely not meant.
+function Report:warn(place, path, message)
+  add(self, self.warnings, place, path, message)
+end
+
+function Report:has_errors()
+  return #self.errors > 0
+end
+
+--- The line of a text with its line number; nil past the end.
+local function line_of(text, number)
+  local start = 1
+  for _ = 2, number do
+    start = text:find("\n", start, true)
+    if not start then return nil end
+    start = start + 1
+  end
+  return (text:match("^[^\r\n]*", start))
+end
+
+--- Splits into UTF-8 characters; bytes that are not UTF-8 and control characters become "?".
+local function characters(line)
+  local list = {}
+  for c in line:gmatch("[%z\1-\127\194-\244][\128-\191]*") do
+    if c == "\t" then c = " " elseif c:find("^%c") then c = "?" end
+    list[#list + 1] = c
+  end
+  return list
+end
+
+--- The source line and a caret below the column.
+local function excerpt(text, line, column)
+  local source = line_of(text, line)
+  if not source or #source > 1000000 then return "" end
+  local chars = characters(source)
+  local first = 1
+  if #chars > COLUMNS_MAX then first = math.max(1, column - COLUMNS_MAX / 2) end
+  local last = math.min(#chars, first + COLUMNS_MAX - 1)
+  local shown = table.concat(chars, "", math.min(first, #chars + 1), last)
+  local gutter = ("%5d | "):format(line)
+  return ("%s%s\n      | %s^\n"):format(gutter, shown, (" "):rep(column - first))
+end
+
+local function place_of(e)
+  if not e.line then return e.file or "" end
+  return ("%s:%d:%d"):format(e.file, e.line, e.column)
+end
+
+local function before(a, b)
+  if a.file ~= b.file then return (a.file or "") < (b.file or "") end
+  if a.line ~= b.line then return (a.line or 0) < (b.line or 0) end
+  if a.column ~= b.column then return (a.column or 0) < (b.column or 0) end
+  return a.order < b.order
+end
+
+local function tell(self, list, label, out)
+  table.sort(list, before)
+  for i = 1, math.min(#list, ERRORS_MAX) do
+    local e = list[i]
+    local path = e.path and e.path ~= "" and e.path .. ": " or ""
+    out[#out + 1] = ("%s: %s%s%s\n"):format(place_of(e), label, path, e.message)
+    local text = e.line and self.sources[e.file]
+    if text then out[#out + 1] = excerpt(text, e.line, e.column) end
+  end
+  if #list > ERRORS_MAX then
+    out[#out + 1] = ("... and %d more\n"):format(#list - ERRORS_MAX)
+  end
+end
+
+--- All errors, then all warnings, by file and line; "" where there are none.
+function Report:text()
+  local out = {}
+  tell(self, self.errors, "", out)
+  tell(self, self.warnings, "warning: ", out)
+  return table.concat(out)
+end
+
+return Report

@@ -1,0 +1,75 @@
+#include "base/freelist.h"
+
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+/* Recycling hides use after free from the sanitizer: there, every object is its own allocation. */
+#define FREELIST_PLAIN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FREELIST_PLAIN 1
+#endif
+#endif
+
+void freelist_init(struct freelist *f, size_t size, uint32_t per_slab)
+{
+    size = (size + 15) & ~(size_t)15;
+    *f = (struct freelist){ .size = size, .per_slab = per_slab };
+}
+
+void freelist_free(struct freelist *f)
+{
+    for (void *slab = f->slabs, *next; slab; slab = next) {
+        next = *(void **)slab;
+        free(slab);
+    }
+    f->slabs = f->free = NULL;
+}
+
+#ifdef FREELIST_PLAIN
+void *freelist_take(struct freelist *f)
+{
+    void *object = malloc(f->size);
+    if (!object)
+        abort();
+    f->live++;
+    return object;
+}
+
+void freelist_give(struct freelist *f, void *object)
+{
+    f->live--;
+    free(object);
+}
+#else
+static void grow(struct freelist *f)
+{
+    char *slab = malloc(16 + f->size * f->per_slab);
+    if (!slab)
+        abort();            /* what is handed out is limited: the kernel is out of memory */
+    *(void **)(void *)slab = f->slabs;
+    f->slabs = slab;
+    for (uint32_t i = f->per_slab; i-- > 0;) {
+        void *object = slab + 16 + i * f->size;
+        *(void **)object = f->free;
+        f->free = object;
+    }
+}
+
+void *freelist_take(struct freelist *f)
+{
+    if (!f->free)
+        grow(f);
+    void *object = f->free;
+    f->free = *(void **)object;
+    f->live++;
+    return object;
+}
+
+void freelist_give(struct freelist *f, void *object)
+{
+    *(void **)object = f->free;
+    f->free = object;
+    f->live--;
+}
+#endif

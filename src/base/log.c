@@ -1,0 +1,121 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+static _Thread_local log_sink_fn *sink;
+static _Thread_local void *sink_owner;
+static _Atomic int lowest = LOG_INFO;
+
+void log_set_sink(log_sink_fn *write, void *who)
+{
+    sink = write;
+    sink_owner = who;
+}
+
+void log_set_level(enum log_level level) { lowest = (int)level; }
+
+struct line { char at[2048]; size_t len; };
+
+static void put(struct line *l, char c)
+{
+    if (l->len < sizeof l->at - 1)
+        l->at[l->len++] = c;
+}
+
+static void put_text(struct line *l, const char *text)
+{
+    while (*text)
+        put(l, *text++);
+}
+
+static bool is_plain(const char *text)
+{
+    for (const char *c = text; *c; c++)
+        if (*c <= ' ' || *c == '"' || *c == '=' || *c == '\\' || *c == 0x7f)
+            return false;
+    return *text != 0;
+}
+
+/* Control bytes become \xHH, so that no peer can write lines of its own into the log. */
+static void put_escaped(struct line *l, const char *text, bool quote)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (*c < ' ' || *c == 0x7f) {
+            put_text(l, "\\x");
+            put(l, "0123456789abcdef"[*c >> 4]);
+            put(l, "0123456789abcdef"[*c & 15]);
+            continue;
+        }
+        if (quote && (*c == '"' || *c == '\\'))
+            put(l, '\\');
+        put(l, (char)*c);
+    }
+}
+
+static void put_value(struct line *l, const char *text)
+{
+    if (is_plain(text)) {
+        put_text(l, text);
+        return;
+    }
+    put(l, '"');
+    put_escaped(l, text, true);
+    put(l, '"');
+}
+
+void log_event(enum log_level level, const char *where, const char *what, ...)
+{
+    static const char *const words[] = { "debug", "info", "warn", "error" };
+    static _Thread_local struct clock now;
+    if ((int)level < lowest)
+        return;
+    clock_tick(&now);
+    struct line l;
+    l.len = (size_t)snprintf(l.at, sizeof l.at, "%s.%03uZ %-5s %s: ", now.iso, (unsigned)(now.wall_ms % 1000),
+                             words[level], where);
+    put_escaped(&l, what, false);
+    va_list pairs;
+    va_start(pairs, what);
+    for (const char *key; (key = va_arg(pairs, const char *));) {
+        const char *value = va_arg(pairs, const char *);
+        put(&l, ' ');
+        put_text(&l, key);
+        put(&l, '=');
+        put_value(&l, value ? value : "");
+    }
+    va_end(pairs);
+    l.at[l.len++] = '\n';
+    if (sink)
+        sink(sink_owner, slice_make(l.at, l.len));
+    else if (write(STDERR_FILENO, l.at, l.len) < 0)
+        return;             /* nobody left to tell */
+}
+
+static char *next_value(void)
+{
+    static _Thread_local char values[8][256];
+    static _Thread_local unsigned turn;
+    return values[turn++ % 8];
+}
+
+const char *log_slice(struct slice s)
+{
+    char *value = next_value();
+    size_t len = s.len < 255 ? s.len : 255;
+    for (size_t i = 0; i < len; i++)
+        value[i] = s.at[i] ? s.at[i] : ' ';
+    value[len] = 0;
+    return value;
+}
+
+const char *log_number(uint64_t n)
+{
+    char *value = next_value();
+    value[format_u64(value, n)] = 0;
+    return value;
+}

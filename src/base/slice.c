@@ -1,0 +1,134 @@
+#include "base/slice.h"
+
+#include <sys/random.h>
+
+bool slice_equal_nocase(struct slice a, struct slice b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (byte_lower((unsigned char)a.at[i]) != byte_lower((unsigned char)b.at[i]))
+            return false;
+    return true;
+}
+
+static bool is_space(char c) { return c == ' ' || c == '\t'; }
+
+struct slice slice_trim(struct slice s)
+{
+    while (s.len && is_space(s.at[0]))
+        s = slice_from(s, 1);
+    while (s.len && is_space(s.at[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+bool slice_next_member(struct slice *list, struct slice *member)
+{
+    while (list->len) {
+        bool quoted = false;
+        size_t i = 0;
+        for (; i < list->len && (quoted || list->at[i] != ','); i++) {
+            if (list->at[i] == '"')
+                quoted = !quoted;
+            else if (quoted && list->at[i] == '\\' && i + 1 < list->len)
+                i++;
+        }
+        *member = slice_trim(slice_make(list->at, i));
+        *list = slice_from(*list, i < list->len ? i + 1 : i);
+        if (member->len)
+            return true;
+    }
+    return false;
+}
+
+bool slice_list_has(struct slice list, struct slice token)
+{
+    struct slice member;
+    while (slice_next_member(&list, &member))
+        if (slice_equal_nocase(member, token))
+            return true;
+    return false;
+}
+
+bool slice_to_u64(struct slice s, uint64_t max, uint64_t *out)
+{
+    uint64_t n = 0;
+    if (s.len == 0)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned digit = (unsigned char)s.at[i] - '0';
+        if (digit > 9 || n > max / 10 || n * 10 > max - digit)
+            return false;
+        n = n * 10 + digit;
+    }
+    *out = n;
+    return true;
+}
+
+size_t format_u64(char *at, uint64_t n)
+{
+    char digits[20];
+    size_t len = 0;
+    do
+        digits[sizeof digits - ++len] = (char)('0' + n % 10);
+    while (n /= 10);
+    memcpy(at, digits + sizeof digits - len, len);
+    return len;
+}
+
+size_t format_hex(char *at, uint64_t n)
+{
+    char digits[16];
+    size_t len = 0;
+    do
+        digits[sizeof digits - ++len] = "0123456789abcdef"[n & 15];
+    while (n >>= 4);
+    memcpy(at, digits + sizeof digits - len, len);
+    return len;
+}
+
+static uint64_t seed;
+
+__attribute__((constructor)) static void seed_hash(void)
+{
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        seed = 0x9e3779b97f4a7c15u;     /* no entropy device: fixed, still a good mixer */
+}
+
+static uint64_t mum(uint64_t a, uint64_t b)
+{
+    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint64_t load(const char *at, size_t len)
+{
+    uint64_t word = 0;
+    memcpy(&word, at, len);
+    return word;
+}
+
+/* `fold` is all ones to set bit 5 wherever bit 6 is set, which makes letters equal but for case; 0 to take bytes as they
+ * are. */
+static uint32_t hash(struct slice s, uint64_t fold)
+{
+    uint64_t h = seed ^ (s.len * 0xa0761d6478bd642fu);
+    while (s.len) {
+        size_t n = s.len < 8 ? s.len : 8;
+        uint64_t word = load(s.at, n);
+        word |= (word & 0x4040404040404040u & fold) >> 1;
+        h = mum(h ^ word, 0xe7037ed1a0b428dbu);
+        s = slice_from(s, n);
+    }
+    return (uint32_t)(h ^ h >> 32);
+}
+
+uint32_t slice_hash(struct slice s) { return hash(s, 0); }
+uint32_t slice_hash_nocase(struct slice s) { return hash(s, UINT64_MAX); }
+
+uint32_t hash_mix(uint32_t a, uint32_t b)
+{
+    uint64_t h = mum(seed ^ ((uint64_t)a << 32 | b), 0xe7037ed1a0b428dbu);
+    return (uint32_t)(h ^ h >> 32);
+}

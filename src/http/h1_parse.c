@@ -1,0 +1,233 @@
+#include "http/h1_parse.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* The first byte at or after `at` that no field value may hold: below space but tab, or DEL. May look at bytes behind
+ * end, but never returns one. */
+static const char *value_end(const char *at, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i space = _mm_set1_epi8(' ' - 1), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
+    for (; at < end; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        /* max(byte, 31) == 31 says byte <= 31, unsigned: obs-text above 0x7f stays allowed. */
+        __m128i low = _mm_cmpeq_epi8(_mm_max_epu8(bytes, space), space);
+        __m128i bad = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), low), _mm_cmpeq_epi8(bytes, del));
+        int mask = _mm_movemask_epi8(bad);
+        if (mask) {
+            at += __builtin_ctz((unsigned)mask);
+            return at < end ? at : end;
+        }
+    }
+    return end;
+#else
+    for (; at < end; at++) {
+        unsigned char c = (unsigned char)*at;
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return at;
+    }
+    return end;
+#endif
+}
+
+/* Target bytes: visible ASCII only, no fragment. */
+static const char *target_end(const char *at, const char *end)
+{
+    for (; at < end; at++) {
+        unsigned char c = (unsigned char)*at;
+        if (c <= ' ' || c >= 0x7f || c == '#')
+            return at;
+    }
+    return end;
+}
+
+static const char *token_end(const char *at, const char *end)
+{
+    while (at < end && header_token_table[(unsigned char)*at])
+        at++;
+    return at;
+}
+
+/* CR LF at `at`: moves behind it. */
+static enum rc take_line_end(const char **at, const char *end)
+{
+    if (*at == end)
+        return RC_AGAIN;
+    if (**at != '\r')
+        return RC_MALFORMED;
+    if (*at + 1 == end)
+        return RC_AGAIN;
+    if ((*at)[1] != '\n')
+        return RC_MALFORMED;
+    *at += 2;
+    return RC_OK;
+}
+
+static enum rc take_field(const char **at, const char *end, struct arena *a, struct headers *headers)
+{
+    const char *name_end = token_end(*at, end);
+    if (name_end == end)
+        return RC_AGAIN;
+    if (*name_end != ':' || name_end == *at)
+        return RC_MALFORMED;
+    struct slice name = slice_make(*at, (size_t)(name_end - *at));
+    const char *value = name_end + 1;
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    const char *stop = value_end(value, end);
+    *at = stop;
+    enum rc rc = take_line_end(at, end);
+    if (rc != RC_OK)
+        return rc;
+    while (stop > value && (stop[-1] == ' ' || stop[-1] == '\t'))
+        stop--;
+    headers_add(headers, a, header_id_of(name), name, slice_make(value, (size_t)(stop - value)));
+    return RC_OK;
+}
+
+static enum rc take_fields(const char **at, const char *end, const struct h1_limits *limits, struct arena *a,
+                           struct headers *headers)
+{
+    for (;;) {
+        if (*at == end)
+            return RC_AGAIN;
+        if (**at == '\r')
+            return take_line_end(at, end);
+        if (headers->count == limits->headers)
+            return RC_HEAD_LIMIT;
+        enum rc rc = take_field(at, end, a, headers);
+        if (rc != RC_OK)
+            return rc;
+    }
+}
+
+/* "HTTP/1.x"; 8 bytes must be there. */
+static enum rc take_version(const char **at, uint8_t *minor)
+{
+    const char *v = *at;
+    if (memcmp(v, "HTTP/", 5) != 0 || (unsigned)v[5] - '0' > 9 || v[6] != '.' || (unsigned)v[7] - '0' > 9)
+        return RC_MALFORMED;
+    if (v[5] != '1')
+        return RC_VERSION;
+    *minor = v[7] == '0' ? 0 : 1;       /* RFC 9112 section 2.3: a higher minor version is treated as ours */
+    *at += 8;
+    return RC_OK;
+}
+
+static enum rc take_request_line(const char **at, const char *end, const struct h1_limits *limits,
+                                 struct h1_head *head)
+{
+    enum { METHOD_MAX = 32 };
+    const char *stop = token_end(*at, end);
+    head->method = slice_make(*at, (size_t)(stop - *at));
+    if (head->method.len > METHOD_MAX)
+        return RC_UNKNOWN_CODING;
+    if (stop == end)
+        return RC_AGAIN;
+    if (*stop != ' ' || head->method.len == 0)
+        return RC_MALFORMED;
+    *at = stop + 1;
+    stop = target_end(*at, end);
+    head->target = slice_make(*at, (size_t)(stop - *at));
+    if (head->target.len > limits->uri_bytes)
+        return RC_URI_LIMIT;
+    if (stop == end)
+        return RC_AGAIN;
+    if (*stop != ' ' || head->target.len == 0)
+        return RC_MALFORMED;
+    *at = stop + 1;
+    if (end - *at < 8) {
+        size_t n = (size_t)(end - *at) < 5 ? (size_t)(end - *at) : 5;
+        return memcmp(*at, "HTTP/", n) == 0 ? RC_AGAIN : RC_MALFORMED;
+    }
+    enum rc rc = take_version(at, &head->minor);
+    return rc == RC_OK ? take_line_end(at, end) : rc;
+}
+
+static enum rc finish(enum rc rc, struct slice in, const char *at, const struct h1_limits *limits, struct h1_head *head)
+{
+    head->bytes = (size_t)(at - in.at);
+    if ((rc == RC_OK && head->bytes > limits->head_bytes) || (rc == RC_AGAIN && in.len >= limits->head_bytes))
+        return RC_HEAD_LIMIT;
+    return rc;
+}
+
+enum rc h1_parse_request(struct slice in, const struct h1_limits *limits, struct arena *a, struct h1_head *head,
+                         struct headers *headers)
+{
+    const char *at = in.at, *end = slice_end(in);
+    enum rc rc = RC_OK;
+    /* RFC 9112 section 2.2: an empty line before the request line is forgiven; we forgive one. */
+    if (at < end && *at == '\r')
+        rc = take_line_end(&at, end);
+    if (rc == RC_OK)
+        rc = take_request_line(&at, end, limits, head);
+    if (rc == RC_OK)
+        rc = take_fields(&at, end, limits, a, headers);
+    return finish(rc, in, at, limits, head);
+}
+
+static enum rc take_status_line(const char **at, const char *end, struct h1_head *head)
+{
+    size_t n = (size_t)(end - *at);
+    if (n < 13)
+        return memcmp(*at, "HTTP/1.", n < 7 ? n : 7) == 0 ? RC_AGAIN : RC_MALFORMED;
+    enum rc rc = take_version(at, &head->minor);
+    if (rc != RC_OK)
+        return rc;
+    const char *v = *at;
+    unsigned a = (unsigned)v[1] - '0', b = (unsigned)v[2] - '0', c = (unsigned)v[3] - '0';
+    if (v[0] != ' ' || a > 9 || b > 9 || c > 9 || a == 0)
+        return RC_MALFORMED;
+    head->status = (int)(a * 100 + b * 10 + c);
+    *at += 4;
+    /* The space behind the status is required, but servers without a reason phrase often leave it out. */
+    if (**at == ' ')
+        ++*at;
+    else if (**at != '\r')
+        return RC_MALFORMED;
+    const char *stop = value_end(*at, end);
+    head->reason = slice_make(*at, (size_t)(stop - *at));
+    *at = stop;
+    return take_line_end(at, end);
+}
+
+enum rc h1_parse_response(struct slice in, const struct h1_limits *limits, struct arena *a, struct h1_head *head,
+                          struct headers *headers)
+{
+    const char *at = in.at, *end = slice_end(in);
+    enum rc rc = take_status_line(&at, end, head);
+    if (rc == RC_OK)
+        rc = take_fields(&at, end, limits, a, headers);
+    return finish(rc, in, at, limits, head);
+}
+
+enum rc h1_parse_fields(struct slice in, const struct h1_limits *limits, struct arena *a, size_t *bytes,
+                        struct headers *headers)
+{
+    struct h1_head head;
+    const char *at = in.at;
+    enum rc rc = take_fields(&at, slice_end(in), limits, a, headers);
+    rc = finish(rc, in, at, limits, &head);
+    *bytes = head.bytes;
+    return rc;
+}
+
+static void move(struct slice *s, const char *from, char *to)
+{
+    if (s->at)
+        s->at = to + (s->at - from);
+}
+
+void h1_head_move(struct h1_head *head, struct headers *headers, const char *from, char *to)
+{
+    move(&head->method, from, to);
+    move(&head->target, from, to);
+    move(&head->reason, from, to);
+    for (uint32_t i = 0; i < headers->count; i++) {
+        move(&headers->at[i].name, from, to);
+        move(&headers->at[i].value, from, to);
+    }
+}

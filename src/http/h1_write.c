@@ -1,0 +1,94 @@
+#include "http/h1_write.h"
+
+void out_number(struct out *o, uint64_t n)
+{
+    char digits[20];
+    out_put(o, slice_make(digits, format_u64(digits, n)));
+}
+
+/* Framing and connection fields belong to a connection, not to the message: each side writes its own. */
+static void put_fields(struct out *o, const struct headers *headers)
+{
+    for (uint32_t i = 0; i < headers->count; i++) {
+        const struct header *h = &headers->at[i];
+        if (!h->skip)
+            out_field(o, h->name, h->value);
+    }
+}
+
+static void put_length(struct out *o, uint64_t bytes)
+{
+    out_put(o, SLICE_OF("Content-Length: "));
+    out_number(o, bytes);
+    out_put(o, SLICE_OF("\r\n"));
+}
+
+void h1_write_request(struct out *o, const struct request *r)
+{
+    out_put(o, r->method_text);
+    out_put(o, SLICE_OF(" "));
+    out_put(o, r->path);
+    if (r->query.at) {
+        out_put(o, SLICE_OF("?"));
+        out_put(o, r->query);
+    }
+    out_put(o, SLICE_OF(" HTTP/1.1\r\n"));
+    out_field(o, SLICE_OF("Host"), r->upstream_host);
+    put_fields(o, &r->headers);
+    if (r->body == BODY_SIZED)
+        put_length(o, r->body_bytes);
+    else if (r->body == BODY_STREAMED)
+        out_put(o, SLICE_OF("Transfer-Encoding: chunked\r\n"));
+    if (r->wants_upgrade) {
+        out_put(o, SLICE_OF("Connection: Upgrade\r\n"));
+        out_field(o, SLICE_OF("Upgrade"), headers_value(&r->headers, HEADER_UPGRADE));
+    }
+    out_put(o, SLICE_OF("\r\n"));
+}
+
+static void put_status(struct out *o, const struct response *p)
+{
+    struct slice reason = p->reason.len ? p->reason : status_reason(p->status);
+    if (p->status == 200 && !p->reason.len) {
+        out_put(o, SLICE_OF("HTTP/1.1 200 OK\r\n"));
+        return;
+    }
+    out_put(o, SLICE_OF("HTTP/1.1 "));
+    out_number(o, (uint64_t)p->status);
+    out_put(o, SLICE_OF(" "));
+    out_put(o, reason);
+    out_put(o, SLICE_OF("\r\n"));
+}
+
+void h1_write_response(struct out *o, const struct response *p, bool chunked, enum connection_word connection,
+                       struct slice date)
+{
+    put_status(o, p);
+    put_fields(o, &p->headers);
+    if (!headers_get(&p->headers, HEADER_DATE) && p->status >= 200)
+        out_field(o, SLICE_OF("Date"), date);
+    if (chunked)
+        out_put(o, SLICE_OF("Transfer-Encoding: chunked\r\n"));
+    else if (p->body == BODY_SIZED)
+        put_length(o, p->body_bytes);
+    switch (connection) {
+    case CONNECTION_NONE: break;
+    case CONNECTION_CLOSE: out_put(o, SLICE_OF("Connection: close\r\n")); break;
+    case CONNECTION_KEEP_ALIVE: out_put(o, SLICE_OF("Connection: keep-alive\r\n")); break;
+    case CONNECTION_UPGRADE:
+        out_put(o, SLICE_OF("Connection: Upgrade\r\n"));
+        out_field(o, SLICE_OF("Upgrade"), headers_value(&p->headers, HEADER_UPGRADE));
+        break;
+    }
+    out_put(o, SLICE_OF("\r\n"));
+}
+
+char *h1_write_chunk_size(char *end, uint64_t size)
+{
+    char digits[16];
+    size_t n = format_hex(digits, size);
+    char *at = end - n - 2;
+    memcpy(at, digits, n);
+    memcpy(at + n, "\r\n", 2);
+    return at;
+}

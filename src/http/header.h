@@ -1,0 +1,104 @@
+#pragma once
+/* header: header fields in the order they came; names we know are small integers, found by index. */
+#include "base/arena.h"
+#include "base/rc.h"
+
+/* Known names, in the spelling we use when we write them. */
+#define HEADER_TABLE(X)                                                                                                \
+    X(HOST, "Host")                                                                                                    \
+    X(CONNECTION, "Connection")                                                                                        \
+    X(CONTENT_LENGTH, "Content-Length")                                                                                \
+    X(TRANSFER_ENCODING, "Transfer-Encoding")                                                                          \
+    X(UPGRADE, "Upgrade")                                                                                              \
+    X(EXPECT, "Expect")                                                                                                \
+    X(TE, "TE")                                                                                                        \
+    X(TRAILER, "Trailer")                                                                                              \
+    X(KEEP_ALIVE, "Keep-Alive")                                                                                        \
+    X(PROXY_CONNECTION, "Proxy-Connection")                                                                            \
+    X(VIA, "Via")                                                                                                      \
+    X(FORWARDED, "Forwarded")                                                                                          \
+    X(X_FORWARDED_FOR, "X-Forwarded-For")                                                                              \
+    X(X_FORWARDED_PROTO, "X-Forwarded-Proto")                                                                          \
+    X(X_FORWARDED_HOST, "X-Forwarded-Host")                                                                            \
+    X(X_FORWARDED_PORT, "X-Forwarded-Port")                                                                            \
+    X(X_REQUEST_ID, "X-Request-Id")                                                                                    \
+    X(DATE, "Date")                                                                                                    \
+    X(SERVER, "Server")                                                                                                \
+    X(CONTENT_TYPE, "Content-Type")                                                                                    \
+    X(CONTENT_ENCODING, "Content-Encoding")                                                                            \
+    X(ACCEPT, "Accept")                                                                                                \
+    X(ACCEPT_ENCODING, "Accept-Encoding")                                                                              \
+    X(ACCEPT_LANGUAGE, "Accept-Language")                                                                              \
+    X(USER_AGENT, "User-Agent")                                                                                        \
+    X(REFERER, "Referer")                                                                                              \
+    X(COOKIE, "Cookie")                                                                                                \
+    X(SET_COOKIE, "Set-Cookie")                                                                                        \
+    X(AUTHORIZATION, "Authorization")                                                                                  \
+    X(CACHE_CONTROL, "Cache-Control")                                                                                  \
+    X(ETAG, "ETag")                                                                                                    \
+    X(LAST_MODIFIED, "Last-Modified")                                                                                  \
+    X(LOCATION, "Location")                                                                                            \
+    X(ORIGIN, "Origin")                                                                                                \
+    X(VARY, "Vary")                                                                                                    \
+    X(ALLOW, "Allow")                                                                                                  \
+    X(AGE, "Age")                                                                                                      \
+    X(EXPIRES, "Expires")                                                                                              \
+    X(RETRY_AFTER, "Retry-After")
+
+#define HEADER_ENUM(id, name) HEADER_##id,
+enum header_id { HEADER_UNKNOWN, HEADER_TABLE(HEADER_ENUM) HEADER_COUNT };
+#undef HEADER_ENUM
+
+struct header {
+    struct slice name, value;
+    uint16_t id;                        /* enum header_id */
+    bool skip;                          /* taken out: not written on */
+};
+
+struct headers {
+    struct header *at;
+    uint32_t count, cap;
+    uint8_t first[HEADER_COUNT];        /* 1 + index of the first field of a known name; 0: none, or past index 254 */
+};
+
+/* HEADER_UNKNOWN when the name is not in the table. Ignores case. */
+enum header_id header_id_of(struct slice name);
+struct slice header_name(enum header_id id);
+
+/* Empties the list for a new message. */
+static inline void headers_clear(struct headers *h)
+{
+    h->at = NULL;
+    h->count = h->cap = 0;
+    memset(h->first, 0, sizeof h->first);
+}
+
+void headers_grow(struct headers *h, struct arena *a);      /* private: the slow path of headers_add */
+
+/* Views: name and value must live as long as the list. The limit on their number is the parser's. */
+static inline void headers_add(struct headers *h, struct arena *a, enum header_id id, struct slice name,
+                               struct slice value)
+{
+    if (h->count == h->cap)
+        headers_grow(h, a);
+    if (!h->first[id] && h->count < 255)
+        h->first[id] = (uint8_t)(h->count + 1);
+    h->at[h->count++] = (struct header){ name, value, (uint16_t)id, false };
+}
+
+/* The first field of a known name, or NULL. */
+static inline const struct header *headers_get(const struct headers *h, enum header_id id)
+{
+    return h->first[id] ? &h->at[h->first[id] - 1] : NULL;
+}
+static inline struct slice headers_value(const struct headers *h, enum header_id id)
+{
+    const struct header *field = headers_get(h, id);
+    return field ? field->value : SLICE_NONE;
+}
+
+/* tchar, RFC 9110 section 5.6.2. */
+extern const uint8_t header_token_table[256];
+bool header_is_token(struct slice s);
+/* No CR, LF, NUL or other control byte but tab. */
+bool header_is_value(struct slice s);

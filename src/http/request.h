@@ -1,0 +1,130 @@
+#pragma once
+/* request: the one model of a request and its response, whatever protocol speaks on either side. A frontend (front_h1,
+ * later front_h2) makes a request of bytes and takes the response; an upstream protocol (up_h1, later up_fastcgi) makes
+ * bytes of a request and gives the response. Neither knows the other; the exchange moves bodies between them. */
+#include "base/arena.h"
+#include "http/header.h"
+#include "http/limits.h"
+#include "net/addr.h"
+#include "net/loop.h"
+
+#define METHOD_TABLE(X) X(GET) X(HEAD) X(POST) X(PUT) X(DELETE) X(OPTIONS) X(PATCH) X(CONNECT) X(TRACE)
+#define METHOD_ENUM(name) METHOD_##name,
+enum method { METHOD_OTHER, METHOD_TABLE(METHOD_ENUM) METHOD_COUNT };
+#undef METHOD_ENUM
+
+enum method method_of(struct slice name);
+/* RFC 9110 section 9.2.2. */
+static inline bool method_is_idempotent(enum method m)
+{
+    return m == METHOD_GET || m == METHOD_HEAD || m == METHOD_PUT || m == METHOD_DELETE || m == METHOD_OPTIONS ||
+           m == METHOD_TRACE;
+}
+
+/* A run of body bytes with free room around it, so that framing can be put there without a copy. */
+struct span {
+    char *at;
+    size_t len;
+    size_t before, after;       /* writable bytes in front of and behind it */
+};
+
+enum body_kind {
+    BODY_NONE,
+    BODY_SIZED,                 /* length is known */
+    BODY_STREAMED,              /* ends when the sender says so: chunked, or END_STREAM later */
+    BODY_TO_CLOSE,              /* ends with the connection: responses only */
+};
+
+struct request;
+struct response;
+
+/* What an exchange may ask of the frontend that made the request. */
+struct front_ops {
+    /* The next body bytes, a view until the next call on this loop. RC_OK (maybe none when *last: the body ends with
+     * them), RC_AGAIN, else the client broke the message or went away. Must be asked before anything else is read into
+     * the loop's scratch, because body bytes that came with the head still lie there. */
+    enum rc (*read_body)(struct request *r, struct span *out, bool *last);
+    /* An interim response (1xx but 101). Dropped where the client could not understand it. */
+    void (*send_interim)(struct request *r, const struct response *p);
+    /* The head, and the first body bytes if there are any; last: the body ends with them. What does not fit into the
+     * socket is kept: RC_AGAIN then means "taken, but bring no more before a wake-up". RC_CLIENT_GONE: cut. */
+    enum rc (*send_head)(struct request *r, struct response *p, struct span body, bool last);
+    enum rc (*send_body)(struct request *r, struct span body, bool last);
+    /* Writes what was kept. RC_OK when nothing is left. */
+    enum rc (*flush)(struct request *r);
+    /* RC_OK; RC_END: the client will send no more (it may still read); RC_CLIENT_GONE: it is gone for good. */
+    enum rc (*check)(const struct request *r);
+    /* The exchange is over. complete: the response went out whole. The request is gone after this call. */
+    void (*finish)(struct request *r, bool complete);
+    /* One deadline per request, in loop milliseconds: request_events.timeout is called. */
+    void (*arm)(struct request *r, uint64_t due_ms);
+    /* The plain socket under an otherwise empty frontend, for splice and tunnels; NULL where there is none. */
+    struct stream *(*raw)(struct request *r);
+    /* The connection becomes a byte pipe after a 101: bytes that came early are given out. */
+    struct slice (*detach)(struct request *r);
+};
+
+struct request {
+    struct arena arena;
+    const struct front_ops *ops;
+    void *front;                        /* the frontend's own */
+    struct loop *loop;
+
+    enum method method;
+    struct slice method_text;
+    struct slice target;                /* as it came, for the log */
+    struct slice path;                  /* normalised, never empty: "/..." or "*" */
+    struct slice query;                 /* behind '?', without it; at NULL: no '?' at all */
+    struct slice host;                  /* name without port, lower case, no trailing dot; may be empty in HTTP/1.0 */
+    struct slice authority;             /* host and port as they came */
+    bool is_tls;
+    uint8_t version;                    /* 10, 11, 20 */
+    struct headers headers;
+
+    enum body_kind body;
+    uint64_t body_bytes;                /* for BODY_SIZED */
+    struct slice upstream_host;         /* Host towards the upstream; set by the exchange */
+    bool expects_continue;
+    bool wants_upgrade;                 /* Connection: upgrade and an Upgrade field */
+
+    struct peer peer;                   /* who is connected (or who the PROXY header named) */
+    uint16_t local_port;
+    uint32_t listener;                  /* bit index for routes */
+    const char *tls_version, *tls_cipher, *tls_name;    /* NULL without TLS */
+
+    const struct limits *limits;        /* of the request's generation */
+    const struct client_timeouts *timeouts;
+    const struct security *security;
+
+    uint64_t started_us;                /* first byte of the head */
+    uint64_t bytes_in, bytes_out;       /* bodies */
+    uint64_t written;                   /* bytes of any kind that the client's socket took */
+};
+
+struct response {
+    int status;
+    struct slice reason;                /* may be empty */
+    struct headers headers;
+    enum body_kind body;
+    uint64_t body_bytes;                /* for BODY_SIZED */
+    bool close;                         /* our own wish: do not keep the client's connection */
+};
+
+/* What a frontend asks of the layer above; run/ fills it in. */
+struct request_events {
+    /* A head is about to be read: gives a request with arena, loop, limits, timeouts and security set. */
+    struct request *(*open)(struct loop *loop);
+    /* The head is complete and valid. */
+    void (*ready)(struct request *r);
+    /* The head was refused: rc says why. The request answers through the same ops. */
+    void (*refuse)(struct request *r, enum rc rc);
+    /* Something may have become possible for a request that is ready. */
+    void (*wake)(struct request *r);
+    /* The deadline set by ops->arm has come. */
+    void (*timeout)(struct request *r);
+    /* The request ends before it was ready (nothing was answered). */
+    void (*drop)(struct request *r);
+};
+
+/* Reason phrase for a status, "" where we have none. */
+struct slice status_reason(int status);

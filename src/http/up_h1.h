@@ -1,0 +1,66 @@
+#pragma once
+/* up_h1: one upstream connection that speaks HTTP/1.1. It writes a request, and gives the response head and then body
+ * bytes. It knows no pool and no retry; whoever holds it is told through on_wake that something may have become
+ * possible. */
+#include "base/buf.h"
+#include "base/freelist.h"
+#include "http/h1_chunked.h"
+#include "http/request.h"
+#include "net/stream.h"
+#include "net/tls_context.h"
+
+struct up {
+    struct stream stream;
+    struct loop *loop;
+    struct freelist *home;              /* where its memory goes back to */
+    void (*on_wake)(struct up *u);      /* while it is held */
+    void *holder;                       /* the exchange, or the pool's node */
+    struct link in_pool;                /* pool.idle, oldest first */
+    struct grave grave;
+    struct buf in, out;
+    struct span ahead;                  /* read into the loop's scratch and unused; only within one callback */
+    uint32_t taken;                     /* bytes of `in` given out and still in use */
+    uint64_t born_ms, idle_since_ms;
+    uint64_t body_left;
+    uint64_t sent_before;               /* bytes this connection had sent before the current request */
+    uint64_t sent;                      /* bytes the kernel took, ever */
+    struct chunked chunked;
+    uint32_t requests;
+    uint8_t body;                       /* enum body_kind of the response */
+    bool connecting, shaking;
+    bool keep;                          /* the upstream leaves the connection open */
+    bool request_done, head_done, response_done;
+    bool chunk_out;
+    bool got_bytes;                     /* of the current response */
+};
+
+enum { UP_HEAD_BYTES = 64 * 1024, UP_HEADERS = 256 };
+
+/* Starts to connect. NULL with errno-like words in why when the kernel refuses at once. server_name (for TLS) is used
+ * during the call only. */
+struct up *up_connect(struct loop *loop, struct freelist *home, const struct addr *to, struct tls_context *tls,
+                      const char *server_name);
+/* RC_OK: connected (and the TLS handshake done). RC_AGAIN. RC_REFUSED, RC_UNREACHABLE, RC_UPSTREAM_TLS. */
+enum rc up_check(struct up *u);
+/* Closes and frees. */
+void up_close(struct up *u);
+
+/* A new request on an open connection. RC_OK: all taken by the socket; RC_AGAIN: kept, bring no more before a wake-up;
+ * RC_RESET: the upstream closed. */
+enum rc up_send_head(struct up *u, const struct request *r, struct span body, bool last);
+enum rc up_send_body(struct up *u, struct span body, bool last);
+enum rc up_flush(struct up *u);
+
+/* The next response head; its bytes live in r's arena. Interim heads (1xx) come one by one.
+ * RC_OK, RC_AGAIN, RC_EOF (closed before the first byte), RC_RESET (closed or reset within), RC_UPSTREAM_BAD. */
+enum rc up_read_head(struct up *u, struct request *r, struct response *p);
+/* The next body bytes, a view until the next call on this loop. RC_OK (maybe none when *last), RC_AGAIN, RC_RESET (the
+ * body is cut), RC_UPSTREAM_BAD. */
+enum rc up_read_body(struct up *u, struct span *out, bool *last);
+/* Puts bytes that still lie in the loop's scratch aside; before the callback returns. */
+void up_settle(struct up *u);
+
+/* The exchange is complete on both sides and nothing is left over: fit for another request. */
+bool up_is_reusable(const struct up *u);
+/* True when the peer's kernel cannot have taken a byte of the current request. */
+bool up_sent_nothing(const struct up *u);

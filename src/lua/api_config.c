@@ -1,0 +1,381 @@
+/* api_config: the calls of api.h that build a generation. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "http/request.h"
+#include "lua/api.h"
+#include "net/resolver.h"
+#include "proxy/access_log.h"
+#include "proxy/balancer.h"
+#include "proxy/generation.h"
+
+/* What was asked for and is put together by tide_generation_finish. Only one generation is built at a time, by one
+ * thread: lists that grow live here, the rest in the generation's arena. */
+struct node_wish { struct node_settings settings; uint32_t service; };
+struct pair { struct slice host, path; };
+struct text { struct slice text; struct text *next; };
+struct route_wish { struct text *hosts, **hosts_end, *paths, **paths_end, *others; uint32_t other_count; };
+
+struct builder {
+    struct generation *g;
+    struct node_settings **nodes;       /* of all services, in order */
+    uint32_t *node_service, node_count;
+    uint32_t next_node;                 /* tide_generation_finish: nodes come in the order of their services */
+    struct route_wish **wishes;         /* by route index */
+};
+static _Thread_local struct builder b;
+
+static int refuse(struct tide_error *e, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(e->text, sizeof e->text, format, args);
+    va_end(args);
+    return -1;
+}
+
+/* Grows by doubling at powers of two. */
+static void *grown(void *at, uint32_t count, size_t size)
+{
+    if (count & (count - 1))
+        return at;
+    at = realloc(at, (count ? 2 * (size_t)count : 1) * size);
+    if (!at)
+        abort();
+    return at;
+}
+
+static void forget(void)
+{
+    free(b.nodes);
+    free(b.node_service);
+    free(b.wishes);
+    b = (struct builder){ 0 };
+}
+
+struct generation *tide_generation_new(void)
+{
+    forget();
+    b.g = generation_new();
+    return b.g;
+}
+
+void tide_generation_drop(struct generation *g)
+{
+    forget();
+    generation_free(g);
+}
+
+const char *tide_generation_text(struct generation *g, const char *at, size_t len)
+{
+    return arena_copy(&g->arena, slice_make(at, len)).at;
+}
+
+struct gateway_settings *tide_generation_gateway(struct generation *g) { return &g->gateway; }
+
+int tide_generation_trust(struct generation *g, const char *cidr, size_t len)
+{
+    struct network n;
+    if (!network_parse(slice_make(cidr, len), &n))
+        return -1;
+    g->trusted = grown(g->trusted, g->trusted_count, sizeof *g->trusted);
+    g->trusted[g->trusted_count++] = n;
+    return 0;
+}
+
+struct listener_settings *tide_generation_add_listener(struct generation *g)
+{
+    struct listener_use *l = arena_zero(&g->arena, sizeof *l);
+    g->listeners = grown(g->listeners, g->listener_count, sizeof *g->listeners);
+    g->listeners[g->listener_count++] = l;
+    return &l->settings;
+}
+
+struct service_settings *tide_generation_add_service(struct generation *g)
+{
+    struct service *s = arena_zero(&g->arena, sizeof *s);
+    g->services = grown(g->services, g->service_count, sizeof *g->services);
+    g->services[g->service_count++] = s;
+    return &s->settings;
+}
+
+struct node_settings *tide_generation_add_node(struct generation *g)
+{
+    struct node_settings *n = arena_zero(&g->arena, sizeof *n);
+    b.nodes = grown(b.nodes, b.node_count, sizeof *b.nodes);
+    b.node_service = grown(b.node_service, b.node_count, sizeof *b.node_service);
+    b.nodes[b.node_count] = n;
+    b.node_service[b.node_count++] = g->service_count - 1;
+    return n;
+}
+
+struct route_settings *tide_generation_add_route(struct generation *g)
+{
+    struct route *r = arena_zero(&g->arena, sizeof *r);
+    struct route_wish *w = arena_zero(&g->arena, sizeof *w);
+    w->hosts_end = &w->hosts;
+    w->paths_end = &w->paths;
+    g->routes = grown(g->routes, g->route_count, sizeof *g->routes);
+    b.wishes = grown(b.wishes, g->route_count, sizeof(*b.wishes));
+    b.wishes[g->route_count] = w;
+    r->match.order = g->route_count;
+    g->routes[g->route_count++] = r;
+    return &r->settings;
+}
+
+struct access_log_settings *tide_generation_add_access_log(struct generation *g)
+{
+    struct access_log *l = arena_zero(&g->arena, sizeof *l);
+    g->logs = grown(g->logs, g->log_count, sizeof *g->logs);
+    g->logs[g->log_count++] = l;
+    return &l->settings;
+}
+
+/* -- listeners -- */
+
+static struct tls_context *server_context(struct listener_use *l, struct tide_error *e)
+{
+    struct tls_server_settings s = { l->settings.min_version, l->settings.ciphers, l->settings.client_auth,
+                                     l->settings.client_ca };
+    if (!l->tls)
+        l->tls = tls_server_new(&s, e->text, sizeof e->text);
+    return l->tls;
+}
+
+int tide_generation_add_certificate(struct generation *g, const char *cert, const char *key, const char *ocsp,
+                                    struct tide_error *e)
+{
+    struct listener_use *l = g->listeners[g->listener_count - 1];
+    struct tls_context *t = server_context(l, e);
+    return t && tls_server_add(t, cert, key, ocsp, e->text, sizeof e->text) == RC_OK ? 0 : -1;
+}
+
+static int finish_listener(struct listener_use *l, struct tide_error *e)
+{
+    if (!addr_parse(l->settings.address, &l->addr))
+        return refuse(e, "\"%s\" is not an address to listen on", l->settings.address.at);
+    if (l->settings.tls && !l->tls)
+        return refuse(e, "a TLS listener needs a certificate");
+    return 0;
+}
+
+/* -- routes -- */
+
+static struct text *add_text(struct generation *g, const char *at, size_t len)
+{
+    struct text *t = arena_zero(&g->arena, sizeof *t);
+    t->text = arena_copy(&g->arena, slice_make(at, len));
+    return t;
+}
+
+int tide_generation_add_host(struct generation *g, const char *host, size_t len, struct tide_error *e)
+{
+    struct route_wish *w = b.wishes[g->route_count - 1];
+    const char *star = memchr(host, '*', len);
+    if (len == 0 || (star && (star != host || len < 3 || host[1] != '.' || memchr(host + 1, '*', len - 1))))
+        return refuse(e, "expected a name or \"*.\" and a name, found \"%.*s\"", (int)len, host);
+    *w->hosts_end = add_text(g, host, len);
+    w->hosts_end = &(*w->hosts_end)->next;
+    return 0;
+}
+
+int tide_generation_add_path(struct generation *g, const char *path, size_t len, struct tide_error *e)
+{
+    struct route_wish *w = b.wishes[g->route_count - 1];
+    struct slice p = slice_make(path, len);
+    while (p.len && p.at[p.len - 1] == '*')
+        p.len--;
+    if (len == 0 || path[0] != '/' || memchr(p.at, '*', p.len) || len - p.len > 2 ||
+        (p.len < len && path[p.len - 1] != '/'))
+        return refuse(e, "expected \"/exact\" or \"/prefix/*\", found \"%.*s\"", (int)len, path);
+    *w->paths_end = add_text(g, path, len);
+    w->paths_end = &(*w->paths_end)->next;
+    return 0;
+}
+
+int tide_generation_add_method(struct generation *g, const char *method, size_t len, struct tide_error *e)
+{
+    struct route *r = g->routes[g->route_count - 1];
+    struct route_wish *w = b.wishes[g->route_count - 1];
+    struct slice name = slice_make(method, len);
+    enum method m = method_of(name);
+    if (!header_is_token(name) || m == METHOD_CONNECT)
+        return refuse(e, "expected a method that is not CONNECT, found \"%.*s\"", (int)len, method);
+    if (m != METHOD_OTHER) {
+        r->match.methods |= 1u << m;
+        return 0;
+    }
+    struct text *t = add_text(g, method, len);
+    t->next = w->others;
+    w->others = t;
+    w->other_count++;
+    return 0;
+}
+
+int tide_generation_add_header(struct generation *g, const char *name, size_t name_len, const char *value,
+                               size_t value_len, struct tide_error *e)
+{
+    struct route *r = g->routes[g->route_count - 1];
+    struct slice n = slice_make(name, name_len), v = slice_make(value, value_len);
+    if (!header_is_token(n))
+        return refuse(e, "\"%.*s\" is not a header name", (int)name_len, name);
+    if (!header_is_value(v))
+        return refuse(e, "a header value may not hold control characters");
+    switch (header_id_of(n)) {
+    case HEADER_CONTENT_LENGTH:
+    case HEADER_TRANSFER_ENCODING:
+    case HEADER_CONNECTION: return refuse(e, "%.*s is written by the gateway", (int)name_len, name);
+    default: break;
+    }
+    struct fixed_header *h = arena_zero(&g->arena, sizeof *h), **end = &r->headers;
+    while (*end)
+        end = &(*end)->next;
+    h->name = arena_copy(&g->arena, n);
+    h->value = arena_copy(&g->arena, slice_trim(v));
+    *end = h;
+    return 0;
+}
+
+static void finish_route(struct generation *g, struct route *r, const struct route_wish *w)
+{
+    static struct text any;             /* stands for "no host" and "no path" */
+    r->match.priority = r->settings.priority;
+    r->match.listeners = r->settings.listeners;
+    if (w->other_count) {
+        struct slice *names = arena_alloc(&g->arena, w->other_count * sizeof *names);
+        uint32_t n = 0;
+        for (const struct text *t = w->others; t; t = t->next)
+            names[n++] = t->text;
+        r->match.other_methods = names;
+        r->match.other_count = n;
+    }
+    if (r->settings.action == ACTION_SERVICE)
+        r->service = g->services[r->settings.service];
+    for (const struct text *h = w->hosts ? w->hosts : &any; h; h = h->next)
+        for (const struct text *p = w->paths ? w->paths : &any; p; p = p->next)
+            router_add(g->router, h->text, p->text, &r->match);
+}
+
+/* -- services -- */
+
+/* Connections may be shared by generations only where all that decides how they were made is the same. */
+static struct slice node_key(struct generation *g, const struct service *s, const struct addr *a, const char *host)
+{
+    const struct service_settings *t = &s->settings;
+    char address[ADDR_TEXT];
+    size_t n = addr_print(a, address);
+    size_t size = t->name.len + n + strlen(host) + t->tls_ca.len + t->tls_server_name.len + t->tls_cert.len +
+                  t->tls_key.len + 64;
+    char *key = arena_alloc(&g->arena, size);
+    int len = snprintf(key, size, "%.*s|%.*s|%s|%d|%d|%.*s|%.*s|%.*s|%.*s", (int)t->name.len, t->name.at, (int)n, address,
+                       host, t->protocol, t->tls_verify, (int)t->tls_ca.len, t->tls_ca.at,
+                       (int)t->tls_server_name.len, t->tls_server_name.at, (int)t->tls_cert.len, t->tls_cert.at,
+                       (int)t->tls_key.len, t->tls_key.at);
+    return slice_make(key, (size_t)len);
+}
+
+static void add_node(struct generation *g, struct service *s, const struct node_settings *wish, const struct addr *a)
+{
+    char host[256];
+    snprintf(host, sizeof host, "%.*s", (int)wish->host.len, wish->host.at);
+    struct node *n = registry_node(node_key(g, s, a, host), a);
+    if (n->refs == 1) {
+        bool v6 = strchr(host, ':') && !wish->is_unix;
+        uint16_t usual = s->settings.protocol == PROTOCOL_HTTPS ? 443 : 80;
+        snprintf(n->host, sizeof n->host, "%s", wish->is_unix ? "localhost" : host);
+        if (wish->is_unix || wish->port == usual)
+            snprintf(n->host_port, sizeof n->host_port, v6 ? "[%s]" : "%s", n->host);
+        else
+            snprintf(n->host_port, sizeof n->host_port, v6 ? "[%s]:%u" : "%s:%u", n->host, wish->port);
+    }
+    s->nodes = grown(s->nodes, s->node_count, sizeof(*s->nodes));
+    s->weights = grown(s->weights, s->node_count, sizeof *s->weights);
+    s->weights[s->node_count] = wish->weight ? wish->weight : 1;
+    s->nodes[s->node_count++] = n;
+}
+
+static int add_nodes(struct generation *g, struct service *s, const struct node_settings *wish, struct tide_error *e)
+{
+    enum { ADDRESSES_MAX = 64 };
+    struct addr found[ADDRESSES_MAX];
+    char host[256];
+    if (wish->is_unix) {
+        if (!addr_set_unix(wish->host, &found[0]))
+            return refuse(e, "the path of a unix socket must be shorter than 108 bytes: \"%.*s\"", (int)wish->host.len,
+                          wish->host.at);
+        add_node(g, s, wish, &found[0]);
+        return 0;
+    }
+    if (wish->host.len >= sizeof host)
+        return refuse(e, "node name over 255 bytes");
+    snprintf(host, sizeof host, "%.*s", (int)wish->host.len, wish->host.at);
+    int n = resolve(host, wish->port, found, ADDRESSES_MAX, e->text, sizeof e->text);
+    for (int i = 0; i < n; i++)
+        add_node(g, s, wish, &found[i]);
+    return n < 0 ? -1 : 0;
+}
+
+static int finish_service(struct generation *g, uint32_t index, struct tide_error *e)
+{
+    struct service *s = g->services[index];
+    s->state = registry_service(s->settings.name);
+    for (; b.next_node < b.node_count && b.node_service[b.next_node] == index; b.next_node++)
+        if (b.nodes[b.next_node]->enabled && add_nodes(g, s, b.nodes[b.next_node], e) < 0)
+            return -1;
+    if (s->node_count > BALANCER_TURNS_MAX)
+        return refuse(e, "more than %d nodes", (int)BALANCER_TURNS_MAX);
+    uint16_t turns[2 * BALANCER_TURNS_MAX];
+    s->schedule_len = balancer_schedule(s->weights, s->node_count, turns);
+    s->schedule = arena_alloc(&g->arena, (s->schedule_len + 1) * sizeof *s->schedule);
+    memcpy(s->schedule, turns, s->schedule_len * sizeof *turns);
+    if (s->settings.protocol != PROTOCOL_HTTPS)
+        return 0;
+    struct tls_client_settings t = { s->settings.tls_verify, s->settings.tls_ca, s->settings.tls_cert,
+                                     s->settings.tls_key };
+    s->tls = tls_client_new(&t, e->text, sizeof e->text);
+    return s->tls ? 0 : -1;
+}
+
+int tide_generation_finish(struct generation *g, struct tide_error *e, int *what, int *index)
+{
+    *what = PART_LISTENER;
+    for (uint32_t i = 0; i < g->listener_count; i++)
+        if (*index = (int)i, finish_listener(g->listeners[i], e) < 0)
+            return -1;
+    *what = PART_SERVICE;
+    for (uint32_t i = 0; i < g->service_count; i++)
+        if (*index = (int)i, finish_service(g, i, e) < 0)
+            return -1;
+    *what = PART_ACCESS_LOG;
+    for (uint32_t i = 0; i < g->log_count; i++)
+        if (*index = (int)i, !access_log_compile(g->logs[i], &g->arena, e->text, sizeof e->text))
+            return -1;
+    for (uint32_t i = 0; i < g->route_count; i++)
+        finish_route(g, g->routes[i], b.wishes[i]);
+    router_seal(g->router);
+    forget();
+    return 0;
+}
+
+/* -- checks -- */
+
+int tide_address_check(const char *at, size_t len, struct tide_error *e)
+{
+    struct addr a;
+    if (len >= 9 && memcmp(at, "localhost", 9) == 0 && len < ADDR_TEXT) {
+        char literal[ADDR_TEXT + 16];
+        int n = snprintf(literal, sizeof literal, "127.0.0.1%.*s", (int)(len - 9), at + 9);
+        return tide_address_check(literal, (size_t)n, e);
+    }
+    if (!addr_parse(slice_make(at, len), &a))
+        return refuse(e, "expected \"host:port\" with an IP address, \":port\" or \"unix:/path\"");
+    e->text[addr_print(&a, e->text)] = 0;
+    return 0;
+}
+
+int tide_cidr_check(const char *at, size_t len)
+{
+    struct network n;
+    return network_parse(slice_make(at, len), &n) ? 0 : -1;
+}

@@ -1,0 +1,99 @@
+#include "lua/vm.h"
+
+#include <lauxlib.h>
+#include <libgen.h>
+#include <limits.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "lua/yaml.h"
+
+#ifndef TIDEGATE_SHARE
+#define TIDEGATE_SHARE "/usr/local/share/tidegate"
+#endif
+
+static bool has_lua(const char *folder)
+{
+    char file[PATH_MAX + 64];
+    snprintf(file, sizeof file, "%s/tidegate/cli.lua", folder);
+    return access(file, R_OK) == 0;
+}
+
+const char *vm_lua_folder(void)
+{
+    static char folder[PATH_MAX + 32];
+    if (folder[0])
+        return folder;
+    const char *wish = getenv("TIDEGATE_LUA");
+    if (wish) {
+        snprintf(folder, sizeof folder, "%s", wish);
+        return folder;
+    }
+    /* build/tidegate in a source tree, bin/tidegate under any prefix. */
+    static const char *const near[] = { "/../lua", "/../share/tidegate/lua" };
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    for (unsigned i = 0; n > 0 && i < sizeof near / sizeof near[0]; i++) {
+        exe[n] = 0;
+        char copy[PATH_MAX];
+        snprintf(copy, sizeof copy, "%s", exe);
+        snprintf(folder, sizeof folder, "%s%s", dirname(copy), near[i]);
+        if (has_lua(folder))
+            return folder;
+    }
+    snprintf(folder, sizeof folder, "%s/lua", TIDEGATE_SHARE);
+    return folder;
+}
+
+lua_State *vm_new(void)
+{
+    lua_State *L = luaL_newstate();
+    if (!L)
+        abort();
+    luaL_openlibs(L);
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "path");
+    const char *folder = vm_lua_folder();
+    lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", folder, folder, lua_tostring(L, -1));
+    lua_setfield(L, -3, "path");
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "preload");
+    lua_pushcfunction(L, luaopen_tidegate_yaml);
+    lua_setfield(L, -2, "tidegate.yaml");
+    lua_pop(L, 2);
+    return L;
+}
+
+void vm_free(lua_State *L) { lua_close(L); }
+
+static int add_traceback(lua_State *L)
+{
+    luaL_traceback(L, L, lua_tostring(L, 1) ? lua_tostring(L, 1) : "error without a message", 1);
+    return 1;
+}
+
+bool vm_call(lua_State *L, const char *module, const char *function, int args, int results)
+{
+    int base = lua_gettop(L) - args + 1;
+    lua_pushcfunction(L, add_traceback);
+    lua_insert(L, base);
+    lua_getglobal(L, "require");
+    lua_pushstring(L, module);
+    int failed = lua_pcall(L, 1, 1, base);
+    if (!failed) {
+        lua_getfield(L, -1, function);
+        lua_remove(L, -2);
+        lua_insert(L, base + 1);
+        failed = lua_pcall(L, args, results, base);
+    }
+    if (failed) {
+        log_error("lua", lua_tostring(L, -1));
+        lua_settop(L, base - 1);
+        return false;
+    }
+    lua_remove(L, base);
+    return true;
+}

@@ -1,0 +1,17 @@
+#pragma once
+/* vm: Lua states. */
+#include <lua.h>
+
+#include "base/slice.h"
+
+/* A state with the standard libraries, the gateway's own Lua on its path and tidegate.yaml preloaded. */
+lua_State *vm_new(void);
+void vm_free(lua_State *L);
+
+/* The folder that holds tidegate/init.lua and its kin: TIDEGATE_LUA, else beside the binary, else where it was
+ * installed. */
+const char *vm_lua_folder(void);
+
+/* Calls require(module).function with the arguments on the stack; results stay on it. On an error logs it with its
+ * traceback, pops everything and gives false. */
+bool vm_call(lua_State *L, const char *module, const char *function, int args, int results);

@@ -1,0 +1,94 @@
+#pragma once
+/* loop: one event loop, and the only file that knows libev. Sockets that carry traffic are edge-triggered: they are
+ * registered once in an epoll set of our own, which libev polls as one of its watchers. Everything else (listeners,
+ * inotify, signals) is level-triggered through libev itself.
+ *
+ * What may run when: an io's on_event runs inside a batch. Whoever wants an object looked at again calls loop_ready,
+ * and the task runs after the batch, before the loop sleeps. Memory of an object that has an io is given back through
+ * loop_bury, because the batch may still hold a pointer to it. */
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "net/deadline.h"
+
+struct loop;
+
+enum { IO_READABLE = 1, IO_WRITABLE = 2, IO_HUP = 4, IO_ERROR = 8 };
+
+/* An edge-triggered socket. ready holds what is believed possible: set by events, cleared by whoever meets EAGAIN. */
+struct io {
+    int fd;                         /* -1: closed */
+    uint8_t ready;                  /* IO_... */
+    bool registered;
+    void (*on_event)(struct io *io);
+};
+
+struct task {                       /* all zero: not queued */
+    struct link in_ready;           /* loop.ready */
+    void (*run)(struct task *t);
+};
+
+struct grave {
+    struct grave *next;
+    void (*free)(struct grave *g);
+};
+
+/* Work sent to a loop by another thread. The job is the receiver's from loop_post on. */
+struct job {
+    struct job *next;
+    void (*run)(struct loop *loop, struct job *job);
+};
+
+/* A level-triggered watcher. */
+struct watch {
+    void *ev;                       /* private */
+    struct loop *loop;              /* set by loop_watch */
+    int fd;
+    void (*on_readable)(struct watch *w);
+};
+
+enum {
+    SCRATCH_BEFORE = 64 * 1024,     /* room for a head rendered in front of a body */
+    SCRATCH_BYTES = 128 * 1024,     /* one read */
+    SCRATCH_AFTER = 128,            /* chunk framing, vector over-reads */
+};
+
+struct loop {
+    struct clock clock;
+    struct deadlines deadlines;
+    char *scratch;                  /* SCRATCH_BYTES to read into; valid until the callback returns */
+    char *render;                   /* RENDER_BYTES to write heads into; valid until the next render */
+    void *owner;                    /* of whoever made the loop */
+    struct link ready;              /* struct task, in order */
+    struct grave *graves;
+    void *private;
+};
+
+enum { RENDER_BYTES = 256 * 1024 };
+
+struct loop *loop_new(void *owner);
+void loop_free(struct loop *loop);
+/* Returns after loop_stop. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* False (with errno) when the kernel refuses. Events that are already there are delivered. */
+bool loop_add(struct loop *loop, struct io *io);
+/* Closes the fd; no event follows. */
+void io_close(struct io *io);
+
+void loop_ready(struct loop *loop, struct task *t);
+void loop_bury(struct loop *loop, struct grave *g, void (*free_fn)(struct grave *g));
+
+/* From any thread. */
+void loop_post(struct loop *loop, struct job *job);
+
+void loop_watch(struct loop *loop, struct watch *w);
+void loop_unwatch(struct loop *loop, struct watch *w);
+
+static inline void loop_deadline(struct loop *loop, struct deadline *d, uint64_t due_ms)
+{
+    deadline_set(&loop->deadlines, d, due_ms);
+}

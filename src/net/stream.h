@@ -1,0 +1,48 @@
+#pragma once
+/* stream: a byte stream over a socket, plain or TLS, as a struct of functions. */
+#include "base/rc.h"
+#include "base/slice.h"
+#include "net/loop.h"
+
+struct stream;
+
+struct stream_ops {
+    /* Reads at most size bytes. RC_OK (*n > 0), RC_AGAIN, RC_EOF (clean end), RC_RESET. Clears IO_READABLE when nothing
+     * more is there to read. */
+    enum rc (*read)(struct stream *s, char *at, size_t size, size_t *n);
+    /* Writes what fits, maybe less than asked. RC_OK (*n may be short: wait for IO_WRITABLE), RC_AGAIN, RC_RESET. */
+    enum rc (*write)(struct stream *s, struct slice bytes, size_t *n);
+    /* Goes on with the handshake. RC_OK when done, RC_AGAIN, else failed. */
+    enum rc (*handshake)(struct stream *s);
+    /* Says that nothing more will be written; reading goes on. */
+    void (*shut)(struct stream *s);
+    /* Closes the socket and frees what belongs to the stream. */
+    void (*close)(struct stream *s);
+};
+
+struct stream {
+    struct io io;
+    const struct stream_ops *ops;
+    void *tls;                      /* SSL, for stream_tls */
+};
+
+static inline enum rc stream_read(struct stream *s, char *at, size_t size, size_t *n)
+{
+    return s->ops->read(s, at, size, n);
+}
+static inline enum rc stream_write(struct stream *s, struct slice bytes, size_t *n)
+{
+    return s->ops->write(s, bytes, n);
+}
+static inline void stream_close(struct stream *s)
+{
+    if (s->io.fd >= 0)
+        s->ops->close(s);
+}
+static inline bool stream_is_plain(const struct stream *s) { return !s->tls; }
+
+/* Makes a plain stream of a non-blocking socket. */
+void stream_tcp_init(struct stream *s, int fd);
+
+/* Closes so that the peer sees a reset: it must not take what it got for a complete message. */
+void stream_abort(struct stream *s);

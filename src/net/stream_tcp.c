@@ -1,0 +1,75 @@
+/* stream_tcp: the plain stream. */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "net/stream.h"
+
+static enum rc tcp_read(struct stream *s, char *at, size_t size, size_t *n)
+{
+    ssize_t got;
+    do
+        got = recv(s->io.fd, at, size, 0);
+    while (got < 0 && errno == EINTR);
+    if (got > 0) {
+        /* A short read emptied the socket: the next byte gives a new edge. After a hang-up none comes any more. */
+        if ((size_t)got < size && !(s->io.ready & IO_HUP))
+            s->io.ready &= (uint8_t)~IO_READABLE;
+        *n = (size_t)got;
+        return RC_OK;
+    }
+    if (got == 0)
+        return RC_EOF;
+    if (errno == EAGAIN) {
+        s->io.ready &= (uint8_t)~IO_READABLE;
+        return RC_AGAIN;
+    }
+    return RC_RESET;
+}
+
+static enum rc tcp_write(struct stream *s, struct slice bytes, size_t *n)
+{
+    ssize_t sent;
+    do
+        sent = send(s->io.fd, bytes.at, bytes.len, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    *n = 0;
+    if (sent >= 0) {
+        *n = (size_t)sent;
+        if ((size_t)sent < bytes.len)
+            s->io.ready &= (uint8_t)~IO_WRITABLE;
+        return RC_OK;
+    }
+    /* ENOTCONN: connect has not finished. */
+    if (errno == EAGAIN || errno == ENOTCONN) {
+        s->io.ready &= (uint8_t)~IO_WRITABLE;
+        return RC_AGAIN;
+    }
+    return RC_RESET;
+}
+
+static enum rc tcp_handshake(struct stream *s)
+{
+    (void)s;
+    return RC_OK;
+}
+
+/* The peer may be gone already, which is what we wanted to tell it. */
+static void tcp_shut(struct stream *s) { (void)shutdown(s->io.fd, SHUT_WR); }
+
+static void tcp_close(struct stream *s) { io_close(&s->io); }
+
+static const struct stream_ops tcp_ops = { tcp_read, tcp_write, tcp_handshake, tcp_shut, tcp_close };
+
+void stream_tcp_init(struct stream *s, int fd)
+{
+    *s = (struct stream){ .io = { .fd = fd, .ready = IO_READABLE | IO_WRITABLE }, .ops = &tcp_ops };
+}
+
+void stream_abort(struct stream *s)
+{
+    if (s->io.fd < 0)
+        return;
+    struct linger now = { 1, 0 };
+    (void)setsockopt(s->io.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);    /* a plain close is the next best */
+    s->ops->close(s);
+}

@@ -1,0 +1,19 @@
+#pragma once
+/* stream_tls: the stream over OpenSSL. Turns a plain stream into a TLS one before any byte was exchanged. */
+#include "net/stream.h"
+#include "net/tls_context.h"
+
+/* The stream keeps the context until it closes. False when there is no memory. */
+bool stream_tls_accept(struct stream *s, struct tls_context *t);
+/* server_name is sent as SNI and checked against the certificate when the context verifies; NUL-terminated. */
+bool stream_tls_connect(struct stream *s, struct tls_context *t, const char *server_name);
+
+struct tls_facts {
+    const char *version;            /* "TLSv1.3"; static */
+    const char *cipher;             /* static */
+    const char *server_name;        /* SNI, or NULL; lives as long as the stream */
+};
+/* After the handshake. */
+struct tls_facts stream_tls_facts(const struct stream *s);
+/* Why the handshake failed; static or thread-local text. */
+const char *stream_tls_error(const struct stream *s);

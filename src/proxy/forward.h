@@ -1,0 +1,16 @@
+#pragma once
+/* forward: what a gateway must change in a head on its way through, whatever protocols speak on either side:
+ * hop-by-hop fields go (RFC 9110 section 7.6.1), the client is told to the upstream (X-Forwarded-*, Forwarded of RFC
+ * 7239, Via, request id). */
+#include "proxy/exchange.h"
+
+/* Before the first try. Also settles x->id and x->client. */
+void forward_request(struct exchange *x);
+/* The path towards the upstream: strip_prefix, add_prefix. */
+void forward_path(struct exchange *x);
+/* For every final response of an upstream. */
+void forward_response(struct exchange *x);
+/* Kept when the client sent a decent one, else made: loop prefix and a counter. */
+void forward_make_id(struct exchange *x);
+/* The address that counts as the client: the last one in X-Forwarded-For that no trusted proxy put there. */
+void forward_find_client(struct exchange *x);

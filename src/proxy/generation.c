@@ -1,0 +1,116 @@
+#include "proxy/generation.h"
+
+#include <stdlib.h>
+
+#include "base/map.h"
+
+static struct map nodes, states;
+static void (*on_orphan)(struct node *n);
+
+void registry_on_orphan(void (*orphan)(struct node *n)) { on_orphan = orphan; }
+
+struct node *registry_node(struct slice key, const struct addr *addr)
+{
+    struct node *n = map_get(&nodes, key);
+    if (!n) {
+        n = node_new(key, addr);
+        map_put(&nodes, n->key, n);
+    }
+    n->refs++;
+    return n;
+}
+
+void registry_node_drop(struct node *n)
+{
+    if (--n->refs)
+        return;
+    map_remove(&nodes, n->key);
+    if (nodes.count == 0)
+        map_free(&nodes);
+    if (on_orphan)
+        on_orphan(n);
+    else
+        node_free(n);
+}
+
+struct service_state *registry_service(struct slice name)
+{
+    struct service_state *s = map_get(&states, name);
+    if (!s) {
+        char *copy = malloc(name.len + 1);
+        s = calloc(1, sizeof *s);
+        if (!s || !copy)
+            abort();
+        memcpy(copy, name.at, name.len);
+        s->name = slice_make(copy, name.len);
+        map_put(&states, s->name, s);
+    }
+    s->refs++;
+    return s;
+}
+
+void registry_service_drop(struct service_state *s)
+{
+    if (--s->refs)
+        return;
+    map_remove(&states, s->name);
+    if (states.count == 0)
+        map_free(&states);
+    free((char *)(uintptr_t)s->name.at);
+    free(s);
+}
+
+struct generation *generation_new(void)
+{
+    struct generation *g = calloc(1, sizeof *g);
+    if (!g)
+        abort();
+    g->refs = 1;
+    arena_init(&g->arena, 64 * 1024);
+    g->router = router_new();
+    return g;
+}
+
+void generation_open(struct generation *g, uint32_t loops)
+{
+    for (uint32_t i = 0; i < g->service_count; i++)
+        for (uint32_t k = 0; k < g->services[i]->node_count; k++)
+            node_open_pools(g->services[i]->nodes[k], loops);
+}
+
+static void service_free(struct service *s)
+{
+    for (uint32_t i = 0; i < s->node_count; i++)
+        registry_node_drop(s->nodes[i]);
+    if (s->state)
+        registry_service_drop(s->state);
+    free(s->nodes);
+    free(s->weights);
+    tls_context_drop(s->tls);
+}
+
+void generation_free(struct generation *g)
+{
+    for (uint32_t i = 0; i < g->service_count; i++)
+        service_free(g->services[i]);
+    for (uint32_t i = 0; i < g->listener_count; i++)
+        tls_context_drop(g->listeners[i]->tls);
+    router_free(g->router);
+    free(g->listeners);
+    free(g->services);
+    free(g->routes);
+    free(g->logs);
+    free(g->trusted);
+    arena_free(&g->arena);
+    free(g);
+}
+
+void generation_drop(struct generation *g)
+{
+    if (atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (g->unused)
+        g->unused(g);
+    else
+        generation_free(g);
+}

@@ -1,0 +1,86 @@
+#pragma once
+/* generation: everything that a request needs and a configuration decides. Built by the control thread, then immutable.
+ * A request keeps the generation it started with until its last byte.
+ *
+ * Counting: each loop counts its own users without atomics and holds one shared reference as long as it has any (or the
+ * generation is its current one). The last reference hands the generation to `unused`, which frees it in the thread
+ * that owns nodes and names. */
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "net/addr.h"
+#include "proxy/router.h"
+#include "proxy/service.h"
+#include "proxy/settings.h"
+
+enum { LOOPS_MAX = 64, LISTENERS_MAX = 64 };
+
+struct listener_use {
+    struct listener_settings settings;
+    struct addr addr;
+    struct tls_context *tls;            /* NULL: plain */
+};
+
+struct fixed_header { struct slice name, value; struct fixed_header *next; };
+
+struct route {
+    struct router_route match;          /* first: the router gives it back */
+    struct route_settings settings;
+    struct service *service;
+    struct fixed_header *headers;       /* of ACTION_RESPOND and ACTION_REDIRECT */
+};
+
+struct access_log {
+    struct access_log_settings settings;
+    void *format;                       /* compiled, struct log_part[] in the arena */
+    uint32_t parts;
+    uint32_t sink;                      /* tag of its lines in the writer's queues */
+};
+
+struct loop_users { uint32_t count; char pad[60]; };    /* a cache line each: loops must not share one */
+
+struct generation {
+    uint64_t number;
+    _Atomic uint32_t refs;
+    void (*unused)(struct generation *g);       /* NULL: freed at once */
+    struct arena arena;
+    struct gateway_settings gateway;
+    struct network *trusted;
+    uint32_t trusted_count;
+    struct listener_use **listeners;
+    struct service **services;
+    struct route **routes;
+    struct access_log **logs;
+    uint32_t listener_count, service_count, route_count, log_count;
+    struct router *router;
+    struct loop_users users[LOOPS_MAX];
+};
+
+struct generation *generation_new(void);
+/* Makes what the loops need for themselves; once, before it is published. */
+void generation_open(struct generation *g, uint32_t loops);
+/* The thread that owns the registry only. */
+void generation_free(struct generation *g);
+
+static inline bool generation_trusts(const struct generation *g, const struct peer *p)
+{
+    for (uint32_t i = 0; i < g->trusted_count; i++)
+        if (network_has(&g->trusted[i], p))
+            return true;
+    return false;
+}
+
+static inline void generation_keep(struct generation *g)
+{
+    atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);
+}
+void generation_drop(struct generation *g);
+
+/* -- what outlives generations; one registry per process, control thread only -- */
+
+/* Called when the last generation that names a node is gone: closes its pools and frees it. NULL: node_free. */
+void registry_on_orphan(void (*orphan)(struct node *n));
+struct node *registry_node(struct slice key, const struct addr *addr);
+void registry_node_drop(struct node *n);
+struct service_state *registry_service(struct slice name);
+void registry_service_drop(struct service_state *s);

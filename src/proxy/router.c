@@ -1,0 +1,324 @@
+#include "proxy/router.h"
+
+#include <stdlib.h>
+
+#include "http/request.h"
+
+struct entry {                      /* one (host, path) pair of a route */
+    const struct router_route *route;
+    struct slice host, path;
+    uint32_t rank;
+    uint32_t next;                  /* 1 + index of the next in the same list, of a higher rank */
+};
+
+struct place {                      /* a path segment under a host */
+    uint32_t exact, prefix;         /* 1 + index of the first entry that ends here, that covers all below */
+};
+
+struct edge { struct slice segment; uint32_t parent, child, hash; };
+
+struct host { struct slice name; uint32_t hash, root; };
+
+struct router {
+    struct entry *entries;
+    struct place *places;
+    struct edge *edges;             /* open addressing; child 0: free */
+    struct host *hosts;             /* open addressing; name.at NULL: free */
+    uint32_t entry_count, place_count, edge_cap, edge_count, host_cap, host_count;
+    uint32_t any_host;              /* root of the routes without a host; 0: none */
+    bool wildcards;
+};
+
+enum host_class { HOST_EXACT, HOST_WILDCARD, HOST_ANY };
+enum path_class { PATH_EXACT, PATH_PREFIX, PATH_ANY };
+
+static void *grow(void *at, uint32_t count, size_t size)
+{
+    if (count & (count - 1))
+        return at;
+    at = realloc(at, (count ? 2 * (size_t)count : 1) * size);
+    if (!at)
+        abort();
+    return at;
+}
+
+struct router *router_new(void)
+{
+    struct router *r = calloc(1, sizeof *r);
+    if (!r)
+        abort();
+    r->places = grow(NULL, 0, sizeof *r->places);
+    r->places[0] = (struct place){ 0 };
+    r->place_count = 1;             /* place 0 means "none" */
+    return r;
+}
+
+void router_free(struct router *r)
+{
+    if (!r)
+        return;
+    free(r->entries);
+    free(r->places);
+    free(r->edges);
+    free(r->hosts);
+    free(r);
+}
+
+void router_add(struct router *r, struct slice host, struct slice path, const struct router_route *route)
+{
+    r->entries = grow(r->entries, r->entry_count, sizeof *r->entries);
+    r->entries[r->entry_count++] = (struct entry){ .route = route, .host = host, .path = path };
+}
+
+/* -- building -- */
+
+static enum host_class host_class_of(struct slice host)
+{
+    return !host.len ? HOST_ANY : slice_has_prefix(host, SLICE_OF("*.")) ? HOST_WILDCARD : HOST_EXACT;
+}
+
+/* The prefix pattern without its star; "/a/" + "*" becomes "/a", and "/" + "*" becomes "". */
+static enum path_class path_class_of(struct slice *path)
+{
+    if (!path->len)
+        return PATH_ANY;
+    size_t stars = 0;
+    while (stars < path->len && path->at[path->len - 1 - stars] == '*')
+        stars++;
+    if (!stars)
+        return PATH_EXACT;
+    path->len -= stars + 1;
+    return PATH_PREFIX;
+}
+
+static int order_of(uint64_t a, uint64_t b) { return a < b ? -1 : a > b; }
+
+static unsigned conditions(const struct router_route *route)
+{
+    return (route->methods || route->other_count ? 1u : 0) + (route->listeners ? 1u : 0);
+}
+
+/* Who wins, first difference decides: priority, host class, longer wildcard, path class, longer prefix, number of
+ * further conditions, order in the file. */
+static int compare(const void *left, const void *right)
+{
+    const struct entry *a = left, *b = right;
+    struct slice path_a = a->path, path_b = b->path;
+    enum host_class host_a = host_class_of(a->host), host_b = host_class_of(b->host);
+    enum path_class class_a = path_class_of(&path_a), class_b = path_class_of(&path_b);
+    int d = a->route->priority == b->route->priority ? 0 : a->route->priority > b->route->priority ? -1 : 1;
+    if (!d)
+        d = order_of(host_a, host_b);
+    if (!d && host_a == HOST_WILDCARD)
+        d = order_of(b->host.len, a->host.len);
+    if (!d)
+        d = order_of(class_a, class_b);
+    if (!d && class_a == PATH_PREFIX)
+        d = order_of(path_b.len, path_a.len);
+    if (!d)
+        d = order_of(conditions(b->route), conditions(a->route));
+    return d ? d : order_of(a->route->order, b->route->order);
+}
+
+static uint32_t add_place(struct router *r)
+{
+    r->places = grow(r->places, r->place_count, sizeof *r->places);
+    r->places[r->place_count] = (struct place){ 0 };
+    return r->place_count++;
+}
+
+static struct edge *find_edge(const struct router *r, uint32_t parent, uint32_t hash, struct slice segment)
+{
+    uint32_t i = hash & (r->edge_cap - 1);
+    for (;; i = (i + 1) & (r->edge_cap - 1)) {
+        struct edge *e = &r->edges[i];
+        if (!e->child || (e->hash == hash && e->parent == parent && slice_equal(e->segment, segment)))
+            return e;
+    }
+}
+
+static uint32_t edge_hash(uint32_t parent, struct slice segment) { return hash_mix(slice_hash(segment), parent); }
+
+static void grow_edges(struct router *r)
+{
+    struct edge *old = r->edges;
+    uint32_t old_cap = r->edge_cap;
+    r->edge_cap = old_cap ? old_cap * 2 : 64;
+    r->edges = calloc(r->edge_cap, sizeof *r->edges);
+    if (!r->edges)
+        abort();
+    for (uint32_t i = 0; i < old_cap; i++)
+        if (old[i].child)
+            *find_edge(r, old[i].parent, old[i].hash, old[i].segment) = old[i];
+    free(old);
+}
+
+static uint32_t child_of(struct router *r, uint32_t parent, struct slice segment)
+{
+    if ((r->edge_count + 1) * 2 > r->edge_cap)
+        grow_edges(r);
+    uint32_t hash = edge_hash(parent, segment);
+    struct edge *e = find_edge(r, parent, hash, segment);
+    if (!e->child) {
+        *e = (struct edge){ segment, parent, add_place(r), hash };
+        r->edge_count++;
+    }
+    return e->child;
+}
+
+static struct host *find_host(const struct router *r, uint32_t hash, struct slice name)
+{
+    uint32_t i = hash & (r->host_cap - 1);
+    while (r->hosts[i].name.at && !(r->hosts[i].hash == hash && slice_equal(r->hosts[i].name, name)))
+        i = (i + 1) & (r->host_cap - 1);
+    return &r->hosts[i];
+}
+
+static void grow_hosts(struct router *r)
+{
+    struct host *old = r->hosts;
+    uint32_t old_cap = r->host_cap;
+    r->host_cap = old_cap ? old_cap * 2 : 64;
+    r->hosts = calloc(r->host_cap, sizeof *r->hosts);
+    if (!r->hosts)
+        abort();
+    for (uint32_t i = 0; i < old_cap; i++)
+        if (old[i].name.at)
+            *find_host(r, old[i].hash, old[i].name) = old[i];
+    free(old);
+}
+
+/* Wildcards are kept as ".example.com", which no exact name can be. */
+static uint32_t root_of(struct router *r, struct slice name)
+{
+    enum host_class class = host_class_of(name);
+    if (class == HOST_ANY) {
+        if (!r->any_host)
+            r->any_host = add_place(r);
+        return r->any_host;
+    }
+    if (class == HOST_WILDCARD) {
+        name = slice_from(name, 1);
+        r->wildcards = true;
+    }
+    if ((r->host_count + 1) * 2 > r->host_cap)
+        grow_hosts(r);
+    uint32_t hash = slice_hash(name);
+    struct host *h = find_host(r, hash, name);
+    if (!h->name.at) {
+        *h = (struct host){ name, hash, add_place(r) };
+        r->host_count++;
+    }
+    return h->root;
+}
+
+/* The next segment of a path whose first slash is at its front. */
+static bool next_segment(struct slice *path, struct slice *segment)
+{
+    if (!path->len)
+        return false;
+    const char *start = path->at + 1;
+    const char *slash = memchr(start, '/', path->len - 1);
+    *segment = slice_make(start, slash ? (size_t)(slash - start) : path->len - 1);
+    *path = slice_from(*path, segment->len + 1);
+    return true;
+}
+
+static void link_entry(struct router *r, uint32_t index)
+{
+    struct entry *e = &r->entries[index];
+    struct slice path = e->path, segment;
+    enum path_class class = path_class_of(&path);
+    uint32_t place = root_of(r, e->host);
+    while (class != PATH_ANY && next_segment(&path, &segment))
+        place = child_of(r, place, segment);
+    uint32_t *list = class == PATH_EXACT ? &r->places[place].exact : &r->places[place].prefix;
+    e->next = *list;
+    *list = index + 1;
+}
+
+void router_seal(struct router *r)
+{
+    if (r->entry_count)
+        qsort(r->entries, r->entry_count, sizeof *r->entries, compare);
+    for (uint32_t i = r->entry_count; i-- > 0;) {       /* backwards: each list ends up in the order of ranks */
+        r->entries[i].rank = i;
+        link_entry(r, i);
+    }
+}
+
+/* -- searching -- */
+
+struct search {
+    const struct router_query *query;
+    const struct entry *best;
+    struct router_answer answer;
+};
+
+static bool has_method(const struct router_route *route, const struct router_query *q)
+{
+    if (!route->methods && !route->other_count)
+        return q->method != METHOD_TRACE;
+    if (q->method != METHOD_OTHER)
+        return route->methods >> q->method & 1;
+    for (uint32_t i = 0; i < route->other_count; i++)
+        if (slice_equal(route->other_methods[i], q->method_text))
+            return true;
+    return false;
+}
+
+static void consider(const struct router *r, struct search *s, uint32_t list)
+{
+    while (list) {
+        const struct entry *e = &r->entries[list - 1];
+        if (s->best && e->rank > s->best->rank)
+            return;
+        if (!e->route->listeners || e->route->listeners >> s->query->listener & 1) {
+            if (has_method(e->route, s->query)) {
+                s->best = e;
+                return;
+            }
+            s->answer.allowed |= e->route->methods ? e->route->methods : 1u << METHOD_COUNT;
+            s->answer.any_other |= e->route->other_count > 0;
+        }
+        list = e->next;
+    }
+}
+
+static void walk(const struct router *r, struct search *s, uint32_t place)
+{
+    struct slice path = s->query->path, segment;
+    consider(r, s, r->places[place].prefix);
+    if (!r->edge_cap || !path.len || path.at[0] != '/')
+        return;
+    while (next_segment(&path, &segment)) {
+        place = find_edge(r, place, edge_hash(place, segment), segment)->child;
+        if (!place)
+            return;
+        consider(r, s, r->places[place].prefix);
+        if (!path.len)
+            consider(r, s, r->places[place].exact);
+    }
+}
+
+struct router_answer router_find(const struct router *r, const struct router_query *q)
+{
+    struct search s = { .query = q };
+    if (r->host_cap && q->host.len) {
+        const struct host *h = find_host(r, slice_hash(q->host), q->host);
+        if (h->name.at)
+            walk(r, &s, h->root);
+        for (size_t i = 0; r->wildcards && i < q->host.len; i++) {
+            struct slice suffix = slice_from(q->host, i);
+            if (suffix.at[0] != '.')
+                continue;
+            h = find_host(r, slice_hash(suffix), suffix);
+            if (h->name.at)
+                walk(r, &s, h->root);
+        }
+    }
+    if (r->any_host)
+        walk(r, &s, r->any_host);
+    s.answer.route = s.best ? s.best->route : NULL;
+    return s.answer;
+}

@@ -1,0 +1,97 @@
+#pragma once
+/* settings: what a configuration decides, as plain structs.
+ * Lua fills them through FFI in the control thread (lua/tidegate/config/build.lua); once the generation is published
+ * nobody writes them again. All strings live in the generation's arena (tide_generation_text). Durations are
+ * milliseconds and sizes bytes; 0 means "no limit" only where said so. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "http/limits.h"
+
+/* ffi { */
+struct gateway_settings {
+    uint32_t threads;             /* data-plane loops; 0: as many as cores */
+    uint32_t grace_ms;            /* how long a stop waits for requests in flight */
+    struct slice user;            /* empty: stay who we are */
+    struct slice pid_file;        /* absolute */
+    struct slice id_header;       /* request id header, lower case */
+    struct client_timeouts timeouts;
+    struct limits limits;
+    struct security security;
+    int32_t log_level;            /* 0 debug, 1 info, 2 warn, 3 error */
+    struct slice error_log;       /* "stderr" or an absolute file name */
+};
+
+enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
+
+struct listener_settings {
+    struct slice address;         /* canonical: "1.2.3.4:80", "[::]:80", "unix:/abs/path"; its identity across reloads */
+    struct slice name;            /* empty: none */
+    bool proxy_protocol;
+    bool tls;
+    int32_t min_version;          /* 0x0303: TLS 1.2, 0x0304: TLS 1.3 */
+    int32_t client_auth;          /* enum client_auth */
+    struct slice ciphers;         /* "modern" or an OpenSSL list */
+    struct slice client_ca;       /* PEM file; empty: none */
+};
+
+enum protocol { PROTOCOL_HTTP, PROTOCOL_HTTPS };
+enum host_policy { HOST_PRESERVE, HOST_NODE, HOST_FIXED };
+enum balance { BALANCE_ROUND_ROBIN, BALANCE_WEIGHTED_ROUND_ROBIN };
+
+struct service_settings {
+    struct slice name;
+    int32_t protocol;             /* enum protocol */
+    int32_t host_policy;          /* enum host_policy */
+    struct slice host;            /* for HOST_FIXED */
+    int32_t balance;              /* enum balance */
+    uint32_t connect_ms;          /* TCP (and TLS) established */
+    uint32_t send_ms;             /* without progress while the request is written */
+    uint32_t first_byte_ms;       /* request sent to the first byte of the response */
+    uint32_t idle_ms;             /* between two reads of the response */
+    uint32_t attempts;            /* further tries after the first: 0 = never retry */
+    uint32_t pool_idle_per_node;  /* per loop */
+    uint32_t pool_idle_ms;
+    uint32_t pool_lifetime_ms;    /* 0: no limit */
+    uint32_t pool_max_requests;   /* 0: no limit */
+    bool tls_verify;
+    struct slice tls_ca;          /* PEM file; empty: the system's */
+    struct slice tls_server_name; /* empty: the node's host */
+    struct slice tls_cert, tls_key;   /* client certificate; empty: none */
+};
+
+struct node_settings {
+    struct slice host;            /* name, IPv4, IPv6 without brackets; or the path of a unix socket */
+    uint16_t port;
+    bool is_unix;
+    bool enabled;
+    uint32_t weight;              /* >= 1 */
+};
+
+enum route_action { ACTION_SERVICE, ACTION_RESPOND, ACTION_REDIRECT, ACTION_ECHO };
+
+struct route_settings {
+    struct slice name;
+    struct slice source;          /* "file:line", for messages */
+    int32_t priority;
+    int32_t action;               /* enum route_action */
+    int32_t service;              /* index from tide_generation_add_service, for ACTION_SERVICE */
+    int32_t status;               /* for ACTION_RESPOND and ACTION_REDIRECT */
+    struct slice body;            /* for ACTION_RESPOND */
+    struct slice redirect_to;     /* may hold ${scheme} ${host} ${path} ${query} (with its '?') ${request_uri} */
+    struct slice strip_prefix;    /* cut off the path on segment borders */
+    struct slice add_prefix;
+    uint32_t timeout_ms;          /* the whole exchange; 0: none */
+    int32_t attempts;             /* -1: the service's */
+    uint64_t listeners;           /* bit per listener index; 0: all */
+};
+
+enum log_format { LOG_JSON, LOG_COMMON, LOG_COMBINED, LOG_TEMPLATE };
+
+struct access_log_settings {
+    struct slice file;            /* absolute, or "stdout", "stderr" */
+    int32_t format;               /* enum log_format */
+    struct slice template_text;   /* for LOG_TEMPLATE, with ${...} fields */
+};
+/* } ffi */

@@ -1,0 +1,13 @@
+#pragma once
+/* control: the worker's control thread. It compiles configurations into generations, publishes them to the loops,
+ * watches files, answers the control socket, and takes the worker up and down. It never touches traffic. */
+#include <stdbool.h>
+
+struct control_options {
+    const char *config;         /* main file, absolute */
+    const char *overrides;      /* --set lines, may be NULL */
+    int channel;                /* to the supervisor */
+};
+
+/* Runs the whole life of a worker process in the calling thread; gives its exit code. */
+int control_run(const struct control_options *options);

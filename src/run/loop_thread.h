@@ -1,0 +1,52 @@
+#pragma once
+/* loop_thread: one data-plane loop with its thread, its listeners and its plane. The control thread drives it through
+ * jobs. */
+#include <pthread.h>
+
+#include "proxy/plane.h"
+#include "run/writer.h"
+
+/* Counts answers that the control thread waits for. */
+struct acks {
+    pthread_mutex_t lock;
+    pthread_cond_t all;
+    unsigned missing;
+};
+void acks_init(struct acks *a, unsigned missing);
+void acks_give(struct acks *a);
+void acks_wait(struct acks *a);
+
+struct accepting {                      /* one listening socket of one loop */
+    struct listener listener;
+    struct link in_all;                 /* loop_thread.accepting */
+    struct loop_thread *owner;
+    char address[ADDR_TEXT];            /* identity */
+    uint16_t port;                      /* the real one */
+    uint32_t index;                     /* in the current generation */
+};
+
+struct loop_thread {
+    struct plane plane;
+    struct writer *writer;
+    pthread_t thread;
+    struct link accepting;
+    bool stopping;
+};
+
+/* A socket for one loop, with the identity of its listener. */
+struct new_listener { char address[ADDR_TEXT]; uint16_t port; int fd; };
+
+void loop_thread_start(struct loop_thread *t, uint32_t index, struct writer *w);
+/* Joins; the thread must have been told to stop. */
+void loop_thread_join(struct loop_thread *t);
+
+/* Makes g current (taking one reference) and the listeners those of g: takes the fds of `added`, closes what g does not
+ * name. Answers through acks. */
+void loop_thread_install(struct loop_thread *t, struct generation *g, const struct new_listener *added, uint32_t count,
+                         struct acks *acks);
+/* No new connections, no new requests. */
+void loop_thread_drain(struct loop_thread *t);
+/* Cuts what is left and ends the loop. */
+void loop_thread_stop(struct loop_thread *t);
+/* Closes the loop's pool of a node; the last loop frees it. */
+void loop_thread_close_pool(struct loop_thread *t, struct node *n);

@@ -1,0 +1,150 @@
+#include "run/watch.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum { QUIET_MS = 25, MOST_MS = 60 };   /* wait until the burst is over, but not for ever */
+
+/* Folders are watched, not files: a file that is replaced is another file. */
+enum { EVENTS = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_MODIFY };
+
+struct seen { dev_t dev; ino_t ino; off_t size; struct timespec mtime; bool exists; };
+struct file { char *name; struct seen seen; };
+
+struct file_watch {
+    struct loop *loop;
+    struct watch watch;
+    struct deadline quiet;
+    uint64_t first_ms;                  /* of the burst */
+    struct file *files;
+    int count;
+    void (*changed)(void *who);
+    void *who;
+};
+
+static struct seen look(const char *name)
+{
+    struct stat st;
+    if (stat(name, &st) < 0)
+        return (struct seen){ 0 };
+    return (struct seen){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, true };
+}
+
+static bool is_same(const struct seen *a, const struct seen *b)
+{
+    return a->exists == b->exists && a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+           a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec;
+}
+
+static void on_quiet(struct deadline *d)
+{
+    struct file_watch *w = LINK_OWNER(d, struct file_watch, quiet);
+    bool changed = false;
+    w->first_ms = 0;
+    for (int i = 0; i < w->count; i++) {
+        struct seen now = look(w->files[i].name);
+        changed |= !is_same(&now, &w->files[i].seen);
+        w->files[i].seen = now;
+    }
+    if (changed)
+        w->changed(w->who);
+}
+
+static void on_readable(struct watch *watch)
+{
+    struct file_watch *w = LINK_OWNER(watch, struct file_watch, watch);
+    char events[16 * 1024] __attribute__((aligned(8)));
+    while (read(watch->fd, events, sizeof events) > 0)
+        ;                               /* which file it was, the comparison tells */
+    uint64_t now = w->loop->clock.now_ms, due = now + QUIET_MS;
+    if (!w->first_ms)
+        w->first_ms = now;
+    if (due > w->first_ms + MOST_MS)
+        due = w->first_ms + MOST_MS;
+    deadline_remove(&w->loop->deadlines, &w->quiet);
+    loop_deadline(w->loop, &w->quiet, due);
+}
+
+static void open_inotify(struct file_watch *w)
+{
+    loop_unwatch(w->loop, &w->watch);
+    if (w->watch.fd >= 0)
+        close(w->watch.fd);
+    w->watch.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (w->watch.fd < 0) {
+        log_warn("watch", "cannot watch files: saved files are read on the next reload", "why", strerror(errno));
+        return;
+    }
+    loop_watch(w->loop, &w->watch);
+}
+
+struct file_watch *file_watch_new(struct loop *loop, void (*changed)(void *who), void *who)
+{
+    struct file_watch *w = calloc(1, sizeof *w);
+    if (!w)
+        abort();
+    w->loop = loop;
+    w->changed = changed;
+    w->who = who;
+    w->watch.fd = -1;
+    w->watch.on_readable = on_readable;
+    w->quiet.fire = on_quiet;
+    return w;
+}
+
+static void forget_files(struct file_watch *w)
+{
+    for (int i = 0; i < w->count; i++)
+        free(w->files[i].name);
+    free(w->files);
+    w->files = NULL;
+    w->count = 0;
+}
+
+void file_watch_free(struct file_watch *w)
+{
+    forget_files(w);
+    deadline_remove(&w->loop->deadlines, &w->quiet);
+    loop_unwatch(w->loop, &w->watch);
+    if (w->watch.fd >= 0)
+        close(w->watch.fd);
+    free(w);
+}
+
+/* The folder of a name, and the folder it really lies in. Adding one twice is the same watch. */
+static void watch_folders(struct file_watch *w, const char *name)
+{
+    char copy[PATH_MAX], real[PATH_MAX];
+    if (w->watch.fd < 0)
+        return;
+    snprintf(copy, sizeof copy, "%s", name);
+    (void)inotify_add_watch(w->watch.fd, dirname(copy), EVENTS);        /* a folder that is not there: nothing to see */
+    if (realpath(name, real))
+        (void)inotify_add_watch(w->watch.fd, dirname(real), EVENTS);
+}
+
+void file_watch_set(struct file_watch *w, const char *files)
+{
+    forget_files(w);
+    open_inotify(w);
+    while (*files) {
+        size_t len = strcspn(files, "\n");
+        if (len && len < PATH_MAX) {
+            w->files = realloc(w->files, (size_t)(w->count + 1) * sizeof *w->files);
+            char *name = strndup(files, len);
+            if (!w->files || !name)
+                abort();
+            watch_folders(w, name);
+            w->files[w->count++] = (struct file){ name, look(name) };
+        }
+        files += len + (files[len] == '\n');
+    }
+}

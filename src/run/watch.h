@@ -1,0 +1,11 @@
+#pragma once
+/* watch: tells when one of a set of files has changed, however it was saved: written in place, renamed over, reached
+ * through a symlink that was swapped, deleted, created. Debounced: an editor's burst is one change. */
+#include "net/loop.h"
+
+struct file_watch;
+
+struct file_watch *file_watch_new(struct loop *loop, void (*changed)(void *who), void *who);
+void file_watch_free(struct file_watch *w);
+/* The files to look at from now on, one absolute name per line; how they are now is "unchanged". */
+void file_watch_set(struct file_watch *w, const char *files);
