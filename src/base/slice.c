@@ -53,27 +53,41 @@ bool slice_list_has(struct slice list, struct slice token)
 
 bool slice_to_u64(struct slice s, uint64_t max, uint64_t *out)
 {
+    enum { DIGITS_SAFE = 19 };          /* this many cannot overflow 64 bits */
     uint64_t n = 0;
-    if (s.len == 0)
+    while (s.len > DIGITS_SAFE && s.at[0] == '0')
+        s = slice_from(s, 1);
+    if (s.len == 0 || s.len > DIGITS_SAFE)
         return false;
     for (size_t i = 0; i < s.len; i++) {
         unsigned digit = (unsigned char)s.at[i] - '0';
-        if (digit > 9 || n > max / 10 || n * 10 > max - digit)
+        if (digit > 9)
             return false;
         n = n * 10 + digit;
     }
     *out = n;
-    return true;
+    return n <= max;
 }
+
+static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                  "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                  "8081828384858687888990919293949596979899";
 
 size_t format_u64(char *at, uint64_t n)
 {
     char digits[20];
-    size_t len = 0;
-    do
-        digits[sizeof digits - ++len] = (char)('0' + n % 10);
-    while (n /= 10);
-    memcpy(at, digits + sizeof digits - len, len);
+    size_t start = sizeof digits;
+    while (n >= 100) {
+        memcpy(digits + (start -= 2), digit_pairs + 2 * (n % 100), 2);
+        n /= 100;
+    }
+    if (n >= 10)
+        memcpy(digits + (start -= 2), digit_pairs + 2 * n, 2);
+    else
+        digits[--start] = (char)('0' + n);
+    size_t len = sizeof digits - start;
+    for (size_t i = 0; i < len; i++)
+        at[i] = digits[start + i];
     return len;
 }
 

@@ -15,6 +15,7 @@ enum {
     OUT_MAX = SCRATCH_BEFORE + SCRATCH_BYTES + RENDER_BYTES + 4096, /* what one send may leave over, and a head */
     LINGER_MS = 2000,           /* how long a refused client may go on sending before it is cut */
     LINGER_BYTES = 1 << 20,
+    DRAIN_IDLE_MS = 500,        /* a request may be on its way to an idle connection: it is still answered */
     LATE_MS = 10,               /* a connection that is done by then never enters the epoll set */
     CHUNK_BEFORE = 18, CHUNK_AFTER = 7,
 };
@@ -622,8 +623,8 @@ void fronts_drain(struct fronts *set)
         struct front *f = LINK_OWNER(l, struct front, in_all);
         next = l->next;
         f->keep = false;
-        if (f->state == FRONT_IDLE && !buf_len(&f->in))
-            front_close(f);
+        if (f->state == FRONT_IDLE)
+            front_arm(f, set->loop->clock.now_ms + DRAIN_IDLE_MS);
     }
 }
 

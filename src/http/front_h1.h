@@ -16,7 +16,7 @@ struct fronts {
     uint32_t head_ms;
     uint32_t requests_per_connection;
     _Atomic uint32_t open;              /* written by this loop only */
-    bool draining;                      /* every response says Connection: close, idle connections end */
+    bool draining;                      /* every response says Connection: close */
     uint64_t accepted;
 };
 
@@ -38,7 +38,7 @@ void fronts_accept(struct fronts *set, int fd, const struct sockaddr *peer, cons
 /* Open connections of all loops together. */
 uint32_t fronts_open(void);
 
-/* No new requests: idle connections close now, the others after their response. */
+/* Every connection ends after its next response, an idle one after half a second without a request. */
 void fronts_drain(struct fronts *set);
 /* Ends every connection now. */
 void fronts_cut(struct fronts *set);

@@ -6,7 +6,7 @@
 
 /* The first byte at or after `at` that no field value may hold: below space but tab, or DEL. May look at bytes behind
  * end, but never returns one. */
-static const char *value_end(const char *at, const char *end)
+static inline const char *value_end(const char *at, const char *end)
 {
 #ifdef __SSE2__
     const __m128i space = _mm_set1_epi8(' ' - 1), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
@@ -43,7 +43,7 @@ static const char *target_end(const char *at, const char *end)
     return end;
 }
 
-static const char *token_end(const char *at, const char *end)
+static inline const char *token_end(const char *at, const char *end)
 {
     while (at < end && header_token_table[(unsigned char)*at])
         at++;
@@ -51,7 +51,7 @@ static const char *token_end(const char *at, const char *end)
 }
 
 /* CR LF at `at`: moves behind it. */
-static enum rc take_line_end(const char **at, const char *end)
+static inline enum rc take_line_end(const char **at, const char *end)
 {
     if (*at == end)
         return RC_AGAIN;
@@ -65,7 +65,7 @@ static enum rc take_line_end(const char **at, const char *end)
     return RC_OK;
 }
 
-static enum rc take_field(const char **at, const char *end, struct arena *a, struct headers *headers)
+static inline enum rc take_field(const char **at, const char *end, struct arena *a, struct headers *headers)
 {
     const char *name_end = token_end(*at, end);
     if (name_end == end)
@@ -81,9 +81,11 @@ static enum rc take_field(const char **at, const char *end, struct arena *a, str
     enum rc rc = take_line_end(at, end);
     if (rc != RC_OK)
         return rc;
+    const char *line_end = stop;
     while (stop > value && (stop[-1] == ' ' || stop[-1] == '\t'))
         stop--;
     headers_add(headers, a, header_id_of(name), name, slice_make(value, (size_t)(stop - value)));
+    headers->at[headers->count - 1].in_head = stop == line_end;
     return RC_OK;
 }
 

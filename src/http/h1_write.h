@@ -13,7 +13,8 @@ static inline void out_put(struct out *o, struct slice s)
         o->full = true;
         return;
     }
-    memcpy(o->at, s.at, s.len);
+    if (s.len)
+        memcpy(o->at, s.at, s.len);
     o->at += s.len;
 }
 static inline void out_field(struct out *o, struct slice name, struct slice value)

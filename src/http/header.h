@@ -53,6 +53,7 @@ struct header {
     struct slice name, value;
     uint16_t id;                        /* enum header_id */
     bool skip;                          /* taken out: not written on */
+    bool in_head;                       /* as parsed, with CR LF right behind the value */
 };
 
 struct headers {
@@ -83,7 +84,7 @@ static inline void headers_add(struct headers *h, struct arena *a, enum header_i
         headers_grow(h, a);
     if (!h->first[id] && h->count < 255)
         h->first[id] = (uint8_t)(h->count + 1);
-    h->at[h->count++] = (struct header){ name, value, (uint16_t)id, false };
+    h->at[h->count++] = (struct header){ name, value, (uint16_t)id, false, false };
 }
 
 /* The first field of a known name, or NULL. */

@@ -346,8 +346,10 @@ enum rc up_read_head(struct up *u, struct request *r, struct response *p)
             return rc;
         (void)next_input(u, &in);       /* what was just put there */
     }
-    struct slice copy = arena_copy(&r->arena, slice_make(in.at, head.bytes));
-    h1_head_move(&head, &p->headers, in.at, (char *)(uintptr_t)copy.at);
+    if (u->taken) {                     /* the next call frees it */
+        struct slice copy = arena_copy(&r->arena, slice_make(in.at, head.bytes));
+        h1_head_move(&head, &p->headers, in.at, (char *)(uintptr_t)copy.at);
+    }
     give_back(u, &in, in.len - head.bytes);
     p->status = head.status;
     p->reason = head.reason;

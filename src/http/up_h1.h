@@ -51,7 +51,8 @@ enum rc up_send_head(struct up *u, const struct request *r, struct span body, bo
 enum rc up_send_body(struct up *u, struct span body, bool last);
 enum rc up_flush(struct up *u);
 
-/* The next response head; its bytes live in r's arena. Interim heads (1xx) come one by one.
+/* The next response head. Its fields may be views of the loop's scratch: they hold until something else is read on this
+ * loop, which is long enough to write them on. Interim heads (1xx) come one by one.
  * RC_OK, RC_AGAIN, RC_EOF (closed before the first byte), RC_RESET (closed or reset within), RC_UPSTREAM_BAD. */
 enum rc up_read_head(struct up *u, struct request *r, struct response *p);
 /* The next body bytes, a view until the next call on this loop. RC_OK (maybe none when *last), RC_AGAIN, RC_RESET (the

@@ -1,13 +1,26 @@
 #include "http/url.h"
 
-enum { UNRESERVED = 1, ALLOWED = 2 };   /* RFC 3986 section 2.3; pchar and '/' of section 3.3 */
+enum {
+    UNRESERVED = 1,     /* RFC 3986 section 2.3 */
+    SUB_DELIM = 2,      /* section 2.2 */
+    PATH_ONLY = 4,      /* what pchar and path add to them, section 3.3 */
+    ALLOWED = UNRESERVED | SUB_DELIM | PATH_ONLY,
+    HOST = UNRESERVED | SUB_DELIM | 8,      /* reg-name, section 3.2.2; 8 is '%' */
+};
 
-static unsigned class_of(unsigned char c)
-{
-    if ((unsigned)(c | 0x20) - 'a' < 26 || (unsigned)c - '0' < 10 || c == '-' || c == '.' || c == '_' || c == '~')
-        return UNRESERVED | ALLOWED;
-    return c != 0 && strchr("!$&'()*+,;=:@/", c) ? ALLOWED : 0;
-}
+#define U(c) [c] = UNRESERVED
+#define D(c) [c] = SUB_DELIM
+static const uint8_t classes[256] = {
+    U('-'), U('.'), U('_'), U('~'), U('0'), U('1'), U('2'), U('3'), U('4'), U('5'), U('6'), U('7'), U('8'), U('9'),
+    U('A'), U('B'), U('C'), U('D'), U('E'), U('F'), U('G'), U('H'), U('I'), U('J'), U('K'), U('L'), U('M'), U('N'),
+    U('O'), U('P'), U('Q'), U('R'), U('S'), U('T'), U('U'), U('V'), U('W'), U('X'), U('Y'), U('Z'), U('a'), U('b'),
+    U('c'), U('d'), U('e'), U('f'), U('g'), U('h'), U('i'), U('j'), U('k'), U('l'), U('m'), U('n'), U('o'), U('p'),
+    U('q'), U('r'), U('s'), U('t'), U('u'), U('v'), U('w'), U('x'), U('y'), U('z'), D('!'), D('$'), D('&'), D('\''),
+    D('('), D(')'), D('*'), D('+'), D(','), D(';'), D('='), [':'] = PATH_ONLY, ['@'] = PATH_ONLY, ['/'] = PATH_ONLY,
+    ['%'] = 8,
+};
+#undef U
+#undef D
 
 static int hex_digit(unsigned char c)
 {
@@ -18,26 +31,12 @@ static int hex_digit(unsigned char c)
 }
 
 /* Most paths are normal already; this finds out in one pass without writing. */
-static const uint8_t plain_byte[256] = {
-    [0] = 0,
-#define P(c) [c] = 1
-    P('!'), P('$'), P('&'), P('\''), P('('), P(')'), P('*'), P('+'), P(','), P(';'), P('='), P(':'), P('@'), P('-'),
-    P('_'), P('~'), P('0'), P('1'), P('2'), P('3'), P('4'), P('5'), P('6'), P('7'), P('8'), P('9'), P('A'), P('B'),
-    P('C'), P('D'), P('E'), P('F'), P('G'), P('H'), P('I'), P('J'), P('K'), P('L'), P('M'), P('N'), P('O'), P('P'),
-    P('Q'), P('R'), P('S'), P('T'), P('U'), P('V'), P('W'), P('X'), P('Y'), P('Z'), P('a'), P('b'), P('c'), P('d'),
-    P('e'), P('f'), P('g'), P('h'), P('i'), P('j'), P('k'), P('l'), P('m'), P('n'), P('o'), P('p'), P('q'), P('r'),
-    P('s'), P('t'), P('u'), P('v'), P('w'), P('x'), P('y'), P('z'),
-    ['/'] = 2, ['.'] = 3,
-#undef P
-};
-
 static bool is_normal(struct slice path)
 {
-    unsigned char before = 0;
+    char before = 0;
     for (size_t i = 0; i < path.len; i++) {
-        unsigned char c = (unsigned char)path.at[i];
-        unsigned kind = plain_byte[c];
-        if (kind == 0 || (kind >= 2 && before == '/'))
+        char c = path.at[i];
+        if (!(classes[(unsigned char)c] & ALLOWED) || (before == '/' && (c == '/' || c == '.')))
             return false;
         before = c;
     }
@@ -59,7 +58,7 @@ static enum rc recode(struct slice path, char *out, size_t *len)
             c = (unsigned char)(high << 4 | low);
             i += 2;
         }
-        if (class_of(c) & (encoded ? UNRESERVED : ALLOWED)) {
+        if (classes[c] & (encoded ? UNRESERVED : ALLOWED)) {
             out[n++] = (char)c;
             continue;
         }
@@ -131,11 +130,6 @@ bool url_is_hidden(struct slice path)
     return false;
 }
 
-static bool is_host_byte(unsigned char c)
-{
-    return (class_of(c) & UNRESERVED) || (c != 0 && strchr("!$&'()*+,;=%", c));
-}
-
 static enum rc split_literal(struct slice authority, struct slice *host, struct slice *port)
 {
     const char *end = memchr(authority.at, ']', authority.len);
@@ -171,7 +165,7 @@ enum rc url_split_authority(struct slice authority, struct arena *a, struct slic
     bool upper = false;
     for (size_t i = 0; i < host->len && host->at[0] != '['; i++) {
         unsigned char c = (unsigned char)host->at[i];
-        if (!is_host_byte(c))
+        if (!(classes[c] & HOST))
             return RC_MALFORMED;
         upper |= (unsigned)c - 'A' < 26;
     }

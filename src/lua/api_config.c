@@ -354,6 +354,7 @@ int tide_generation_finish(struct generation *g, struct tide_error *e, int *what
     for (uint32_t i = 0; i < g->route_count; i++)
         finish_route(g, g->routes[i], b.wishes[i]);
     router_seal(g->router);
+    g->id_header = header_id_of(g->gateway.id_header);
     forget();
     return 0;
 }

@@ -403,7 +403,8 @@ static enum next send_response(struct exchange *x)
 {
     struct span body = { 0 };
     bool last = x->up->response_done;
-    x->first_byte_us = clock_us();
+    if (x->generation->log_count)
+        x->first_byte_us = clock_us();
     forward_response(x);
     /* Body bytes that came with the head leave with it. */
     if (!last && (x->up->ahead.len || buf_len(&x->up->in) > x->up->taken)) {

@@ -77,8 +77,7 @@ static const struct header *find_named(const struct headers *headers, enum heade
 
 static const struct header *id_field(const struct exchange *x)
 {
-    struct slice name = x->generation->gateway.id_header;
-    return find_named(&x->req.headers, header_id_of(name), name);
+    return find_named(&x->req.headers, x->generation->id_header, x->generation->gateway.id_header);
 }
 
 void forward_make_id(struct exchange *x)
@@ -203,7 +202,7 @@ void forward_request(struct exchange *x)
     const struct header *sent = id_field(x);
     if (!sent || sent->value.at != x->id.at) {
         struct slice name = x->generation->gateway.id_header;
-        enum header_id id = header_id_of(name);
+        enum header_id id = x->generation->id_header;
         if (sent)
             ((struct header *)(uintptr_t)sent)->skip = true;
         headers_add(&r->headers, &r->arena, id, id ? header_name(id) : name, x->id);

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "http/header.h"
 #include "net/addr.h"
 #include "proxy/router.h"
 #include "proxy/service.h"
@@ -45,6 +46,7 @@ struct generation {
     void (*unused)(struct generation *g);       /* NULL: freed at once */
     struct arena arena;
     struct gateway_settings gateway;
+    enum header_id id_header;           /* gateway.id_header where it is a known name */
     struct network *trusted;
     uint32_t trusted_count;
     struct listener_use **listeners;

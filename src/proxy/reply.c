@@ -22,7 +22,7 @@ static struct span begin(struct exchange *x, int status, struct slice body)
 static void add_id(struct exchange *x)
 {
     struct slice name = x->generation->gateway.id_header;
-    enum header_id id = header_id_of(name);
+    enum header_id id = x->generation->id_header;
     headers_add(&x->res.headers, &x->req.arena, id, id ? header_name(id) : name, x->id);
 }
 

@@ -493,13 +493,30 @@ static void watch_signals(struct control *c)
     loop_watch(c->loop, &c->signals);
 }
 
+/* Everything is given back, although the process ends: what is left then is a leak that the sanitizer shows. */
 static void shut_down(struct control *c)
 {
     control_socket_free(c->socket);
+    c->generation->unused = NULL;
+    registry_on_orphan(NULL);
     for (uint32_t i = 0; i < c->loop_count; i++)
         loop_thread_join(&c->loops[i]);
-    c->loop_count = 0;
+    generation_drop(c->generation);
     writer_stop(c->writer);
+    for (uint32_t i = 0; i < c->loop_count; i++)
+        queue_free(&c->loops[i].plane.log);
+    queue_free(&c->log);
+    free(c->loops);
+    while (c->bound) {
+        struct bound *b = c->bound;
+        c->bound = b->next;
+        free(b);
+    }
+    file_watch_free(c->files);
+    loop_unwatch(c->loop, &c->signals);
+    loop_unwatch(c->loop, &c->supervisor);
+    loop_free(c->loop);
+    free(c->last_report);
     vm_free(c->L);
 }
 
@@ -527,6 +544,7 @@ int control_run(const struct control_options *options)
     loop_run(c.loop);
     log_info("control", "worker ends");
     log_set_sink(NULL, NULL);
+    the_control = NULL;
     shut_down(&c);
     return 0;
 }

@@ -159,6 +159,8 @@ void loop_thread_join(struct loop_thread *t)
 {
     pthread_join(t->thread, NULL);
     free_plane(&t->plane);
+    if (t->plane.generation)
+        generation_drop(t->plane.generation);
 }
 
 /* -- jobs -- */
@@ -229,6 +231,15 @@ static void run_drain(struct loop *loop, struct job *job)
     fronts_drain(&t->plane.fronts);
 }
 
+static void close_pools(struct plane *p)
+{
+    for (uint32_t i = 0; p->generation && i < p->generation->service_count; i++) {
+        const struct service *s = p->generation->services[i];
+        for (uint32_t k = 0; k < s->node_count; k++)
+            pool_close(&s->nodes[k]->pools[p->index]);
+    }
+}
+
 static void run_stop(struct loop *loop, struct job *job)
 {
     struct loop_thread *t = thread_of(loop);
@@ -242,6 +253,7 @@ static void run_stop(struct loop *loop, struct job *job)
         return;
     }
     free(job);
+    close_pools(&t->plane);
     loop_stop(loop);
 }
 

@@ -163,7 +163,6 @@ static void on_ready(struct supervisor *s)
 {
     char line[4096];
     s->ready = true;
-    s->backoff_ms = BACKOFF_FIRST_MS;
     snprintf(line, sizeof line, "%.3900s (pid %d)\n", message.text, (int)getpid());
     if (s->state.old_worker) {
         log_info("supervisor", "new worker is ready, the old one drains", "old", log_number((uint64_t)s->state.old_worker));
@@ -235,7 +234,7 @@ static void start_worker(struct supervisor *s)
             close(s->ready_pipe);
         pthread_setname_np(pthread_self(), "tidegate worker");
         struct control_options o = { s->options->config, s->options->overrides, pair[1] };
-        _exit(control_run(&o));
+        exit(control_run(&o));      /* not _exit: the sanitizers report at exit */
     }
     close(pair[1]);
     if (pid < 0) {

@@ -1,12 +1,16 @@
 --- What is wrong with a configuration, collected and then told all at once.
+local suggest = require "tidegate.config.suggest"
+
 local Report = {}
 Report.__index = Report
 
-local ERRORS_MAX = 50       -- told; the rest is counted
+local TOLD_MAX = 50         -- errors told; the rest is counted
+local NOTED_MAX = 10000     -- errors noted at all
+local NEAR_MAX = 200        -- words looked for among the known ones, which takes time
 local COLUMNS_MAX = 100     -- of a source line; longer ones are cut around the caret
 
 function Report.new()
-  return setmetatable({ errors = {}, warnings = {}, seen = {}, sources = {} }, Report)
+  return setmetatable({ errors = {}, warnings = {}, seen = {}, sources = {}, looked_for = 0 }, Report)
 end
 
 --- Lets the report show lines of a file.
@@ -17,6 +21,7 @@ function Report:source(file, text)
 end
 
 local function add(self, list, place, path, message)
+  if #list >= NOTED_MAX then return end
   local key = table.concat({ place.file or "", place.line or 0, place.column or 0, path or "", message }, "\0")
   if self.seen[key] then return end
   self.seen[key] = true
@@ -38,6 +43,13 @@ function Report:warn(place, path, message)
   add(self, self.warnings, place, path, message)
 end
 
+--- The end of a message that says which known word was meant: "" or '; did you mean "service"?'.
+function Report:near(word, known)
+  self.looked_for = self.looked_for + 1
+  local found = self.looked_for <= NEAR_MAX and suggest(word, known)
+  return found and ('; did you mean "%s"?'):format(found) or ""
+end
+
 function Report:has_errors()
   return #self.errors > 0
 end
@@ -53,11 +65,17 @@ local function line_of(text, number)
   return (text:match("^[^\r\n]*", start))
 end
 
---- Splits into UTF-8 characters; bytes that are not UTF-8 and control characters become "?".
+local function is_printable(c)
+  local first = c:byte()
+  if first < 0x80 then return first >= 0x20 and first ~= 0x7f end
+  return #c == (first < 0xc2 and 0 or first < 0xe0 and 2 or first < 0xf0 and 3 or first < 0xf5 and 4 or 0)
+end
+
+--- Splits into UTF-8 characters; what is none, or would move the cursor, becomes "?".
 local function characters(line)
   local list = {}
-  for c in line:gmatch("[%z\1-\127\194-\244][\128-\191]*") do
-    if c == "\t" then c = " " elseif c:find("^%c") then c = "?" end
+  for c in line:gmatch("[%z\1-\127\192-\255][\128-\191]*") do
+    if c == "\t" then c = " " elseif not is_printable(c) then c = "?" end
     list[#list + 1] = c
   end
   return list
@@ -90,15 +108,15 @@ end
 
 local function tell(self, list, label, out)
   table.sort(list, before)
-  for i = 1, math.min(#list, ERRORS_MAX) do
+  for i = 1, math.min(#list, TOLD_MAX) do
     local e = list[i]
     local path = e.path and e.path ~= "" and e.path .. ": " or ""
     out[#out + 1] = ("%s: %s%s%s\n"):format(place_of(e), label, path, e.message)
     local text = e.line and self.sources[e.file]
     if text then out[#out + 1] = excerpt(text, e.line, e.column) end
   end
-  if #list > ERRORS_MAX then
-    out[#out + 1] = ("... and %d more\n"):format(#list - ERRORS_MAX)
+  if #list > TOLD_MAX then
+    out[#out + 1] = ("... and %d more\n"):format(#list - TOLD_MAX)
   end
 end
 

@@ -22,6 +22,13 @@ local function distance(a, b)
   return last[#b]
 end
 
+--- Whether one of the words goes on where the other ends: "warning" and "warn".
+local function is_longer_form(a, b)
+  local short, long = a, b
+  if #a > #b then short, long = b, a end
+  return #short >= 3 and long:sub(1, #short) == short
+end
+
 --- The known word nearest to the one found.
 -- @tparam string word as found
 -- @tparam {string,...} known
@@ -30,11 +37,11 @@ return function(word, known)
   if #word > WORD_MAX or #known > WORDS_MAX then return nil end
   local lower, best, best_distance = word:lower(), nil, nil
   for _, candidate in ipairs(known) do
-    if math.abs(#candidate - #word) <= 3 then
-      local d = distance(lower, candidate:lower())
-      if d <= math.max(1, math.floor(#candidate / 3)) and (not best or d < best_distance) then
-        best, best_distance = candidate, d
-      end
+    local other = candidate:lower()
+    if math.abs(#other - #lower) <= 3 then
+      local d = distance(lower, other)
+      local is_near = d <= math.max(1, math.floor(#other / 3)) and d < #other or is_longer_form(lower, other)
+      if is_near and (not best or d < best_distance) then best, best_distance = candidate, d end
     end
   end
   return best

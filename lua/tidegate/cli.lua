@@ -1,0 +1,237 @@
+--- The command line: words to what they ask for.
+local ffi = require "ffi"
+local argparse = require "argparse"
+local C = require "tidegate.ffi"
+local config = require "tidegate.config"
+
+local cli = {}
+
+local GOOD, FAILED, BAD = 0, 1, 2       -- exit codes: as asked; could not; wrong words or a wrong configuration
+
+local DEFAULT_FILES = { "tidegate.yaml", "/etc/tidegate/tidegate.yaml" }
+local SIGTERM = 15
+local STEP_MS = 50
+
+local function say(...) io.stdout:write(string.format(...), "\n") end
+local function complain(...) io.stderr:write("tidegate: ", string.format(...), "\n") end
+
+-- -- words --
+
+local function add_file_options(command)
+  command:option("-c --config", "Configuration file; default: " .. table.concat(DEFAULT_FILES, ", else "))
+    :argname "FILE"
+  command:option("-s --set", "Overrides one value: --set gateway.threads=2. May be repeated.")
+    :argname "KEY=VALUE":count "*"
+  return command
+end
+
+local function parser()
+  local p = argparse("tidegate", "An API gateway. C moves the bytes, Lua decides.")
+    :command_target "command"
+    :require_command(true)
+    :add_help "-h --help"
+  add_file_options(p:command("run", "Run in the foreground, until Ctrl-C."))
+  add_file_options(p:command("start", "Start in the background; returns once connections are accepted."))
+  add_file_options(p:command("stop", "Stop; requests in flight are waited for."))
+  add_file_options(p:command("restart", "Stop, then start. A bad configuration stops nothing."))
+  add_file_options(p:command("reload", "Load the configuration again, and say how that went."))
+  add_file_options(p:command("status", "Say how the running gateway is."))
+    :flag("--json", "For programs.")
+  add_file_options(p:command("check", "Say all that is wrong with the configuration. Needs no running gateway."))
+  p:command("version", "Print the version.")
+  return p
+end
+
+--- "-config FILE", "--config=FILE" or "-c FILE" without a command means run.
+local function normal(args)
+  local words = {}
+  for i, word in ipairs(args) do words[i] = word:gsub("^%-config", "--config"):gsub("^%-%-version$", "version") end
+  local first = words[1] or ""
+  if first:find "^%-c" or first:find "^%-%-config" or first:find "^%-s" or first:find "^%-%-set" then
+    table.insert(words, 1, "run")
+  end
+  return words
+end
+
+local function exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+--- The configuration file that is meant. Nil where there is none, after saying so.
+local function file_of(options)
+  if options.config then return options.config end
+  for _, path in ipairs(DEFAULT_FILES) do
+    if exists(path) then return path end
+  end
+  complain("there is no configuration: neither %s; name one with -c FILE", table.concat(DEFAULT_FILES, " nor "))
+  return nil
+end
+
+-- -- the running gateway --
+
+--- Files and pid of the gateway that a configuration describes.
+local function instance(file, options)
+  local pid_file, grace = config.pid_file(file, options)
+  return {
+    pid_file = pid_file, grace = grace, socket = pid_file:gsub("%.pid$", "") .. ".sock",
+    pid = C.tide_pid_alive(pid_file),
+  }
+end
+
+local function say_not_running(gate)
+  if exists(gate.pid_file) then
+    complain("not running; %s is left over from one that ended without cleaning up", gate.pid_file)
+  else
+    complain("not running (there is no %s)", gate.pid_file)
+  end
+  return FAILED
+end
+
+--- The answer to a command over the control socket, as text; nil and why.
+local function ask(gate, command, timeout_ms)
+  local why = ffi.new "struct tide_error"
+  local answer = C.tide_control_call(gate.socket, command, timeout_ms, why)
+  if answer == nil then return nil, ffi.string(why.text) end
+  local text = ffi.string(answer)
+  C.tide_free(answer)
+  return text
+end
+
+--- Ends the gateway and waits for it. True, or false after saying why.
+local function end_gateway(gate)
+  if C.tide_signal(gate.pid, SIGTERM) ~= 0 then
+    complain("process %d cannot be told to stop: it belongs to somebody else", gate.pid)
+    return false
+  end
+  local patience_ms = (gate.grace + 5) * 1000
+  local waited_ms = 0
+  while C.tide_pid_alive(gate.pid_file) == gate.pid do
+    if waited_ms >= patience_ms then
+      complain("process %d is still there after %d s; kill -9 %d ends it without mercy", gate.pid, patience_ms / 1000,
+               gate.pid)
+      return false
+    end
+    C.tide_sleep_ms(STEP_MS)
+    waited_ms = waited_ms + STEP_MS
+  end
+  say("stopped (process %d, %.1f s)", gate.pid, waited_ms / 1000)
+  return true
+end
+
+-- -- commands: each takes the file and the options, and gives the exit code --
+
+local commands = {}
+
+local function hand_over(mode, file, options)
+  C.tide_command(mode, file, table.concat(options.set, "\n"))
+  return GOOD
+end
+
+function commands.run(file, options) return hand_over(C.TIDE_RUN, file, options) end
+function commands.start(file, options) return hand_over(C.TIDE_START, file, options) end
+
+function commands.stop(file, options)
+  local gate = instance(file, options)
+  if gate.pid == 0 then return say_not_running(gate) end
+  return end_gateway(gate) and GOOD or FAILED
+end
+
+--- Loads the configuration as a start would. Nil after saying all that is wrong.
+local function checked(file, options)
+  local result = config.load(file, options)
+  io.stderr:write(result.report:text())
+  if result.generation then C.tide_generation_drop(result.generation) end
+  return result.good and result.config or nil
+end
+
+function commands.restart(file, options)
+  if not checked(file, options) then
+    complain("not restarted: the configuration is bad")
+    return BAD
+  end
+  local gate = instance(file, options)
+  if gate.pid == 0 then
+    say("was not running")
+  elseif not end_gateway(gate) then
+    return FAILED
+  end
+  return hand_over(C.TIDE_START, file, options)
+end
+
+local function count(list, word)
+  return ("%d %s%s"):format(#list, word, #list == 1 and "" or "s")
+end
+
+function commands.check(file, options)
+  local loaded = checked(file, options)
+  if not loaded then return BAD end
+  local services = {}
+  for name in pairs(loaded.services) do services[#services + 1] = name end
+  say("%s is good: %s, %s, %s", file, count(loaded.routes, "route"), count(services, "service"),
+      count(loaded.listen, "listener"))
+  return GOOD
+end
+
+local RELOAD_MS, STATUS_MS = 60000, 5000
+
+function commands.reload(file, options)
+  local gate = instance(file, options)
+  if gate.pid == 0 then return say_not_running(gate) end
+  local answer, why = ask(gate, "reload", RELOAD_MS)
+  if not answer then
+    complain("no answer from process %d: %s", gate.pid, why)
+    return FAILED
+  end
+  local verdict, rest = answer:match "^([^\n]*)\n?(.*)$"
+  local is_good = verdict == "ok"
+  local out = is_good and io.stdout or io.stderr
+  out:write(rest ~= "" and rest or (is_good and "reloaded\n" or "not reloaded\n"))
+  return is_good and GOOD or FAILED
+end
+
+function commands.status(file, options)
+  local gate = instance(file, options)
+  if gate.pid == 0 then
+    if options.json then say('{"running":false}') else say_not_running(gate) end
+    return FAILED
+  end
+  local answer, why = ask(gate, options.json and "status json" or "status", STATUS_MS)
+  if not answer then
+    complain("process %d runs, but does not answer: %s", gate.pid, why)
+    return FAILED
+  end
+  io.stdout:write(answer)
+  return GOOD
+end
+
+function commands.version()
+  say("tidegate %s", ffi.string(C.tide_version()))
+  return GOOD
+end
+
+--- Does what the words say.
+-- @tparam {string,...} args without the program's name
+-- @treturn number exit code; where it is 0, C goes on with what tide_command was told
+function cli.main(args)
+  local p = parser()
+  local good, options = p:pparse(normal(args))
+  if not good then
+    io.stderr:write(p:get_usage(), "\n\ntidegate: ", options, "\n")
+    return BAD
+  end
+  options.set = options.set or {}
+  for _, assignment in ipairs(options.set) do
+    if assignment:find "\n" then
+      complain("a value of --set holds no line breaks; ${file:/path} can bring them in")
+      return BAD
+    end
+  end
+  if options.command == "version" then return commands.version() end
+  local file = file_of(options)
+  if not file then return BAD end
+  return commands[options.command](file, options)
+end
+
+return cli

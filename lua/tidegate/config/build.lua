@@ -1,0 +1,235 @@
+--- A checked configuration becomes a generation: calls of the C builder, nothing else.
+local bit = require "bit"
+local ffi = require "ffi"
+local C = require "tidegate.ffi"
+
+local why = ffi.new "struct tide_error"
+local part, index = ffi.new "int[1]", ffi.new "int[1]"
+
+local LEVELS = { debug = 0, info = 1, warn = 2, error = 3 }
+local TLS_VERSIONS = { ["1.2"] = 0x0303, ["1.3"] = 0x0304 }
+local CLIENT_AUTH = {
+  none = C.CLIENT_AUTH_NONE, optional = C.CLIENT_AUTH_OPTIONAL, required = C.CLIENT_AUTH_REQUIRED,
+}
+local PROTOCOLS = { http = C.PROTOCOL_HTTP, https = C.PROTOCOL_HTTPS }
+local BALANCE = { round_robin = C.BALANCE_ROUND_ROBIN, weighted_round_robin = C.BALANCE_WEIGHTED_ROUND_ROBIN }
+local FORMATS = { json = C.LOG_JSON, common = C.LOG_COMMON, combined = C.LOG_COMBINED }
+
+local function ms(seconds)
+  return math.floor(seconds * 1000 + 0.5)
+end
+
+local Builder = {}
+Builder.__index = Builder
+
+--- Copies a text into the generation and lets a slice point at it.
+function Builder:text(slice, text)
+  if not text or text == "" then return end
+  slice.at = C.tide_generation_text(self.g, text, #text)
+  slice.len = #text
+end
+
+function Builder:fail(owner, key)
+  local place, path = self.marks:place(owner, key)
+  self.report:add(place, path, ffi.string(why.text))
+end
+
+function Builder:gateway(config)
+  local g, gateway = C.tide_generation_gateway(self.g), config.gateway
+  g.threads = gateway.threads
+  g.grace_ms = ms(gateway.grace)
+  self:text(g.user, gateway.user)
+  self:text(g.pid_file, gateway.pid_file)
+  self:text(g.id_header, gateway.id_header)
+  for name, seconds in pairs(config.timeouts) do g.timeouts[name .. "_ms"] = ms(seconds) end
+  local limits = config.limits
+  g.limits.head_bytes, g.limits.uri_bytes, g.limits.body_bytes = limits.head, limits.uri, limits.body
+  g.limits.headers, g.limits.connections = limits.headers, limits.connections
+  g.limits.requests_per_connection = limits.requests_per_connection
+  for name, is_on in pairs(config.security) do g.security[name] = is_on end
+  g.log_level = LEVELS[config.log.level]
+  self:text(g.error_log, config.log.error)
+  for i, network in ipairs(gateway.trusted_proxies) do
+    if C.tide_generation_trust(self.g, network, #network) ~= 0 then
+      why.text = "not a network"
+      self:fail(gateway.trusted_proxies, i)
+    end
+  end
+end
+
+--- The C core names in its words which of the files it could not use.
+local function blamed_file(certificate)
+  local words = ffi.string(why.text)
+  if words:find("private key", 1, true) then return certificate, "key" end
+  if words:find("OCSP", 1, true) then return certificate, "ocsp" end
+  return certificate, "cert"
+end
+
+--- ... and which setting of the TLS context.
+local function blamed_setting(tls)
+  local words = ffi.string(why.text)
+  if words:find "^ciphers" then return tls, "ciphers" end
+  if words:find "^client_auth" then return tls.client_auth, "ca" end
+  return nil
+end
+
+function Builder:listener(listener)
+  local l, tls = C.tide_generation_add_listener(self.g), listener.tls
+  self:text(l.address, listener.address)
+  self:text(l.name, listener.name)
+  l.proxy_protocol = listener.proxy_protocol
+  if not tls then return end
+  l.tls = true
+  l.min_version = TLS_VERSIONS[tls.min_version]
+  l.client_auth = CLIENT_AUTH[tls.client_auth.mode]
+  self:text(l.ciphers, tls.ciphers)
+  self:text(l.client_ca, tls.client_auth.ca)
+  for _, certificate in ipairs(tls.certificates) do
+    if C.tide_generation_add_certificate(self.g, certificate.cert, certificate.key, certificate.ocsp, why) ~= 0 then
+      local owner, key = blamed_setting(tls)
+      if owner then return self:fail(owner, key) end
+      self:fail(blamed_file(certificate))
+    end
+  end
+end
+
+function Builder:node(node)
+  local n = C.tide_generation_add_node(self.g)
+  self:text(n.host, node.target.host)
+  n.port = node.target.port
+  n.is_unix = node.target.is_unix
+  n.enabled = node.enabled
+  n.weight = node.weight
+end
+
+function Builder:service(name, service)
+  local s, times, pool, tls = C.tide_generation_add_service(self.g), service.timeouts, service.pool, service.tls
+  self:text(s.name, name)
+  s.protocol = PROTOCOLS[service.protocol]
+  local policy = service.host_header
+  s.host_policy = policy == "preserve" and C.HOST_PRESERVE or policy == "node" and C.HOST_NODE or C.HOST_FIXED
+  if s.host_policy == C.HOST_FIXED then self:text(s.host, policy) end
+  s.balance = BALANCE[service.balance.algorithm]
+  s.connect_ms, s.send_ms = ms(times.connect), ms(times.send)
+  s.first_byte_ms, s.idle_ms = ms(times.first_byte), ms(times.idle)
+  s.attempts = service.retries.attempts
+  s.pool_idle_per_node, s.pool_idle_ms = pool.idle_per_node, ms(pool.idle)
+  s.pool_lifetime_ms, s.pool_max_requests = ms(pool.lifetime), pool.max_requests
+  s.tls_verify = tls.verify
+  self:text(s.tls_ca, tls.ca)
+  self:text(s.tls_server_name, tls.server_name)
+  if tls.client_cert then
+    self:text(s.tls_cert, tls.client_cert.cert)
+    self:text(s.tls_key, tls.client_cert.key)
+  end
+  for _, node in ipairs(service.nodes) do self:node(node) end
+end
+
+function Builder:action(r, route)
+  if route.service then
+    r.action, r.service = C.ACTION_SERVICE, self.services[route.service]
+  elseif route.redirect then
+    r.action, r.status = C.ACTION_REDIRECT, route.redirect.status
+    self:text(r.redirect_to, route.redirect.to)
+  elseif route.respond.echo then
+    r.action = C.ACTION_ECHO
+  else
+    r.action, r.status = C.ACTION_RESPOND, route.respond.status
+    self:text(r.body, route.respond.body)
+    self:headers(route.respond.headers)
+  end
+end
+
+function Builder:headers(headers)
+  for _, name in ipairs(self.marks[headers].order or {}) do
+    local value = headers[name]
+    if C.tide_generation_add_header(self.g, name, #name, value, #value, why) ~= 0 then self:fail(headers, name) end
+  end
+end
+
+--- Gives each word of a list to a function of the builder.
+function Builder:each(add, list)
+  for i, word in ipairs(list or {}) do
+    if add(self.g, word, #word, why) ~= 0 then
+      if self.marks[list] then self:fail(list, i) else self:fail(self.route) end
+    end
+  end
+end
+
+function Builder:route_of(route)
+  local r = C.tide_generation_add_route(self.g)
+  self.route = route
+  self:text(r.name, route.name)
+  local place = self.marks:place(route)
+  self:text(r.source, place.line and ("%s:%d"):format(place.file, place.line) or place.file)
+  r.priority = route.priority
+  self:text(r.strip_prefix, route.strip_prefix and route.strip_prefix:gsub("/$", ""))
+  self:text(r.add_prefix, route.add_prefix and route.add_prefix:gsub("/$", ""))
+  r.timeout_ms = ms(route.timeout or 0)
+  r.attempts = route.retries and route.retries.attempts or -1
+  r.listeners = 0
+  for _, name in ipairs(route.on or {}) do
+    r.listeners = bit.bor(r.listeners, bit.lshift(1ULL, self.listeners[name]))
+  end
+  self:each(C.tide_generation_add_host, route.hosts)
+  self:each(C.tide_generation_add_path, route.paths)
+  self:each(C.tide_generation_add_method, route.methods)
+  self:action(r, route)
+end
+
+function Builder:access_log(log)
+  local a = C.tide_generation_add_access_log(self.g)
+  self:text(a.file, log.file)
+  a.format = log.template and C.LOG_TEMPLATE or FORMATS[log.format]
+  self:text(a.template_text, log.template)
+end
+
+function Builder:blame(config, order, routes)
+  local i = index[0] + 1
+  if part[0] == C.PART_LISTENER then return config.listen[i] end
+  if part[0] == C.PART_SERVICE then return config.services[order[i]] end
+  if part[0] == C.PART_ROUTE then return routes[i] end
+  if part[0] == C.PART_ACCESS_LOG then
+    local log = config.log.access[i]
+    return log, log.template and "template" or "file"
+  end
+  return config.gateway
+end
+
+function Builder:all(config)
+  self:gateway(config)
+  for i, listener in ipairs(config.listen) do
+    if listener.name then self.listeners[listener.name] = i - 1 end
+    self:listener(listener)
+  end
+  local order = self.marks[config.services].order
+  for i, name in ipairs(order) do
+    self.services[name] = i - 1
+    self:service(name, config.services[name])
+  end
+  local routes = {}
+  for _, route in ipairs(config.routes) do
+    if route.enabled then
+      routes[#routes + 1] = route
+      self:route_of(route)
+    end
+  end
+  for _, log in ipairs(config.log.access) do self:access_log(log) end
+  if self.report:has_errors() then return end
+  if C.tide_generation_finish(self.g, why, part, index) ~= 0 then self:fail(self:blame(config, order, routes)) end
+end
+
+--- Builds a generation.
+-- @tparam table config checked, without errors
+-- @tparam Marks marks
+-- @tparam Report report takes what C refuses
+-- @treturn ?cdata struct generation *, finished, owned by the caller; nil with errors in the report
+return function(config, marks, report)
+  local self = setmetatable({ marks = marks, report = report, listeners = {}, services = {} }, Builder)
+  self.g = C.tide_generation_new()
+  local good, message = xpcall(self.all, debug.traceback, self, config)
+  if good and not report:has_errors() then return self.g end
+  C.tide_generation_drop(self.g)
+  if not good then error(message, 0) end
+  return nil
+end

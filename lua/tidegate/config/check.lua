@@ -1,0 +1,300 @@
+--- What a schema cannot see: names that lead nowhere, names used twice, files that cannot be read, and routes that
+-- never get a request. Works on a tree with holes: what was wrong before is absent.
+local C = require "tidegate.ffi"
+local ffi = require "ffi"
+local Sources = require "tidegate.config.source"
+local schema = require "tidegate.config.schema"
+
+local quote = schema.quote
+local why = ffi.new "struct tide_error"
+
+local function sorted_keys(map)
+  local list = {}
+  for key in pairs(map) do list[#list + 1] = key end
+  table.sort(list)
+  return list
+end
+
+--- For messages: "on line 12", or where else it came from.
+local function line_of(place)
+  return place.line and ("(line %d)"):format(place.line) or ("(%s)"):format(place.file)
+end
+
+local Checker = {}
+Checker.__index = Checker
+
+function Checker:fail(owner, key, message, ...)
+  local place, path = self.marks:place(owner, key)
+  self.report:add(place, path, message:format(...))
+end
+
+function Checker:warn(owner, key, message, ...)
+  local place, path = self.marks:place(owner, key)
+  self.report:warn(place, path, message:format(...))
+end
+
+--- An absolute name; a file that cannot be read is an error at its key.
+function Checker:readable(owner, key)
+  if not owner or not owner[key] then return end
+  owner[key] = Sources.absolute(owner[key], self.folder)
+  local good, reason = self.sources:can_read(owner[key])
+  if not good then self:fail(owner, key, "cannot read %s: %s", owner[key], reason) end
+end
+
+--- An absolute name of a file that need not be there.
+function Checker:writable(owner, key, words)
+  if owner and owner[key] and not (words and words[owner[key]]) then
+    owner[key] = Sources.absolute(owner[key], self.folder)
+  end
+end
+
+-- -- listeners --
+
+function Checker:listener_address(listener)
+  local file = listener.address:match "^unix:(.*)$"
+  if not file then return listener.address end
+  local address = "unix:" .. Sources.absolute(file, self.folder)
+  if C.tide_address_check(address, #address, why) ~= 0 then
+    self:fail(listener, "address", "the path of a unix socket must be shorter than 108 bytes: %s", address)
+  end
+  return address
+end
+
+function Checker:listeners(listeners)
+  local by_address, names = {}, {}
+  for i, l in ipairs(listeners) do
+    if l.address then
+      l.address = self:listener_address(l)
+      local other = by_address[l.address]
+      if other and not l.address:find ":0$" then
+        self:fail(l, "address", "%s is listened on already %s", l.address,
+                  line_of(self.marks:place(other, "address")))
+      end
+      by_address[l.address] = other or l
+    end
+    if l.name and names[l.name] then
+      self:fail(l, "name", "the name %s is in use already %s", quote(l.name),
+                line_of(self.marks:place(listeners[names[l.name]], "name")))
+    elseif l.name then
+      names[l.name] = i
+    end
+    if l.tls then self:listener_tls(l.tls) end
+  end
+  return names
+end
+
+function Checker:listener_tls(tls)
+  for _, certificate in ipairs(tls.certificates or {}) do
+    self:readable(certificate, "cert")
+    self:readable(certificate, "key")
+    self:readable(certificate, "ocsp")
+  end
+  local auth = tls.client_auth
+  if not auth then return end
+  self:readable(auth, "ca")
+  if auth.mode and auth.mode ~= "none" and not self.marks:is_written(auth, "ca") then
+    self:fail(auth, "mode", '%s needs the key "ca" beside it: who may sign client certificates', auth.mode)
+  end
+end
+
+-- -- services --
+
+--- "host:port", "[v6]:port", "host"; the port may be missing where the scheme gives one.
+local function split_authority(text, port)
+  local literal, rest = text:match "^(%[[%x:.]+%])(.*)$"
+  local host = literal and literal:sub(2, -2)
+  if not literal then host, rest = text:match "^([%w._-]+)(.*)$" end
+  if not host then return nil end
+  if rest == "" then return host, port end
+  local number = tonumber(rest:match "^:(%d%d?%d?%d?%d?)$")
+  if not number or number < 1 or number > 65535 then return nil end
+  return host, number
+end
+
+local PORTS = { http = 80, https = 443 }
+local NOT_YET = { h2c = true, h2 = true, grpc = true, grpcs = true, ws = true, wss = true, fastcgi = true, tcp = true }
+local NODE = 'a node such as "10.0.0.1:8080", "http://app:8080", "https://app" or "unix:/run/app.sock"'
+
+--- What a node's URL says: scheme (nil where it says none), host, port, is_unix. Nil and why.
+local function node_of(url, folder)
+  local file = url:match "^unix:(.+)$"
+  if file then return { host = Sources.absolute(file:gsub("^//", ""), folder), port = 0, is_unix = true } end
+  local scheme, rest = url:match "^(%a[%w+.-]*)://(.*)$"
+  if scheme and NOT_YET[scheme:lower()] then
+    return nil, ("the protocol %s is not available in this version"):format(scheme)
+  end
+  if scheme and not PORTS[scheme:lower()] then return nil, ("expected %s, found %s"):format(NODE, quote(url)) end
+  scheme = scheme and scheme:lower()
+  local authority, tail = (rest or url):match "^([^/?#]*)(.*)$"
+  if tail ~= "" and tail ~= "/" then
+    return nil, ("expected a node without a path, found %s; a route's add_prefix puts one before each path")
+      :format(quote(url))
+  end
+  local host, port = split_authority(authority, scheme and PORTS[scheme])
+  if host and not port then return nil, ("expected %s, found %s; it needs a port"):format(NODE, quote(url)) end
+  if not host or #host > 253 then return nil, ("expected %s, found %s"):format(NODE, quote(url)) end
+  return { scheme = scheme, host = host:lower(), port = port, is_unix = false }
+end
+
+function Checker:nodes(service)
+  local protocol, decided_by = service.protocol, nil
+  local enabled = 0
+  for _, node in ipairs(service.nodes) do
+    local target, reason
+    if node.url then target, reason = node_of(node.url, self.folder) end
+    node.target = target
+    if reason then
+      self:fail(node, "url", "%s", reason)
+    elseif target and target.scheme then
+      if protocol and target.scheme ~= protocol then
+        self:fail(node, "url", "expected %s like %s, found %s; a service has one protocol", protocol,
+                  decided_by or "its protocol key", target.scheme)
+      end
+      decided_by = decided_by or not protocol and "the node before" or nil
+      protocol = protocol or target.scheme
+    end
+    if node.enabled then enabled = enabled + 1 end
+  end
+  if enabled == 0 then self:warn(service, "nodes", "no node is enabled: every request is answered with 503") end
+  service.protocol = protocol or "http"
+end
+
+function Checker:service(service)
+  if service.nodes then self:nodes(service) end
+  local policy = service.host_header
+  if policy and policy ~= "preserve" and policy ~= "node" and policy:find "[^%w._:%[%]-]" then
+    self:fail(service, "host_header", "expected preserve, node or a host name, found %s", quote(policy))
+  end
+  local tls = service.tls
+  if not tls then return end
+  self:readable(tls, "ca")
+  self:readable(tls.client_cert, "cert")
+  self:readable(tls.client_cert, "key")
+  if self.marks:is_written(service, "tls") and service.protocol ~= "https" then
+    self:fail(service, "tls", "only https nodes use TLS; write https:// before the nodes, or protocol: https")
+  end
+end
+
+-- -- routes --
+
+function Checker:references(route, services, listeners)
+  if route.service and not services[route.service] then
+    self:fail(route, "service", "there is no service %s%s", quote(route.service),
+              self.report:near(route.service, sorted_keys(services)))
+  end
+  for i, name in ipairs(route.on or {}) do
+    if not listeners[name] then
+      self:fail(route.on, i, "no listener has the name %s%s", quote(name),
+                self.report:near(name, sorted_keys(listeners)))
+    end
+  end
+end
+
+function Checker:answer(route)
+  local respond = route.respond
+  if respond and (respond.status == 204 or respond.status == 304) and respond.body and respond.body ~= "" then
+    self:fail(respond, "body", "a response with status %d has no body", respond.status)
+  end
+  for name, value in pairs(respond and respond.headers or {}) do
+    if value:find "[%z\1-\8\10-\31\127]" then
+      self:fail(respond.headers, name, "a header value may not hold control characters")
+    end
+  end
+end
+
+--- A list as a set written down: the same for the same members in any order. "" where all match.
+local function as_set(list)
+  local copy = {}
+  for i, word in ipairs(list or {}) do copy[i] = word end
+  table.sort(copy)
+  return table.concat(copy, " ")
+end
+
+--- Whether all that the later route takes is taken by the earlier one already, of the same host and path.
+local function covers(earlier, later)
+  if earlier.priority ~= later.priority then return false end
+  local same_methods = earlier.methods == nil or as_set(earlier.methods) == as_set(later.methods)
+  local same_listeners = earlier.on == nil or as_set(earlier.on) == as_set(later.on)
+  -- Of two with the same host and path, the one with more conditions wins whatever the order.
+  local fewer = (later.methods and not earlier.methods) or (later.on and not earlier.on)
+  return same_methods and same_listeners and not fewer
+end
+
+--- Warns of a route all of whose hosts and paths an earlier one has. Only where there are no errors: lists with holes
+-- would look alike.
+function Checker:shadows(routes)
+  if self.report:has_errors() then return end
+  local taken = {}
+  for _, route in ipairs(routes) do
+    if route.enabled then
+      local hidden_by, all_hidden = nil, true
+      for _, host in ipairs(route.hosts or { "" }) do
+        for _, path in ipairs(route.paths or { "" }) do
+          local key = host .. "\0" .. path
+          taken[key] = taken[key] or {}
+          local by
+          for _, earlier in ipairs(taken[key]) do
+            if covers(earlier, route) then by = earlier end
+          end
+          hidden_by = hidden_by or by
+          all_hidden = all_hidden and by ~= nil
+          if not by and #taken[key] < 16 then table.insert(taken[key], route) end
+        end
+      end
+      if all_hidden then
+        local place, path = self.marks:place(hidden_by)
+        self:warn(route, nil, "never gets a request: %s %s has the same host and path", path, line_of(place))
+      end
+    end
+  end
+end
+
+--- One list, whichever form was written.
+local function gather(route)
+  if route.host then route.hosts, route.host = { route.host }, nil end
+  if route.path then route.paths, route.path = { route.path }, nil end
+end
+
+function Checker:routes(routes, services, listeners)
+  local names = {}
+  for i, route in ipairs(routes) do
+    gather(route)
+    if route.name and names[route.name] then
+      self:fail(route, "name", "the name %s is in use already %s", quote(route.name),
+                line_of(self.marks:place(names[route.name], "name")))
+    end
+    route.name = route.name or ("route %d"):format(i)
+    names[route.name] = names[route.name] or route
+    self:references(route, services, listeners)
+    self:answer(route)
+  end
+  self:shadows(routes)
+end
+
+--- Every service that was written, also one with errors: a route to it does not dangle.
+function Checker:all_services(services)
+  local all = {}
+  for name in pairs(self.marks[services].nodes) do all[name] = true end
+  return all
+end
+
+--- Checks a configuration, and makes file names absolute and hosts and paths lists.
+-- @tparam table config from the schema
+-- @tparam Marks marks where its values came from
+-- @tparam Sources sources
+-- @tparam Report report
+return function(config, marks, sources, report)
+  local self = setmetatable({ marks = marks, sources = sources, report = report, folder = sources.folder }, Checker)
+  local listeners = self:listeners(config.listen or {})
+  for _, name in ipairs(config.services and marks[config.services].order or {}) do
+    self:service(config.services[name])
+  end
+  self:routes(config.routes or {}, config.services and self:all_services(config.services) or {}, listeners)
+  if config.gateway then self:writable(config.gateway, "pid_file") end
+  if config.log then
+    self:writable(config.log, "error", { stderr = true })
+    for _, log in ipairs(config.log.access or {}) do
+      self:writable(log, "file", { stderr = true, stdout = true })
+    end
+  end
+end

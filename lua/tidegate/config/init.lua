@@ -1,0 +1,105 @@
+--- The configuration: from a file to a generation, or to a report of all that is wrong with it.
+--
+--     source     files, each read once
+--     yaml       text to nodes that know their place (C)
+--     overrides  TIDEGATE_PATH__TO__KEY and --set
+--     values     ${NAME}, ${file:...}
+--     schema     nodes to plain values, by tree
+--     check      references, names, files
+--     build      plain values to a generation (C)
+local Report = require "tidegate.config.report"
+local Sources = require "tidegate.config.source"
+local build = require "tidegate.config.build"
+local check = require "tidegate.config.check"
+local overrides = require "tidegate.config.overrides"
+local schema = require "tidegate.config.schema"
+local tree = require "tidegate.config.tree"
+local values = require "tidegate.config.values"
+local yaml = require "tidegate.yaml"
+
+local config = {}
+
+local FILE_MAX = 16 * 1024 * 1024
+
+--- Keys that a variable such as TIDEGATE_LISTEN may name. TIDEGATE_VERSION is likely to mean something else.
+local function top_level()
+  local set = {}
+  for _, name in ipairs(schema.names(tree.fields)) do set[name] = name ~= "version" end
+  return set
+end
+
+--- The node of the whole file; nil where it cannot be understood.
+local function parse(path, file, sources, report)
+  local text, why = sources:read(file, FILE_MAX)
+  if not text then
+    report:add({ file = path }, nil, "cannot be read: " .. why)
+    return nil
+  end
+  report:source(path, text)
+  local node, errors = yaml.parse(text, path)
+  for _, e in ipairs(errors or {}) do
+    report:add({ file = path, line = e.line, column = e.column }, nil, e.message)
+  end
+  if not node or node.kind == "map" then return node end
+  local is_empty = node.kind == "scalar" and node.type == "null"
+  report:add(node, nil, is_empty and "expected a configuration, found an empty file"
+                        or ("expected a map, found a %s"):format(node.kind))
+  return nil
+end
+
+--- Loads a configuration.
+-- @tparam string path of the main file, as it is to be named in messages
+-- @tparam[opt] table options
+--   set = { "path.to.key=value", ... };
+--   getenv, variables: an environment other than the process's;
+--   dry = true: builds nothing
+-- @treturn table result
+--   good: no errors; report; files: absolute names of all that was looked at; config: plain values, with holes where it
+--   is not good; generation: struct generation *, owned by the caller, where it is good and not dry
+function config.load(path, options)
+  options = options or {}
+  local report = Report.new()
+  local file = Sources.absolute(path, Sources.working_folder())
+  local sources = Sources.new(Sources.folder_of(file))
+  local result = { report = report, files = sources.list, good = false }
+  local node = parse(path, file, sources, report)
+  if not node then return result end
+  overrides.apply_environment(node, report, top_level(), options.variables)
+  overrides.apply(node, options.set or {}, report)
+  values.replace(node, sources, report, options.getenv)
+  local marks
+  result.config, marks = schema.check(tree, node, report)
+  -- Relative names start in gateway.working_dir, which is itself relative to the folder of the file.
+  local gateway = result.config.gateway
+  sources.folder = Sources.absolute(gateway and gateway.working_dir or ".", sources.folder)
+  check(result.config, marks, sources, report)
+  if not report:has_errors() and not options.dry then
+    result.generation = build(result.config, marks, report)
+  end
+  result.good = not report:has_errors()
+  return result
+end
+
+--- A value after "key:" somewhere in a text that is no YAML.
+local function scrape(text, key)
+  local value = ("\n" .. text):match("\n[ \t]*" .. key .. ":[ \t]*([^\n#]+)")
+  value = value and value:gsub("%s+$", ""):gsub("^([\"'])(.*)%1$", "%2")
+  return value ~= "" and value or nil
+end
+
+local DEFAULT_PID_FILE, DEFAULT_GRACE = "run/tidegate.pid", 30
+
+--- Where the gateway of a configuration keeps its pid, whatever is wrong with the rest of the file.
+-- @treturn string absolute name
+-- @treturn number seconds that a stop may take
+function config.pid_file(path, options)
+  local result = config.load(path, { set = options and options.set, dry = true })
+  local gateway = result.config and result.config.gateway
+  if gateway and gateway.pid_file then return gateway.pid_file, gateway.grace or DEFAULT_GRACE end
+  local file = Sources.absolute(path, Sources.working_folder())
+  local text = Sources.new("/"):read(file, FILE_MAX) or ""
+  local folder = Sources.absolute(scrape(text, "working_dir") or ".", Sources.folder_of(file))
+  return Sources.absolute(scrape(text, "pid_file") or DEFAULT_PID_FILE, folder), DEFAULT_GRACE
+end
+
+return config

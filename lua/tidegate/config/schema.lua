@@ -1,0 +1,460 @@
+--- Checks nodes (tidegate.yaml) against a schema and gives plain Lua values.
+--
+-- A schema is a table of fields by name; a field is a table:
+--
+--     type       string name integer number boolean enum list map object any, or a format: duration (seconds) size (bytes)
+--                url host cidr path file status method header_name percent secret template ...
+--     required   true: the key must be there
+--     default    as it would be written
+--     of         enum: the words; list, map: the field of each item (or the name of its type)
+--     keys       map: the type of its keys
+--     fields     object: its schema
+--     short      object: the key that a lone value stands for
+--     single     list: true: a lone value is a list of one
+--     words      words allowed besides the type, and what they become: { auto = 0 }
+--     min, max   numbers, durations and sizes as written; texts: bytes; lists and maps: items
+--     match      a Lua pattern the text must match
+--     expects    words for messages instead of the type's
+--     template   true: ${run.time} templates may stand here
+--     check      function(value) -> true, or false and why
+--     later      true: known, but not available in this version; enum: a list of such words
+--     doc, unit  for the reference
+--
+-- Beside its fields a schema may hold one_of = { "a", "b" } (exactly one of these keys, or a list of such lists),
+-- conflicts = { "a", "b" } (one of them at most, or a list of lists) and requires = { a = { "b" } } (a only with b).
+local types = require "tidegate.config.types"
+local yaml = require "tidegate.yaml"
+
+local schema = {}
+
+local SHOWN_MAX = 60
+
+--- A word from the configuration as it is shown in a message.
+function schema.quote(text)
+  if #text > SHOWN_MAX then text = text:sub(1, SHOWN_MAX) .. "..." end
+  return '"' .. text:gsub("%c", "?") .. '"'
+end
+
+local function path_of(parent, key)
+  if type(key) == "number" then return ("%s[%d]"):format(parent, key) end
+  local word = key:find "^[%w_-]+$" and key or ("[%s]"):format(schema.quote(key))
+  if parent == "" or word:sub(1, 1) == "[" then return parent .. word end
+  return parent .. "." .. word
+end
+
+--- What a node is, for "found ...".
+local function describe(node)
+  if node.kind ~= "scalar" then return "a " .. node.kind end
+  if node.type == "null" then return "nothing" end
+  if node.type == "string" then return schema.quote(node.text) end
+  return node.text
+end
+
+local function is_field(value)
+  return type(value) == "table" and type(value.type) == "string"
+end
+
+--- The names of the fields, in the order of the schema where it has one.
+function schema.names(fields)
+  local order = rawget(fields, schema.ORDER)
+  if order then return order end
+  local names = {}
+  for name, field in pairs(fields) do
+    if is_field(field) then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+schema.ORDER = {}
+
+--- Builds a schema that keeps the order of its fields: { { "name", type = ... }, ..., one_of = ... }.
+function schema.ordered(list)
+  local fields = { [schema.ORDER] = {} }
+  for key, value in pairs(list) do
+    if type(key) ~= "number" then fields[key] = value end
+  end
+  for i, field in ipairs(list) do
+    fields[field[1]] = field
+    fields[schema.ORDER][i] = field[1]
+  end
+  return fields
+end
+
+-- -- where values came from --
+
+--- Remembers for each table of the result the node it was made of, its path and its keys' nodes.
+local Marks = {}
+Marks.__index = Marks
+
+--- The place of a value and its path.
+-- @tparam table owner a table of the result
+-- @param[opt] key of it; where the key was not written, the owner's place is given
+function Marks:place(owner, key)
+  local mark = self[owner]
+  if key == nil then return mark.node, mark.path end
+  return mark.nodes[key] or mark.node, path_of(mark.path, mark.written_at and mark.written_at[key] or key)
+end
+
+--- Whether the key was written, and is not a default.
+function Marks:is_written(owner, key)
+  return self[owner].nodes[key] ~= nil
+end
+
+-- -- defaults --
+
+--- A node that says the same as a Lua value, at the place of another node.
+local function node_of(value, place)
+  local node = { line = place.line, column = place.column, file = place.file, implied = true }
+  if type(value) ~= "table" then
+    node.kind, node.text, node.value = "scalar", tostring(value), value
+    node.type = type(value) == "number" and (value % 1 == 0 and "integer" or "number") or type(value)
+    return node
+  end
+  if #value > 0 then
+    node.kind, node.items = "list", {}
+    for i, item in ipairs(value) do node.items[i] = node_of(item, place) end
+    return node
+  end
+  node.kind, node.entries, node.fields = "map", {}, {}
+  for key, item in pairs(value) do
+    table.insert(node.entries, {
+      key = key, value = node_of(item, place), line = place.line, column = place.column, file = place.file,
+    })
+    node.fields[key] = #node.entries
+  end
+  return node
+end
+
+-- -- one check --
+
+local Check = {}
+Check.__index = Check
+
+local EXPECTED = {
+  integer = "a whole number", number = "a number", boolean = "true or false", list = "a list", map = "a map",
+  object = "a map", any = "a value", status = "a status code",
+}
+
+local function expected(field)
+  if field.expects then return field.expects end
+  if field.type == "enum" then
+    return #field.of == 1 and schema.quote(field.of[1]) or "one of " .. table.concat(field.of, ", ")
+  end
+  local words = {}
+  for word in pairs(field.words or {}) do words[#words + 1] = word end
+  table.sort(words)
+  words[#words + 1] = EXPECTED[field.type] or types[field.type].expected
+  return table.concat(words, " or ")
+end
+schema.expected = expected
+
+function Check:fail(node, parent, key, message, ...)
+  self.report:add(node, key == nil and parent or path_of(parent, key), message:format(...))
+end
+
+function Check:mismatch(field, node, parent, key, why)
+  local path = key == nil and parent or path_of(parent, key)
+  local tail = why and "; " .. why or ""
+  self.report:add(node, path, ("expected %s, found %s%s"):format(expected(field), describe(node), tail))
+end
+
+--- Limits are written like values; compiled at first use.
+local function limit(field, name)
+  local value = field[name]
+  local format = types[field.type]
+  if type(value) == "string" then return format.parse(value) end
+  return value
+end
+
+local function is_within(field, measure)
+  local min, max = limit(field, "min"), limit(field, "max")
+  if min and measure < min then return false, "at least " .. tostring(field.min) end
+  if max and measure > max then return false, "at most " .. tostring(field.max) end
+  return true
+end
+
+local SIZED = { string = "byte", list = "item", map = "item", secret = "byte", template = "byte" }
+
+function Check:within(field, value, measure, node, parent, key)
+  local good, words = is_within(field, measure)
+  if good then return value end
+  local unit = SIZED[field.type]
+  if unit then
+    words = words .. " " .. unit .. ((words:find " 1$") and "" or "s")
+    self:fail(node, parent, key, "expected %s, found %d", words, measure)
+  else
+    self:fail(node, parent, key, "expected %s, found %s", words, describe(node))
+  end
+  return nil
+end
+
+--- What holds for any value once its type is right.
+function Check:finish(field, value, measure, node, parent, key)
+  if value == nil then return nil end
+  if (field.min or field.max) and measure and self:within(field, value, measure, node, parent, key) == nil then
+    return nil
+  end
+  if field.match and not tostring(value):find(field.match) then
+    self:mismatch(field, node, parent, key)
+    return nil
+  end
+  if field.check then
+    local good, why = field.check(value)
+    if not good then
+      self:fail(node, parent, key, "%s", why or ("expected %s, found %s"):format(expected(field), describe(node)))
+      return nil
+    end
+  end
+  return value
+end
+
+--- Type and value of a scalar; what came from outside (environment, --set) has no type of its own.
+local function resolved(node)
+  if node.loose then return yaml.resolve(node.text) end
+  return node.type, node.value
+end
+
+function Check:number(field, node, parent, key)
+  local found, value = resolved(node)
+  local whole = field.type ~= "number"
+  if found ~= "integer" and (whole or found ~= "number") or value ~= value then
+    return self:mismatch(field, node, parent, key)
+  end
+  if whole and math.abs(value) > 2 ^ 53 then return self:mismatch(field, node, parent, key, "it is too large") end
+  if field.type == "status" and (value < 100 or value > 599) then return self:mismatch(field, node, parent, key) end
+  return self:finish(field, value, value, node, parent, key)
+end
+
+local TRUTH = { yes = "true", on = "true", y = "true", no = "false", off = "false", n = "false" }
+
+function Check:boolean(field, node, parent, key)
+  local found, value = resolved(node)
+  if found ~= "boolean" then
+    local meant = found == "string" and TRUTH[node.text:lower()]
+    return self:mismatch(field, node, parent, key, meant and "write " .. meant)
+  end
+  return value
+end
+
+local function has(list, word)
+  for _, known in ipairs(list or {}) do
+    if known == word then return true end
+  end
+  return false
+end
+
+function Check:enum(field, node, parent, key)
+  if has(field.of, node.text) then return self:finish(field, node.text, nil, node, parent, key) end
+  if type(field.later) == "table" and has(field.later, node.text) then
+    return self:fail(node, parent, key, "%s is not available in this version; expected %s", schema.quote(node.text),
+                     expected(field))
+  end
+  self.report:add(node, path_of(parent, key), ("expected %s, found %s%s"):format(expected(field), describe(node),
+                                                                                self.report:near(node.text, field.of)))
+end
+
+function Check:text(field, node, parent, key)
+  local format = types[field.type] or error(("schema: unknown type %q"):format(field.type))
+  if node.type == "boolean" then return self:mismatch(field, node, parent, key, "put it in quotes") end
+  if node.templates and not field.template and format ~= types.template then
+    return self:fail(node, parent, key, "the template %s cannot stand here; write $%s for the text itself",
+                     node.templates, node.templates)
+  end
+  local value, why, is_all = format.parse(node.text)
+  if value == nil then
+    if is_all then return self:fail(node, parent, key, "%s", why) end
+    return self:mismatch(field, node, parent, key, why)
+  end
+  return self:finish(field, value, type(value) == "string" and #value or value, node, parent, key)
+end
+
+function Check:scalar(field, node, parent, key)
+  if node.kind ~= "scalar" or node.type == "null" then return self:mismatch(field, node, parent, key) end
+  local word = field.words and field.words[node.text]
+  if word ~= nil then return word end
+  local kind = field.type
+  if kind == "integer" or kind == "number" or kind == "status" then return self:number(field, node, parent, key) end
+  if kind == "boolean" then return self:boolean(field, node, parent, key) end
+  if kind == "enum" then return self:enum(field, node, parent, key) end
+  return self:text(field, node, parent, key)
+end
+
+local function item_field(field)
+  if type(field.of) == "string" then return { type = field.of } end
+  return field.of or { type = "any" }
+end
+
+local function is_nothing(node)
+  return node.kind == "scalar" and node.type == "null"
+end
+
+function Check:list(field, node, parent, key)
+  local path = key == nil and parent or path_of(parent, key)
+  local items = node.items
+  if node.kind == "map" and node.implied and #node.entries == 0 then items = {} end
+  if not items and field.single and not is_nothing(node) then items = { node } end
+  if not items then return self:mismatch(field, node, parent, key) end
+  local result, nodes, written_at, of = {}, {}, {}, item_field(field)
+  self.marks[result] = { node = node, path = path, nodes = nodes, written_at = written_at }
+  for i, item in ipairs(items) do
+    local value = self:value(of, item, path, i)
+    if value ~= nil then            -- a wrong item leaves no hole, but those after it keep their number
+      result[#result + 1] = value
+      nodes[#result], written_at[#result] = item, i
+    end
+  end
+  if #items == #result then return self:finish(field, result, #result, node, parent, key) end
+  return result
+end
+
+function Check:map(field, node, parent, key)
+  local path = key == nil and parent or path_of(parent, key)
+  if node.kind ~= "map" then return self:mismatch(field, node, parent, key) end
+  local result, nodes, order, of = {}, {}, {}, item_field(field)
+  self.marks[result] = { node = node, path = path, nodes = nodes, order = order }
+  for _, entry in ipairs(node.entries) do
+    local name = entry.key
+    if field.keys then
+      local as_node = { kind = "scalar", type = "string", text = name, line = entry.line, column = entry.column,
+                        file = entry.file }
+      name = self:value({ type = field.keys }, as_node, path, entry.key)
+    end
+    if name ~= nil and nodes[name] then
+      self:fail(entry, path, entry.key, "%s stands here twice", schema.quote(name))
+    elseif name ~= nil then
+      nodes[name] = entry.value
+      local value = self:value(of, entry.value, path, entry.key)
+      if value ~= nil then
+        order[#order + 1] = name
+        result[name] = value
+      end
+    end
+  end
+  return self:finish(field, result, #node.entries, node, parent, key)
+end
+
+local function words_of(names)
+  return #names > 1 and table.concat(names, ", ", 1, #names - 1) .. " and " .. names[#names] or names[1]
+end
+
+--- one_of and conflicts are a list of names or a list of such lists.
+local function groups(list)
+  if not list then return {} end
+  return type(list[1]) == "table" and list or { list }
+end
+
+function Check:ties(fields, node, path)
+  local function present(names)
+    local found, last = {}, nil
+    for _, name in ipairs(names) do
+      local index = node.fields[name]
+      if index then
+        found[#found + 1] = name
+        last = last and math.max(last, index) or index
+      end
+    end
+    return found, last and node.entries[last]
+  end
+  for _, names in ipairs(groups(fields.one_of)) do
+    local found, last = present(names)
+    if #found ~= 1 then
+      local known = {}
+      for _, name in ipairs(names) do
+        if fields[name].later ~= true then known[#known + 1] = name end
+      end
+      self:fail(last or node, path, nil, "expected exactly one of %s, found %s", table.concat(known, ", "),
+                #found == 0 and "none" or words_of(found))
+    end
+  end
+  for _, names in ipairs(groups(fields.conflicts)) do
+    local found, last = present(names)
+    if #found > 1 then self:fail(last, path, nil, "expected one of %s, found both", words_of(found)) end
+  end
+  for name, needed in pairs(fields.requires or {}) do
+    local entry = node.fields[name] and node.entries[node.fields[name]]
+    for _, other in ipairs(entry and needed or {}) do
+      if not node.fields[other] then
+        self:fail(entry, path, name, "needs the key %s beside it", schema.quote(other))
+      end
+    end
+  end
+end
+
+function Check:unknown_key(fields, entry, path)
+  local names = schema.names(fields)
+  local hint = self.report:near(entry.key, names)
+  if hint == "" and #names <= 12 then hint = "; expected one of " .. table.concat(names, ", ") end
+  self:fail(entry, path, entry.key, "unknown key%s", hint)
+end
+
+function Check:object(field, node, parent, key)
+  local path = key == nil and parent or path_of(parent, key)
+  local fields = field.fields
+  if node.kind ~= "map" and field.short and not is_nothing(node) then
+    node = { kind = "map", line = node.line, column = node.column, file = node.file, fields = { [field.short] = 1 },
+             entries = { { key = field.short, value = node, line = node.line, column = node.column, file = node.file } } }
+  end
+  if node.kind ~= "map" then return self:mismatch(field, node, parent, key) end
+  local result, nodes = {}, {}
+  self.marks[result] = { node = node, path = path, nodes = nodes }
+  for _, entry in ipairs(node.entries) do
+    local known = fields[entry.key]
+    if not is_field(known) then
+      self:unknown_key(fields, entry, path)
+    elseif known.later == true then
+      self:fail(entry, path, entry.key, "not available in this version")
+    else
+      nodes[entry.key] = entry.value
+      result[entry.key] = self:value(known, entry.value, path, entry.key)
+    end
+  end
+  for _, name in ipairs(schema.names(fields)) do
+    local known = fields[name]
+    local written = nodes[name]
+    if not written or is_nothing(written) and result[name] == nil then
+      if known.default ~= nil then
+        result[name] = self:value(known, node_of(known.default, node), path, name)
+      elseif known.required and not written then
+        self:fail(node, path, name, "missing, expected %s", expected(known))
+      end
+    end
+  end
+  self:ties(fields, node, path)
+  return self:finish(field, result, nil, node, parent, key)
+end
+
+local function plain_value(node)
+  if node.kind == "scalar" then return select(2, resolved(node)) end
+  local result = {}
+  for i, item in ipairs(node.items or {}) do result[i] = plain_value(item) end
+  for _, entry in ipairs(node.entries or {}) do result[entry.key] = plain_value(entry.value) end
+  return result
+end
+
+--- Where nothing stands after a key ("routes:" with all below it commented out) lists and maps are not given.
+local EMPTY_IS_ABSENT = { list = true, map = true, object = true }
+
+function Check:value(field, node, parent, key)
+  local kind = field.type
+  if EMPTY_IS_ABSENT[kind] and is_nothing(node) and not field.required then return nil end
+  if kind == "list" then return self:list(field, node, parent, key) end
+  if kind == "map" then return self:map(field, node, parent, key) end
+  if kind == "object" then return self:object(field, node, parent, key) end
+  if kind == "any" then return self:finish(field, plain_value(node), nil, node, parent, key) end
+  return self:scalar(field, node, parent, key)
+end
+
+--- Checks a node against a field.
+-- @tparam table field see above; for a schema: { type = "object", fields = schema }
+-- @tparam table node from tidegate.yaml
+-- @tparam Report report takes the errors
+-- @tparam[opt=""] string path of the node
+-- @return the value with defaults filled in; what was wrong is absent from it
+-- @treturn Marks where each value came from
+function schema.check(field, node, report, path)
+  local check = setmetatable({ report = report, marks = setmetatable({}, Marks) }, Check)
+  return check:value(field, node, path or ""), check.marks
+end
+
+return schema

@@ -1,0 +1,321 @@
+--- The whole configuration as a schema: every key with its type, default, unit and meaning.
+-- docs/configuration.md is made of it. What other versions know and this one does not is marked with later = true.
+local schema = require "tidegate.config.schema"
+
+local ordered = schema.ordered
+
+local function later(name)
+  return { name, type = "any", later = true }
+end
+
+--- A time that must pass; what C keeps is 32 bits of milliseconds.
+local function duration(name, default, doc, min)
+  return { name, type = "duration", default = default, min = min or "1ms", max = "49d", doc = doc }
+end
+
+local function count(name, default, doc, min, max)
+  return { name, type = "integer", default = default, min = min or 1, max = max or 4294967295, doc = doc }
+end
+
+local function file(name, doc, required)
+  return { name, type = "file", doc = doc, required = required }
+end
+
+local labels = {
+  "labels", type = "map", of = "string", keys = "name", doc = "words of your own, for people and tools",
+}
+
+local retries = {
+  "retries", type = "object", default = {}, doc = "another try at another node, where that is safe",
+  fields = ordered {
+    count("attempts", 1, "further tries after the first; 0: none", 0, 100),
+    later "on", later "per_try", later "budget",
+  },
+}
+
+-- The same for a route, where a key left away means the service's.
+local route_retries = {
+  "retries", type = "object", doc = "instead of the service's",
+  fields = ordered {
+    count("attempts", nil, "further tries after the first; 0: none; default: the service's", 0, 100),
+    later "on", later "per_try", later "budget",
+  },
+}
+
+-- -- gateway --
+
+local gateway = {
+  "gateway", type = "object", default = {}, doc = "the process itself",
+  fields = ordered {
+    { "threads", type = "integer", default = "auto", words = { auto = 0 }, min = 1, max = 64,
+      doc = "data-plane loops; auto: as many as there are cores" },
+    { "user", type = "name", doc = "who to become after binding, when started as root; default: stay" },
+    { "pid_file", type = "file", default = "run/tidegate.pid", check = function(path)
+        return path:find "%.pid$" ~= nil, 'expected a name that ends in ".pid"'
+      end,
+      doc = "the control socket stands beside it, with .sock for .pid" },
+    { "working_dir", type = "file", default = ".",
+      doc = "where relative file names start; itself relative to the folder of this file" },
+    { "trusted_proxies", type = "list", single = true, of = "cidr", default = { "127.0.0.1/32" },
+      doc = "networks whose X-Forwarded-* headers and PROXY lines are believed" },
+    duration("grace", "30s", "how long a stop waits for requests in flight", "0"),
+    { "id_header", type = "header_name", default = "x-request-id",
+      doc = "header that carries the id of a request; a client's is kept, a missing one is made" },
+    later "plugin_dirs",
+  },
+}
+
+-- -- listeners --
+
+local certificate = {
+  type = "object",
+  fields = ordered {
+    file("cert", "PEM file: the certificate, then its chain", true),
+    file("key", "PEM file: the private key", true),
+    file("ocsp", "DER file: an OCSP response to staple"),
+  },
+}
+
+local listener_tls = {
+  "tls", type = "object", doc = "makes the listener speak TLS",
+  fields = ordered {
+    { "certificates", type = "list", required = true, min = 1, of = certificate,
+      doc = "chosen by the names that they hold (SNI); the first is the default" },
+    { "min_version", type = "enum", of = { "1.2", "1.3" }, default = "1.2", doc = "oldest TLS version spoken" },
+    { "ciphers", type = "string", min = 1, default = "modern", doc = "modern, or a list in OpenSSL's words for TLS 1.2" },
+    { "client_auth", type = "object", default = {}, doc = "client certificates",
+      fields = ordered {
+        { "mode", type = "enum", of = { "none", "optional", "required" }, default = "none",
+          doc = "whether clients must show a certificate" },
+        file("ca", "PEM file: who may sign them"),
+      } },
+  },
+}
+
+local listener = {
+  type = "object", short = "address",
+  fields = ordered {
+    { "address", type = "address", required = true,
+      doc = '"127.0.0.1:8080", ":8080" (every IPv4 address), "[::]:80", "unix:run/gate.sock"; port 0 picks a free one' },
+    { "name", type = "name", doc = "for a route's `on`" },
+    { "protocols", type = "list", single = true, min = 1, default = { "http/1.1" }, doc = "spoken here",
+      of = { type = "enum", of = { "http/1.1" }, later = { "h2", "h2c", "h3" } } },
+    { "proxy_protocol", type = "boolean", default = false,
+      doc = "connections begin with a PROXY line (version 1 or 2) that names the client" },
+    listener_tls,
+  },
+}
+
+-- -- clients --
+
+local timeouts = {
+  "timeouts", type = "object", default = {}, doc = "towards clients",
+  fields = ordered {
+    duration("idle", "75s", "between requests on a connection"),
+    duration("head", "10s", "from the first byte of a request head to its last"),
+    duration("body", "30s", "between two reads of a request body"),
+    duration("write", "30s", "without any progress while a response is written"),
+  },
+}
+
+local function size(name, default, doc, min, max)
+  return { name, type = "size", default = default, min = min, max = max, doc = doc }
+end
+
+local limits = {
+  "limits", type = "object", default = {}, doc = "what a client may send",
+  fields = ordered {
+    size("head", "32KiB", "request line and headers together; beyond: 431", "256B", "16MiB"),
+    count("headers", 100, "number of header lines; beyond: 431", 1, 10000),
+    size("uri", "8KiB", "request target; beyond: 414", "16B", "16MiB"),
+    size("body", "64MiB", "request body; beyond: 413; 0: no limit"),
+    count("connections", 100000, "open client connections; beyond: 503"),
+    count("requests_per_connection", 10000, "requests on one connection, which is then closed"),
+  },
+}
+
+local security = {
+  "security", type = "object", default = {}, doc = "what is refused before routing",
+  fields = ordered {
+    { "deny_hidden_files", type = "boolean", default = true,
+      doc = "404 for a path with a segment that starts with a dot (/.well-known/ excepted)" },
+    { "require_content_length", type = "boolean", default = false, doc = "411 for a request body of unknown length" },
+    { "merge_slashes", type = "boolean", default = true, doc = '"//" in a path counts, and is forwarded, as "/"' },
+  },
+}
+
+-- -- routes --
+
+local respond = {
+  "respond", type = "object", doc = "answer from here",
+  fields = ordered {
+    { "status", type = "status", min = 200, default = 200, doc = "status code" },
+    { "headers", type = "map", of = "string", keys = "header_name", default = {}, doc = "headers of the response" },
+    { "body", type = "string", default = "", doc = "body of the response" },
+    { "echo", type = "boolean", default = false, doc = "answer with the request as text" },
+    conflicts = { { "echo", "status" }, { "echo", "headers" }, { "echo", "body" } },
+  },
+}
+
+local VARIABLES = { scheme = true, host = true, path = true, query = true, request_uri = true }
+
+local function check_variables(text)
+  for name in text:gmatch "%${([^}]*)}?" do
+    if not VARIABLES[name] then
+      return false, ('unknown variable "%s"; expected one of host, path, query, request_uri, scheme'):format(name)
+    end
+  end
+  if text:find "[%c%s]" then return false, "expected a URL without spaces" end
+  return true
+end
+
+local redirect = {
+  "redirect", type = "object", doc = "send the client elsewhere",
+  fields = ordered {
+    { "to", type = "string", required = true, min = 1, template = true, check = check_variables,
+      doc = "URL or path; `${scheme}` `${host}` `${path}` `${query}` (with its ?) `${request_uri}` are the request's" },
+    { "status", type = "status", default = 302, check = function(status)
+        local good = status >= 301 and status <= 308 and status ~= 304 and status ~= 305 and status ~= 306
+        return good, "expected 301, 302, 303, 307 or 308, found " .. status
+      end,
+      doc = "301, 302, 303, 307 or 308" },
+  },
+}
+
+local route = {
+  type = "object",
+  fields = ordered {
+    { "name", type = "name", doc = 'for logs and messages; default: "route 1", "route 2", ...' },
+    { "enabled", type = "boolean", default = true, doc = "false: as if it were not there" },
+    { "priority", type = "integer", default = 0, min = -1000000, max = 1000000, doc = "the higher wins before all else" },
+    { "host", type = "host_pattern", doc = "one host; `*.example.com`: all below it" },
+    { "hosts", type = "list", min = 1, of = "host_pattern", doc = "several hosts; without any: all" },
+    { "path", type = "path_pattern", doc = "one path; `/a/*`: /a and all below it" },
+    { "paths", type = "list", min = 1, of = "path_pattern", doc = "several paths; without any: all" },
+    { "methods", type = "list", single = true, min = 1, of = "method", doc = "without any: all but TRACE" },
+    { "on", type = "list", single = true, min = 1, of = "name", doc = "listeners by name; without any: all" },
+    { "service", type = "name", doc = "the service that answers" },
+    respond,
+    redirect,
+    { "strip_prefix", type = "path", doc = "taken off the path before it is sent on, on segment borders" },
+    { "add_prefix", type = "path", doc = "put before the path when it is sent on" },
+    duration("timeout", nil, "the whole exchange; 0: no limit; default: no limit", "0"),
+    route_retries,
+    labels,
+    later "split", later "sticky", later "when", later "rewrite", later "circuit_breaker", later "websocket",
+    later "plugins",
+    one_of = { "service", "split", "respond", "redirect" },
+    conflicts = { { "host", "hosts" }, { "path", "paths" } },
+  },
+}
+
+-- -- services --
+
+local node = {
+  type = "object", short = "url",
+  fields = ordered {
+    { "url", type = "string", required = true,
+      doc = '"10.0.0.1:8080", "http://name:8080", "https://name", "[::1]:8080" or "unix:/run/app.sock"' },
+    { "weight", type = "integer", default = 1, min = 1, max = 65535, doc = "share of the requests" },
+    { "enabled", type = "boolean", default = true, doc = "false: as if it were not there" },
+    labels,
+    later "backup",
+  },
+}
+
+local balance = {
+  "balance", type = "object", short = "algorithm", default = {}, doc = "how a node is picked",
+  fields = ordered {
+    { "algorithm", type = "enum", of = { "round_robin", "weighted_round_robin" }, default = "round_robin",
+      later = { "random", "two_choices", "least_connections", "least_latency", "ip_hash", "consistent_hash" },
+      doc = "weights count in all of them; `balance: round_robin` is the short form" },
+    later "key",
+  },
+}
+
+local service_tls = {
+  "tls", type = "object", default = {}, doc = "towards https nodes",
+  fields = ordered {
+    { "verify", type = "boolean", default = true, doc = "the node must show a certificate that is valid for its name" },
+    file("ca", "PEM file: who may sign it; default: the system's"),
+    { "server_name", type = "host", doc = "name asked for and checked; default: the node's host" },
+    { "client_cert", type = "object", doc = "what the gateway shows",
+      fields = ordered {
+        file("cert", "PEM file: the certificate, then its chain", true),
+        file("key", "PEM file: the private key", true),
+      } },
+  },
+}
+
+local service = {
+  type = "object", short = "nodes",
+  fields = ordered {
+    { "protocol", type = "enum", of = { "http", "https" },
+      later = { "h2c", "h2", "grpc", "grpcs", "ws", "wss", "fastcgi", "tcp" },
+      doc = "default: by the nodes' URLs, else http" },
+    { "host_header", type = "string", default = "preserve", min = 1,
+      doc = "Host sent on: preserve (the client's), node (the node's), or a fixed name" },
+    balance,
+    { "nodes", type = "list", required = true, single = true, min = 1, of = node,
+      doc = "where it runs; a text is the short form of `{ url: ... }`" },
+    { "timeouts", type = "object", default = {}, doc = "towards nodes",
+      fields = ordered {
+        duration("connect", "2s", "until the connection (and its TLS) stands"),
+        duration("send", "30s", "without progress while the request is written"),
+        duration("first_byte", "30s", "from the request sent to the first byte of the response"),
+        duration("idle", "60s", "between two reads of the response"),
+      } },
+    retries,
+    { "pool", type = "object", default = {}, doc = "connections kept open, per loop",
+      fields = ordered {
+        count("idle_per_node", 64, "idle connections kept for one node; 0: none", 0, 1000000),
+        duration("idle", "60s", "how long an idle connection is kept"),
+        duration("lifetime", "1h", "age at which a connection is closed; 0: no limit", "0"),
+        count("max_requests", 10000, "requests on one connection; 0: no limit", 0),
+        later "max_per_node", later "queue",
+      } },
+    service_tls,
+    later "discovery", later "health_check", later "circuit_breaker", later "slow_start", later "sticky",
+  },
+}
+
+-- -- logs --
+
+local access_log = {
+  type = "object",
+  fields = ordered {
+    { "file", type = "file", required = true, doc = "file name, stdout or stderr" },
+    { "format", type = "enum", of = { "json", "common", "combined" }, default = "json", doc = "one of the known formats" },
+    { "template", type = "string", min = 1, template = true,
+      doc = "a format of your own: `${client_ip} ${method} ${target} ${status} ${total}`; all fields are below" },
+    conflicts = { "format", "template" },
+  },
+}
+
+local log = {
+  "log", type = "object", default = {}, doc = "what is written down",
+  fields = ordered {
+    { "level", type = "enum", of = { "debug", "info", "warn", "error" }, default = "info", doc = "least weight told" },
+    { "error", type = "file", default = "stderr", doc = "where the gateway's own events go: a file name or stderr" },
+    { "access", type = "list", default = {}, of = access_log, doc = "a line for each request, into each of these" },
+  },
+}
+
+return {
+  type = "object",
+  fields = ordered {
+    { "version", type = "integer", default = 1, min = 1, max = 1, doc = "of this language" },
+    gateway,
+    { "listen", type = "list", required = true, single = true, min = 1, max = 64, of = listener,
+      doc = "where clients come in; a text is the short form of `{ address: ... }`" },
+    timeouts,
+    limits,
+    security,
+    { "routes", type = "list", required = true, of = route, doc = "what is answered, and by whom" },
+    { "services", type = "map", default = {}, keys = "name", of = service,
+      doc = "named sets of nodes; a lone URL is the short form of `{ nodes: [...] }`" },
+    log,
+    later "include", later "plugins", later "instances", later "consumers", later "dictionaries", later "metrics",
+    later "admin", later "tracing",
+  },
+}

@@ -1,0 +1,222 @@
+--- The formats of scalars: what a text must look like, and what it becomes.
+-- Each is { expected = words for messages, parse = function(text) -> value, or nil and why }. Where `why` says all
+-- there is to say, parse gives true as third result.
+local ffi = require "ffi"
+local C = require "tidegate.ffi"
+
+local types = {}
+
+local why = ffi.new "struct tide_error"
+
+types.string = {
+  expected = "a text",
+  parse = function(text) return text end,
+}
+
+types.secret = types.string
+types.template = types.string
+
+--- A name of something in the configuration: shown in logs and messages, so no control characters.
+types.name = {
+  expected = "a name",
+  parse = function(text)
+    if text == "" then return nil, "it is empty" end
+    if #text > 128 then return nil, "it is longer than 128 bytes" end
+    if text:find "%c" then return nil, "it holds a control character" end
+    return text
+  end,
+}
+
+-- Seconds; the units from the largest to the smallest.
+local DURATION_UNITS = { { "d", 86400 }, { "h", 3600 }, { "m", 60 }, { "s", 1 }, { "ms", 0.001 } }
+
+local function duration_part(text, at)
+  local number, unit, next_at = text:match("^(%d+%.?%d*)(%a+)()", at)
+  for rank, known in ipairs(DURATION_UNITS) do
+    if unit == known[1] then return tonumber(number) * known[2], rank, next_at end
+  end
+  return nil, unit
+end
+
+--- "1h30m" to seconds.
+types.duration = {
+  expected = "a duration such as 500ms, 30s or 5m",
+  parse = function(text)
+    if text == "0" then return 0 end
+    if tonumber(text) then return nil, ("it needs a unit, for example %ss"):format(text) end
+    local total, at, last_rank = 0, 1, 0
+    while at <= #text do
+      local seconds, rank, next_at = duration_part(text, at)
+      if not seconds then
+        return nil, rank and ('"%s" is no unit; ms, s, m, h and d are'):format(rank) or nil
+      end
+      if rank <= last_rank then return nil, "units go from large to small, each once" end
+      total, at, last_rank = total + seconds, next_at, rank
+    end
+    if at == 1 then return nil end
+    return total
+  end,
+}
+
+local SIZE_UNITS = {
+  B = 1, kB = 1e3, MB = 1e6, GB = 1e9, TB = 1e12, KiB = 2 ^ 10, MiB = 2 ^ 20, GiB = 2 ^ 30, TiB = 2 ^ 40,
+}
+local SIZE_MEANT = { k = "KiB", m = "MiB", g = "GiB", t = "TiB" }
+
+--- "64KiB" to bytes.
+types.size = {
+  expected = "a size such as 64KiB or 10MiB",
+  parse = function(text)
+    if text == "0" then return 0 end
+    local number, unit = text:match "^(%d+%.?%d*)(%a*)$"
+    if not number then return nil end
+    if unit == "" then return nil, ("it needs a unit, for example %sB or %sKiB"):format(number, number) end
+    local bytes = SIZE_UNITS[unit] and tonumber(number) * SIZE_UNITS[unit]
+    if not bytes then
+      local meant = SIZE_MEANT[unit:sub(1, 1):lower()]
+      return nil, meant and ("write %s%s"):format(number, meant) or ('"%s" is no unit'):format(unit)
+    end
+    if bytes > 2 ^ 53 then return nil, "it is too large" end
+    if bytes % 1 ~= 0 then return nil, "it is not a whole number of bytes" end
+    return bytes
+  end,
+}
+
+--- "10%" to 0.1.
+types.percent = {
+  expected = "a percentage such as 10%",
+  parse = function(text)
+    local number = tonumber(text:match "^(%d+%.?%d*)%%$")
+    if not number or number > 100 then return nil end
+    return number / 100
+  end,
+}
+
+types.url = {
+  expected = "a URL such as http://127.0.0.1:9000",
+  parse = function(text)
+    if text:find "[%c%s]" then return nil end
+    return text:match "^%a[%w+.-]*://[^/?#]+.*$"
+  end,
+}
+
+--- RFC 1123 section 2.1, and underscores, which are in use. In lower case, without a trailing dot.
+local function host(text)
+  local name = text:lower():gsub("%.$", "")
+  if name:find "^%[[%x:.]+%]$" then return name end
+  if name:find "[\128-\255]" then return nil, "write an international name in its xn-- form" end
+  if name:find ":" then return nil, "a host has no port here" end
+  if name == "" or #name > 253 or name:find "[^%w._-]" or name:find "%.%." or name:find "^%." then return nil end
+  for label in name:gmatch "[^.]+" do
+    if #label > 63 then return nil, "a part between dots is longer than 63 bytes" end
+  end
+  return name
+end
+
+types.host = { expected = "a host name", parse = host }
+
+types.host_pattern = {
+  expected = "a host such as api.example.com or *.example.com",
+  parse = function(text)
+    if text:find "^~" then return nil, "regular expressions are not available in this version", true end
+    local name = text:match "^%*%.(.+)$"
+    if not name then
+      if text == "*" then return nil, "leave the key away to match every host" end
+      if text:find("*", 1, true) then return nil, 'a "*" can only stand for the first parts, as in "*.example.com"' end
+      return host(text)
+    end
+    if name:find("*", 1, true) then return nil, 'only one "*" is possible' end
+    local value, reason = host(name)
+    return value and "*." .. value, reason
+  end,
+}
+
+--- The form that request paths are brought to before they are compared: RFC 3986 section 6.2.2.
+local function normal_path(text)
+  if text:sub(1, 1) ~= "/" then return nil, "it starts with a slash" end
+  if text:find "[?#]" then return nil, "a query is no part of a path" end
+  if text:find "%c" then return nil, "it holds a control character" end
+  for segment in text:gmatch "[^/]+" do
+    if segment == "." or segment == ".." then
+      return nil, 'request paths have no "." and ".." when they are compared: it would never match'
+    end
+  end
+  if text:find "//" then return nil, "request paths have no empty segments when they are compared" end
+  if text:gsub("%%%x%x", ""):find("%", 1, true) then return nil, "a percent sign is written %25" end
+  local decoded = text:gsub("%%(%x%x)", function(hex)
+    local c = string.char(tonumber(hex, 16))
+    return c:find "[%w._~-]" and c or "%" .. hex:upper()
+  end)
+  return (decoded:gsub("[^%w._~!$&'()*+,;=:@/%%-]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
+types.path = {
+  expected = "a path such as /api/v1",
+  parse = normal_path,
+}
+
+--- "/a/**" becomes "/a/*".
+types.path_pattern = {
+  expected = "a path such as /login or /api/*",
+  parse = function(text)
+    if text:find "^~" then return nil, "regular expressions are not available in this version", true end
+    if text:find "[{}]" then return nil, "{parameters} in paths are not available in this version", true end
+    local fixed = text:gsub("/%*%*?$", "/")
+    if fixed:find("*", 1, true) then return nil, 'a "*" can only stand for the last segments, as in "/api/*"' end
+    local value, reason = normal_path(fixed)
+    if not value then return nil, reason end
+    return fixed == text and value or value .. "*"
+  end,
+}
+
+--- A file of this machine.
+types.file = {
+  expected = "a file name",
+  parse = function(text)
+    if text == "" then return nil, "it is empty" end
+    if text:find "%z" then return nil, "it holds a NUL byte" end
+    if #text > 4000 then return nil, "it is too long" end
+    return text
+  end,
+}
+
+types.cidr = {
+  expected = "a network such as 10.0.0.0/8 or an address",
+  parse = function(text) return C.tide_cidr_check(text, #text) == 0 and text or nil end,
+}
+
+--- Where to listen. A name of a unix socket stays as it is: it may be relative.
+types.address = {
+  expected = 'an address such as ":8080", "127.0.0.1:8080", "[::]:80" or "unix:run/gate.sock"',
+  parse = function(text)
+    local file = text:match "^unix:(.*)$"
+    if file then
+      local value, reason = types.file.parse(file)
+      return value and "unix:" .. value, reason
+    end
+    if text:find "^%d+$" then return nil, ('write ":%s"'):format(text) end
+    if C.tide_address_check(text, #text, why) ~= 0 then return nil end
+    return ffi.string(why.text)
+  end,
+}
+
+types.method = {
+  expected = "a method such as GET",
+  parse = function(text)
+    if text == "" or text:find "[^!#$%%&'*+.^_`|~%w-]" then return nil end
+    if text ~= text:upper() then return nil, ('write "%s"'):format(text:upper()) end
+    if text == "CONNECT" then return nil, "the gateway is no forward proxy", false end
+    return text
+  end,
+}
+
+--- RFC 9110 section 5.1. In lower case.
+types.header_name = {
+  expected = "a header name",
+  parse = function(text)
+    if text == "" or text:find "[^!#$%%&'*+.^_`|~%w-]" then return nil end
+    return text:lower()
+  end,
+}
+
+return types

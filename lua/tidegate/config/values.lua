@@ -1,0 +1,89 @@
+--- Values from outside, put into scalars after parsing, so that no value can change the structure:
+-- ${NAME} and ${NAME:-default} are the environment, ${file:/path} is what a file holds, $${ is a plain "${".
+-- ${lower.dotted} is left for run time.
+local values = {}
+
+local VALUE_MAX = 1024 * 1024
+
+local function from_file(path, context, node)
+  local text, why = context.sources:read(path, VALUE_MAX)
+  if not text then
+    context.report:add(node, context.path, ("cannot read %s: %s"):format(path, why))
+    return ""
+  end
+  return (text:gsub("\r?\n$", ""))
+end
+
+local function from_environment(name, default, context, node)
+  local value = context.getenv(name)
+  if value and (value ~= "" or not default) then return value end
+  if default then return default end
+  context.report:add(node, context.path,
+    ("the environment has no %s; ${%s:-...} would give a default"):format(name, name))
+  return ""
+end
+
+--- What stands for one ${...}; nil where it is left for run time; false where it is neither.
+local function value_of(body, context, node)
+  local file = body:match "^file:(.+)$"
+  if file then return from_file(file, context, node) end
+  local name, rest = body:match "^([A-Z_][A-Z0-9_]*)(.*)$"
+  if name and rest == "" then return from_environment(name, nil, context, node) end
+  if name and rest:sub(1, 2) == ":-" then return from_environment(name, rest:sub(3), context, node) end
+  if body:find "^%l[%w_.-]*$" then return nil end
+  return false
+end
+
+local function replace(node, context)
+  local text, out, at = node.text, {}, 1
+  while true do
+    local start = text:find("${", at, true)
+    if not start then break end
+    if text:sub(start - 1, start - 1) == "$" and start > at then
+      out[#out + 1] = text:sub(at, start - 2) .. "${"
+      at = start + 2
+    else
+      local stop = text:find("}", start, true)
+      local value = false
+      if stop then value = value_of(text:sub(start + 2, stop - 1), context, node) end
+      if value == false then
+        context.report:add(node, context.path,
+          'expected ${NAME}, ${NAME:-default} or ${file:/path} after "$"; a plain "${" is written "$${"')
+        return
+      end
+      local raw = text:sub(start, stop)
+      if not value then node.templates = node.templates or raw end
+      out[#out + 1] = text:sub(at, start - 1) .. (value or raw)
+      node.loose = node.loose or value ~= nil
+      at = stop + 1
+    end
+  end
+  out[#out + 1] = text:sub(at)
+  node.text = table.concat(out)
+  node.value, node.type = node.text, "string"
+end
+
+local function walk(node, context, path)
+  if node.kind == "scalar" then
+    if node.type == "string" and node.text:find("${", 1, true) then
+      context.path = path
+      replace(node, context)
+    end
+    return
+  end
+  for i, item in ipairs(node.items or {}) do walk(item, context, ("%s[%d]"):format(path, i)) end
+  for _, entry in ipairs(node.entries or {}) do
+    walk(entry.value, context, path == "" and entry.key or path .. "." .. entry.key)
+  end
+end
+
+--- Replaces in all scalars below a node.
+-- @tparam table node from tidegate.yaml; changed in place
+-- @tparam Sources sources reads files
+-- @tparam Report report takes what is missing
+-- @tparam[opt=os.getenv] function getenv
+function values.replace(node, sources, report, getenv)
+  walk(node, { sources = sources, report = report, getenv = getenv or os.getenv }, "")
+end
+
+return values

@@ -1,0 +1,126 @@
+--- A gateway of its own for a spec: the real binary, on a free port, with a configuration in a fresh folder.
+local clock = require "support.clock"
+local fcntl = require "posix.fcntl"
+local files = require "support.files"
+local processes = require "support.processes"
+local signal = require "posix.signal"
+local unistd = require "posix.unistd"
+
+local Gateway = {}
+Gateway.__index = Gateway
+
+local gateway = {}
+
+local function binary() return os.getenv("TIDEGATE") or "build/tidegate" end
+
+--- What a spec does not say: a free port, one loop (so that pools are shared), a short grace.
+local function complete(yaml)
+  if not ("\n" .. yaml):find("\nlisten:") then yaml = 'listen: ["127.0.0.1:0"]\n' .. yaml end
+  if not ("\n" .. yaml):find("\ngateway:") then yaml = "gateway: { threads: 1, grace: 1s }\n" .. yaml end
+  return yaml
+end
+
+local function redirect(to, path)
+  local fd = assert(fcntl.open(path, bit.bor(fcntl.O_WRONLY, fcntl.O_CREAT, fcntl.O_APPEND), 384))
+  unistd.dup2(fd, to)
+  unistd.close(fd)
+end
+
+local function launch(argv, out, err)
+  return processes.fork(function()
+    redirect(unistd.STDOUT_FILENO, out)
+    redirect(unistd.STDERR_FILENO, err)
+    processes.become(argv)
+  end)
+end
+
+--- Starts a gateway and waits until it accepts connections.
+-- @tparam string yaml its configuration; listen and gateway may be left out
+-- @tparam[opt] table o timeout in seconds (20); args: more arguments
+function gateway.start(yaml, o)
+  o = o or {}
+  local folder = files.folder()
+  local gw = setmetatable({ folder = folder, file = folder .. "/tidegate.yaml", out = folder .. "/stdout",
+                            err = folder .. "/stderr", ports = {} }, Gateway)
+  gw:write(yaml)
+  files.write(gw.out, "")
+  files.write(gw.err, "")
+  local argv = { binary(), "run", "-c", gw.file }
+  for _, arg in ipairs(o.args or {}) do argv[#argv + 1] = arg end
+  gw.pid = launch(argv, gw.out, gw.err)
+  processes.at_end(function() gw:kill() end)
+  local line = clock.wait_until(function()
+    local code = processes.ended(gw.pid)
+    if code then error(("the gateway ended with code %d:\n%s"):format(code, gw:log()), 0) end
+    return files.read(gw.out):match("tidegate is ready: [^\n]*\n")
+  end, o.timeout or 20, "the gateway's ready line")
+  for port in line:gmatch(":(%d+)%f[%D]") do gw.ports[#gw.ports + 1] = tonumber(port) end
+  return gw
+end
+
+--- The port of its i-th listener.
+function Gateway:port(i) return self.ports[i or 1] end
+
+--- All that it wrote to standard error.
+function Gateway:log() return files.read(self.err) or "" end
+
+--- Waits for a line in the error log.
+function Gateway:wait_log(pattern, timeout)
+  return clock.wait_until(function() return self:log():match(pattern) end, timeout, "the log line " .. pattern)
+end
+
+--- Replaces the configuration file, as an editor would.
+function Gateway:write(yaml)
+  files.write(self.file .. ".new", complete(yaml))
+  assert(os.rename(self.file .. ".new", self.file))
+end
+
+--- Runs a command of the command line on its configuration.
+-- @treturn number exit code
+-- @treturn string what it wrote, to standard output and error
+function Gateway:command(name, ...)
+  local out = self.folder .. "/command"
+  files.write(out, "")
+  local pid = launch({ binary(), name, "-c", self.file, ... }, out, out)
+  local code = processes.join(pid, 20)
+  return code, files.read(out)
+end
+
+function Gateway:reload() return self:command("reload") end
+function Gateway:status() return self:command("status") end
+
+--- The process that serves, a child of the one that was started.
+function Gateway:worker_pid()
+  local children = files.read(("/proc/%d/task/%d/children"):format(self.pid, self.pid)) or ""
+  return tonumber(children:match("%d+"))
+end
+
+--- Resident memory of the worker, in bytes.
+function Gateway:memory()
+  local status = files.read(("/proc/%d/status"):format(self:worker_pid()))
+  return tonumber(status:match("VmRSS:%s*(%d+) kB")) * 1024
+end
+
+function Gateway:signal(number) signal.kill(self.pid, number) end
+
+--- Stops it in good order. A sanitizer's report, or an end that is none, is an error.
+function Gateway:stop()
+  if self.stopped then return end
+  self.stopped = true
+  self:signal(signal.SIGTERM)
+  local code = processes.join(self.pid, 20)
+  local log = self:log()
+  local report = log:match("[^\n]*Sanitizer[^\n]*") or log:match("[^\n]*runtime error:[^\n]*") or
+                 log:match("[^\n]*worker ended unexpectedly[^\n]*")
+  if report then error("the gateway complained: " .. report .. "\n" .. log, 0) end
+  if code ~= 0 then error(("the gateway ended with code %d\n%s"):format(code, log), 0) end
+end
+
+--- Ends it at once, its worker too.
+function Gateway:kill()
+  local worker = self:worker_pid()
+  processes.finish(self.pid)
+  if worker then signal.kill(worker, signal.SIGKILL) end
+end
+
+return gateway
