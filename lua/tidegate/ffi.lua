@@ -19,6 +19,8 @@ local function open()
 end
 
 local C = open()
-ffi.cdef(ffi.string(C.tide_cdef()))
+
+-- Once per state, even where the module is loaded again, as busted does between files.
+if not pcall(ffi.typeof, "struct tide_error") then ffi.cdef(ffi.string(C.tide_cdef())) end
 
 return C

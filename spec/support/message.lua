@@ -20,12 +20,9 @@ function Message:all(name)
   return values
 end
 
-local function read_fields(lines, fields)
-  for line in lines do
-    local name, value = line:match("^([^:]*):[ \t]*(.-)[ \t]*$")
-    fields[#fields + 1] = { name = name or line, value = value or "" }
-  end
-  return fields
+local function add_field(fields, line)
+  local name, value = line:match("^([^:]*):[ \t]*(.-)[ \t]*$")
+  fields[#fields + 1] = { name = name or line, value = value or "" }
 end
 
 --- Takes a head apart.
@@ -43,7 +40,7 @@ function message.parse(text)
   end
   for line in lines do
     if line == "" then break end
-    read_fields(coroutine.wrap(function() coroutine.yield(line) end), m.fields)
+    add_field(m.fields, line)
   end
   return m
 end
@@ -78,7 +75,7 @@ local function read_chunks(m, reader, timeout)
     local line, why = reader:line(timeout)
     if not line then return table.concat(pieces), why end
     if line == "" then return table.concat(pieces) end
-    read_fields(coroutine.wrap(function() coroutine.yield(line) end), m.trailers)
+    add_field(m.trailers, line)
   end
 end
 

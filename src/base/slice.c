@@ -73,21 +73,23 @@ static const char digit_pairs[] = "000102030405060708091011121314151617181920212
                                   "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
                                   "8081828384858687888990919293949596979899";
 
+static inline size_t digits_of(uint64_t n)
+{
+    size_t digits = 1;
+    for (; n >= 10000; n /= 10000)
+        digits += 4;
+    return digits + (n >= 10) + (n >= 100) + (n >= 1000);
+}
+
 size_t format_u64(char *at, uint64_t n)
 {
-    char digits[20];
-    size_t start = sizeof digits;
-    while (n >= 100) {
-        memcpy(digits + (start -= 2), digit_pairs + 2 * (n % 100), 2);
-        n /= 100;
-    }
+    size_t len = digits_of(n), end = len;
+    for (; n >= 100; n /= 100)
+        memcpy(at + (end -= 2), digit_pairs + 2 * (n % 100), 2);
     if (n >= 10)
-        memcpy(digits + (start -= 2), digit_pairs + 2 * n, 2);
+        memcpy(at, digit_pairs + 2 * n, 2);
     else
-        digits[--start] = (char)('0' + n);
-    size_t len = sizeof digits - start;
-    for (size_t i = 0; i < len; i++)
-        at[i] = digits[start + i];
+        at[0] = (char)('0' + n);
     return len;
 }
 

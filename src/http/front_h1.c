@@ -263,7 +263,6 @@ static enum rc read_field(struct front *f, struct request *r, struct header *h, 
         h->skip = true;
         return ++seen->hosts > 1 ? RC_MALFORMED : RC_OK;
     case HEADER_CONTENT_LENGTH:
-        h->skip = true;
         r->body = BODY_SIZED;
         if (++seen->lengths > 1 || !slice_to_u64(h->value, INT64_MAX, &r->body_bytes))
             return RC_MALFORMED;
@@ -304,8 +303,10 @@ static enum rc read_fields(struct front *f, struct request *r)
     if (seen.hosts == 0 && !f->old)
         return RC_MALFORMED;            /* RFC 9112 section 3.2 */
     if (r->body == BODY_SIZED && r->body_bytes == 0 && r->method != METHOD_POST && r->method != METHOD_PUT &&
-        r->method != METHOD_PATCH)
+        r->method != METHOD_PATCH) {
         r->body = BODY_NONE;
+        r->headers.at[r->headers.first[HEADER_CONTENT_LENGTH] - 1].skip = true;
+    }
     f->keep = f->old ? seen.keep_alive && !seen.close : !seen.close;
     f->keep = f->keep && ++f->requests < f->set->requests_per_connection && !f->set->draining;
     r->wants_upgrade = seen.upgrade && !f->old && headers_get(&r->headers, HEADER_UPGRADE) && r->body == BODY_NONE;

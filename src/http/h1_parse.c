@@ -45,63 +45,74 @@ static const char *target_end(const char *at, const char *end)
 
 static inline const char *token_end(const char *at, const char *end)
 {
-    while (at < end && header_token_table[(unsigned char)*at])
-        at++;
-    return at;
+    const unsigned char *p = (const unsigned char *)at;
+    /* Four at a time: what lies behind end is readable, and does not count. */
+    while ((const char *)p < end) {
+        if (!header_token_table[p[0]])
+            break;
+        if (!header_token_table[p[1]]) {
+            p += 1;
+            break;
+        }
+        if (!header_token_table[p[2]]) {
+            p += 2;
+            break;
+        }
+        if (!header_token_table[p[3]]) {
+            p += 3;
+            break;
+        }
+        p += 4;
+    }
+    return (const char *)p < end ? (const char *)p : end;
 }
 
 /* CR LF at `at`: moves behind it. */
 static inline enum rc take_line_end(const char **at, const char *end)
 {
-    if (*at == end)
-        return RC_AGAIN;
-    if (**at != '\r')
-        return RC_MALFORMED;
-    if (*at + 1 == end)
-        return RC_AGAIN;
-    if ((*at)[1] != '\n')
-        return RC_MALFORMED;
-    *at += 2;
-    return RC_OK;
+    const char *p = *at;
+    if (end - p >= 2) {
+        *at = p + 2;
+        return p[0] == '\r' && p[1] == '\n' ? RC_OK : RC_MALFORMED;
+    }
+    return p == end || *p == '\r' ? RC_AGAIN : RC_MALFORMED;
 }
 
-static inline enum rc take_field(const char **at, const char *end, struct arena *a, struct headers *headers)
-{
-    const char *name_end = token_end(*at, end);
-    if (name_end == end)
-        return RC_AGAIN;
-    if (*name_end != ':' || name_end == *at)
-        return RC_MALFORMED;
-    struct slice name = slice_make(*at, (size_t)(name_end - *at));
-    const char *value = name_end + 1;
-    while (value < end && (*value == ' ' || *value == '\t'))
-        value++;
-    const char *stop = value_end(value, end);
-    *at = stop;
-    enum rc rc = take_line_end(at, end);
-    if (rc != RC_OK)
-        return rc;
-    const char *line_end = stop;
-    while (stop > value && (stop[-1] == ' ' || stop[-1] == '\t'))
-        stop--;
-    headers_add(headers, a, header_id_of(name), name, slice_make(value, (size_t)(stop - value)));
-    headers->at[headers->count - 1].in_head = stop == line_end;
-    return RC_OK;
-}
+static inline bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-static enum rc take_fields(const char **at, const char *end, const struct h1_limits *limits, struct arena *a,
+/* Field lines up to and with the empty line. */
+static enum rc take_fields(const char **from, const char *end, const struct h1_limits *limits, struct arena *a,
                            struct headers *headers)
 {
+    const char *at = *from;
     for (;;) {
-        if (*at == end)
+        const char *start = at;
+        at = token_end(at, end);
+        if (at == end)
             return RC_AGAIN;
-        if (**at == '\r')
-            return take_line_end(at, end);
+        struct slice name = slice_make(start, (size_t)(at - start));
+        if (name.len == 0 && *at == '\r') {
+            enum rc rc = take_line_end(&at, end);
+            *from = at;
+            return rc;
+        }
+        if (*at != ':' || name.len == 0)
+            return RC_MALFORMED;
         if (headers->count == limits->headers)
             return RC_HEAD_LIMIT;
-        enum rc rc = take_field(at, end, a, headers);
+        at++;
+        while (at < end && is_blank(*at))
+            at++;
+        const char *value = at, *stop = value_end(at, end);
+        at = stop;
+        enum rc rc = take_line_end(&at, end);
         if (rc != RC_OK)
             return rc;
+        const char *line_end = stop;
+        while (stop > value && is_blank(stop[-1]))
+            stop--;
+        struct slice trimmed = slice_make(value, (size_t)(stop - value));
+        headers_add(headers, a, header_id_of(name), name, trimmed)->in_head = stop == line_end;
     }
 }
 

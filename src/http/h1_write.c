@@ -32,8 +32,12 @@ static void put_fields(struct out *o, const struct headers *headers)
     }
 }
 
-static void put_length(struct out *o, uint64_t bytes)
+/* The field that came with a message of known length is passed on as it is; where there is none, it is made. */
+static void put_length(struct out *o, const struct headers *headers, uint64_t bytes)
 {
+    const struct header *sent = headers_get(headers, HEADER_CONTENT_LENGTH);
+    if (sent && !sent->skip)
+        return;
     out_put(o, SLICE_OF("Content-Length: "));
     out_number(o, bytes);
     out_put(o, SLICE_OF("\r\n"));
@@ -52,7 +56,7 @@ void h1_write_request(struct out *o, const struct request *r)
     out_field(o, SLICE_OF("Host"), r->upstream_host);
     put_fields(o, &r->headers);
     if (r->body == BODY_SIZED)
-        put_length(o, r->body_bytes);
+        put_length(o, &r->headers, r->body_bytes);
     else if (r->body == BODY_STREAMED)
         out_put(o, SLICE_OF("Transfer-Encoding: chunked\r\n"));
     if (r->wants_upgrade) {
@@ -86,7 +90,7 @@ void h1_write_response(struct out *o, const struct response *p, bool chunked, en
     if (chunked)
         out_put(o, SLICE_OF("Transfer-Encoding: chunked\r\n"));
     else if (p->body == BODY_SIZED)
-        put_length(o, p->body_bytes);
+        put_length(o, &p->headers, p->body_bytes);
     switch (connection) {
     case CONNECTION_NONE: break;
     case CONNECTION_CLOSE: out_put(o, SLICE_OF("Connection: close\r\n")); break;

@@ -59,7 +59,7 @@ struct header {
 struct headers {
     struct header *at;
     uint32_t count, cap;
-    uint8_t first[HEADER_COUNT];        /* 1 + index of the first field of a known name; 0: none, or past index 254 */
+    uint16_t first[HEADER_COUNT];       /* 1 + index of the first field of a known name; 0: none */
 };
 
 /* HEADER_UNKNOWN when the name is not in the table. Ignores case. */
@@ -76,15 +76,20 @@ static inline void headers_clear(struct headers *h)
 
 void headers_grow(struct headers *h, struct arena *a);      /* private: the slow path of headers_add */
 
-/* Views: name and value must live as long as the list. The limit on their number is the parser's. */
-static inline void headers_add(struct headers *h, struct arena *a, enum header_id id, struct slice name,
-                               struct slice value)
+/* Views: name and value must live as long as the list. The limit on their number (below 65,000) is the parser's. */
+static inline struct header *headers_add(struct headers *h, struct arena *a, enum header_id id, struct slice name,
+                                         struct slice value)
 {
     if (h->count == h->cap)
         headers_grow(h, a);
-    if (!h->first[id] && h->count < 255)
-        h->first[id] = (uint8_t)(h->count + 1);
-    h->at[h->count++] = (struct header){ name, value, (uint16_t)id, false, false };
+    struct header *field = &h->at[h->count++];
+    if (!h->first[id])
+        h->first[id] = (uint16_t)h->count;
+    field->name = name;
+    field->value = value;
+    field->id = (uint16_t)id;
+    field->skip = field->in_head = false;
+    return field;
 }
 
 /* The first field of a known name, or NULL. */

@@ -256,7 +256,6 @@ static void read_field(struct header *h, struct response *p, struct framing *see
     struct slice list = h->value, member;
     switch (h->id) {
     case HEADER_CONTENT_LENGTH:
-        h->skip = true;
         seen->bad |= ++seen->lengths > 1 || !slice_to_u64(h->value, INT64_MAX, &p->body_bytes);
         break;
     case HEADER_TRANSFER_ENCODING:
@@ -300,6 +299,8 @@ static enum rc read_framing(struct up *u, const struct request *r, const struct 
     if (r->method == METHOD_HEAD || p->status == 204 || p->status == 304) {
         if (p->body == BODY_TO_CLOSE || p->status == 204)
             p->body = BODY_NONE;
+        if (p->body == BODY_NONE && seen.lengths)
+            p->headers.at[p->headers.first[HEADER_CONTENT_LENGTH] - 1].skip = true;     /* RFC 9110 section 8.6 */
         u->body = BODY_NONE;
     }
     if (u->body == BODY_TO_CLOSE)

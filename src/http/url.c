@@ -5,21 +5,25 @@ enum {
     SUB_DELIM = 2,      /* section 2.2 */
     PATH_ONLY = 4,      /* what pchar and path add to them, section 3.3 */
     ALLOWED = UNRESERVED | SUB_DELIM | PATH_ONLY,
-    HOST = UNRESERVED | SUB_DELIM | 8,      /* reg-name, section 3.2.2; 8 is '%' */
+    PERCENT = 8,
+    HOST = UNRESERVED | SUB_DELIM | PERCENT,        /* reg-name, section 3.2.2 */
+    UPPER = 16,         /* a letter that has another case */
 };
 
 #define U(c) [c] = UNRESERVED
+#define B(c) [c] = UNRESERVED | UPPER
 #define D(c) [c] = SUB_DELIM
 static const uint8_t classes[256] = {
     U('-'), U('.'), U('_'), U('~'), U('0'), U('1'), U('2'), U('3'), U('4'), U('5'), U('6'), U('7'), U('8'), U('9'),
-    U('A'), U('B'), U('C'), U('D'), U('E'), U('F'), U('G'), U('H'), U('I'), U('J'), U('K'), U('L'), U('M'), U('N'),
-    U('O'), U('P'), U('Q'), U('R'), U('S'), U('T'), U('U'), U('V'), U('W'), U('X'), U('Y'), U('Z'), U('a'), U('b'),
+    B('A'), B('B'), B('C'), B('D'), B('E'), B('F'), B('G'), B('H'), B('I'), B('J'), B('K'), B('L'), B('M'), B('N'),
+    B('O'), B('P'), B('Q'), B('R'), B('S'), B('T'), B('U'), B('V'), B('W'), B('X'), B('Y'), B('Z'), U('a'), U('b'),
     U('c'), U('d'), U('e'), U('f'), U('g'), U('h'), U('i'), U('j'), U('k'), U('l'), U('m'), U('n'), U('o'), U('p'),
     U('q'), U('r'), U('s'), U('t'), U('u'), U('v'), U('w'), U('x'), U('y'), U('z'), D('!'), D('$'), D('&'), D('\''),
     D('('), D(')'), D('*'), D('+'), D(','), D(';'), D('='), [':'] = PATH_ONLY, ['@'] = PATH_ONLY, ['/'] = PATH_ONLY,
-    ['%'] = 8,
+    ['%'] = PERCENT,
 };
 #undef U
+#undef B
 #undef D
 
 static int hex_digit(unsigned char c)
@@ -162,20 +166,25 @@ enum rc url_split_authority(struct slice authority, struct arena *a, struct slic
             (port->len && !slice_to_u64(*port, 65535, &number)))
             return RC_MALFORMED;
     }
-    bool upper = false;
-    for (size_t i = 0; i < host->len && host->at[0] != '['; i++) {
-        unsigned char c = (unsigned char)host->at[i];
-        if (!(classes[c] & HOST))
-            return RC_MALFORMED;
-        upper |= (unsigned)c - 'A' < 26;
+    if (!host->len)
+        return RC_MALFORMED;
+    if (host->at[0] == '[')
+        return RC_OK;
+    unsigned all = HOST, any = 0;
+    bool allowed = true;
+    for (size_t i = 0; i < host->len; i++) {
+        any |= all = classes[(unsigned char)host->at[i]];
+        allowed &= (all & HOST) != 0;
     }
-    if (upper) {
+    if (!allowed)
+        return RC_MALFORMED;
+    if (any & UPPER) {
         char *lower = arena_alloc(a, host->len);
         for (size_t i = 0; i < host->len; i++)
             lower[i] = (char)byte_lower((unsigned char)host->at[i]);
         host->at = lower;
     }
-    return host->len ? RC_OK : RC_MALFORMED;
+    return RC_OK;
 }
 
 static bool cut_scheme(struct slice *target, struct slice scheme)

@@ -4,19 +4,14 @@
 
 
 /* Fields of one connection only. Connection, Upgrade and the framing fields were taken out by the frontend. */
-static bool is_hop_by_hop(unsigned id)
+static inline bool is_hop_by_hop(unsigned id)
 {
-    switch (id) {
-    case HEADER_CONNECTION:
-    case HEADER_KEEP_ALIVE:
-    case HEADER_PROXY_CONNECTION:
-    case HEADER_TE:
-    case HEADER_TRAILER:
-    case HEADER_TRANSFER_ENCODING:
-    case HEADER_UPGRADE: return true;
-    default: return false;
-    }
+    const uint64_t ids = 1ull << HEADER_CONNECTION | 1ull << HEADER_KEEP_ALIVE | 1ull << HEADER_PROXY_CONNECTION |
+                         1ull << HEADER_TE | 1ull << HEADER_TRAILER | 1ull << HEADER_TRANSFER_ENCODING |
+                         1ull << HEADER_UPGRADE;
+    return ids >> id & 1;
 }
+_Static_assert(HEADER_COUNT <= 64, "header ids are bits above");
 
 /* What Connection names goes too; but nobody may make us drop a field that we or the framing rely on. */
 static void skip_named(struct headers *headers, struct slice connection)
@@ -50,9 +45,39 @@ static void skip_all(struct headers *headers, enum header_id id)
         headers->at[i].skip |= headers->at[i].id == id;
 }
 
-static void add(struct exchange *x, enum header_id id, struct slice value)
+/* Fields that we add are written as lines, side by side in one piece of the arena, so that the upstream's head takes
+ * them as one copy. The piece is measured before: no check per byte. */
+struct lines { char *at; struct headers *headers; struct arena *arena; };
+
+static inline void end_line(struct lines *l, enum header_id id, struct slice name, char *value, char *end)
 {
-    headers_add(&x->req.headers, &x->req.arena, id, header_name(id), value);
+    memcpy(end, "\r\n", 2);
+    headers_add(l->headers, l->arena, id, name, slice_make(value, (size_t)(end - value)))->in_head = true;
+    l->at = end + 2;
+}
+
+static inline char *put(char *at, struct slice s)
+{
+    memcpy(at, s.at, s.len);
+    return at + s.len;
+}
+
+/* name is a literal: its copy is a move or two. */
+#define LINE(l, id, name, value_end)                                                                                   \
+    do {                                                                                                               \
+        char *line_ = (l)->at, *value = line_ + sizeof(name) + 1;                                                      \
+        memcpy(line_, name ": ", sizeof(name) + 1);                                                                    \
+        end_line(l, id, slice_make(line_, sizeof(name) - 1), value, value_end);                                        \
+    } while (0)
+
+/* In place of what the client sent; where it is believed, its own field stays. */
+static bool makes_way(struct headers *headers, enum header_id id, bool keep)
+{
+    if (!headers->first[id])
+        return true;
+    if (!keep)
+        skip_all(headers, id);
+    return !keep;
 }
 
 static bool is_decent_id(struct slice id)
@@ -90,7 +115,8 @@ void forward_make_id(struct exchange *x)
     char *id = arena_alloc(&x->req.arena, 32);
     uint64_t n = x->plane->id_next++;
     memcpy(id, x->plane->id_prefix, 16);
-    for (int i = 31; i >= 16; i--, n >>= 4)
+    memset(id + 16, '0', 16);
+    for (int i = 31; n; i--, n >>= 4)
         id[i] = "0123456789abcdef"[n & 15];
     x->id = slice_make(id, 32);
 }
@@ -121,92 +147,98 @@ void forward_find_client(struct exchange *x)
     }
 }
 
-/* before (when believed) and value, joined as list members. */
-static struct slice joined(struct exchange *x, struct slice before, struct slice value)
+/* All fields of a name as the front of a list, ", " behind. */
+static char *put_list(char *at, const struct headers *headers, enum header_id id)
 {
-    if (!before.len)
-        return value;
-    char *at = arena_alloc(&x->req.arena, before.len + 2 + value.len);
-    memcpy(at, before.at, before.len);
-    memcpy(at + before.len, ", ", 2);
-    memcpy(at + before.len + 2, value.at, value.len);
-    return slice_make(at, before.len + 2 + value.len);
+    for (uint32_t i = headers->first[id] ? headers->first[id] - 1u : headers->count; i < headers->count; i++)
+        if (headers->at[i].id == id) {
+            at = put(at, headers->at[i].value);
+            at = put(at, SLICE_OF(", "));
+        }
+    return at;
 }
 
-/* All fields of a name as one list, or nothing. */
-static struct slice whole_list(struct exchange *x, enum header_id id)
+static size_t list_bytes(const struct headers *headers, enum header_id id)
 {
-    struct slice list = SLICE_NONE;
-    struct headers *headers = &x->req.headers;
-    if (!headers->first[id])
-        return list;
-    for (uint32_t i = headers->first[id] - 1u; i < headers->count; i++)
-        if (headers->at[i].id == id)
-            list = joined(x, list, headers->at[i].value);
-    return list;
+    size_t n = 0;
+    for (uint32_t i = headers->first[id] ? headers->first[id] - 1u : headers->count; i < headers->count; i++)
+        n += headers->at[i].id == id ? headers->at[i].value.len + 2 : 0;
+    return n;
 }
 
-static struct slice forwarded_element(struct exchange *x, struct slice ip, struct slice scheme)
+/* RFC 7239 section 4: one element, addresses of version 6 in brackets and quotes. */
+static char *put_forwarded(char *at, const struct request *r, struct slice ip, struct slice scheme)
 {
-    struct request *r = &x->req;
-    char *at = arena_alloc(&r->arena, 64 + ip.len + r->authority.len);
-    struct out o = { at, at + 64 + ip.len + r->authority.len, false };
     bool v6 = r->peer.family == AF_INET6;
-    out_put(&o, v6 ? SLICE_OF("for=\"[") : SLICE_OF("for="));
-    out_put(&o, ip);
-    out_put(&o, v6 ? SLICE_OF("]\"") : SLICE_NONE);
+    at = v6 ? put(at, SLICE_OF("for=\"[")) : put(at, SLICE_OF("for="));
+    at = put(at, ip);
+    if (v6)
+        at = put(at, SLICE_OF("]\""));
     if (r->authority.len) {
-        out_put(&o, SLICE_OF(";host=\""));
-        out_put(&o, r->authority);
-        out_put(&o, SLICE_OF("\""));
+        at = put(at, SLICE_OF(";host=\""));
+        at = put(at, r->authority);
+        at = put(at, SLICE_OF("\""));
     }
-    out_put(&o, SLICE_OF(";proto="));
-    out_put(&o, scheme);
-    return slice_make(at, (size_t)(o.at - at));
+    at = put(at, SLICE_OF(";proto="));
+    return put(at, scheme);
 }
 
-static void replace(struct exchange *x, enum header_id id, bool keep, struct slice value)
+static void add_forwarded(struct lines *l, const struct request *r, bool trusted)
 {
-    if (keep && headers_get(&x->req.headers, id))
+    struct headers *h = l->headers;
+    struct slice scheme = r->is_tls ? SLICE_OF("https") : SLICE_OF("http"), ip;
+    char *end;
+    LINE(l, HEADER_X_FORWARDED_FOR, "X-Forwarded-For",
+         (end = trusted ? put_list(value, h, HEADER_X_FORWARDED_FOR) : value, ip.at = end,
+          ip.len = peer_print_ip(&r->peer, end), end + ip.len));
+    if (makes_way(h, HEADER_X_FORWARDED_PROTO, trusted))
+        LINE(l, HEADER_X_FORWARDED_PROTO, "X-Forwarded-Proto", put(value, scheme));
+    if (r->authority.len && makes_way(h, HEADER_X_FORWARDED_HOST, trusted))
+        LINE(l, HEADER_X_FORWARDED_HOST, "X-Forwarded-Host", put(value, r->authority));
+    if (makes_way(h, HEADER_X_FORWARDED_PORT, trusted))
+        LINE(l, HEADER_X_FORWARDED_PORT, "X-Forwarded-Port", value + format_u64(value, r->local_port));
+    LINE(l, HEADER_FORWARDED, "Forwarded",
+         put_forwarded(trusted ? put_list(value, h, HEADER_FORWARDED) : value, r, ip, scheme));
+}
+
+static void add_id(struct lines *l, struct exchange *x)
+{
+    const struct header *sent = id_field(x);
+    if (sent && sent->value.at == x->id.at)
         return;
-    skip_all(&x->req.headers, id);
-    add(x, id, value);
+    if (sent)
+        ((struct header *)(uintptr_t)sent)->skip = true;
+    if (x->generation->id_header == HEADER_X_REQUEST_ID) {
+        LINE(l, HEADER_X_REQUEST_ID, "X-Request-Id", put(value, x->id));
+        return;
+    }
+    char *line = l->at, *value = put(put(line, x->generation->gateway.id_header), SLICE_OF(": "));
+    end_line(l, x->generation->id_header, slice_make(line, (size_t)(value - line) - 2), value, put(value, x->id));
 }
 
-static void add_forwarded(struct exchange *x)
+/* The first fields of a name before they were added to. */
+static void skip_sent(struct headers *headers, enum header_id id, uint32_t sent)
 {
-    struct request *r = &x->req;
-    bool trusted = x->generation->trusted_count && generation_trusts(x->generation, &r->peer);
-    char *text = arena_alloc(&r->arena, 64);
-    struct slice ip = slice_make(text, peer_print_ip(&r->peer, text));
-    char *digits = text + 48;
-    struct slice port = slice_make(digits, format_u64(digits, r->local_port));
-    struct slice scheme = r->is_tls ? SLICE_OF("https") : SLICE_OF("http");
-    struct slice for_list = trusted ? whole_list(x, HEADER_X_FORWARDED_FOR) : SLICE_NONE;
-    struct slice forwarded = trusted ? whole_list(x, HEADER_FORWARDED) : SLICE_NONE;
-    replace(x, HEADER_X_FORWARDED_FOR, false, joined(x, for_list, ip));
-    replace(x, HEADER_X_FORWARDED_PROTO, trusted, scheme);
-    if (r->authority.len)
-        replace(x, HEADER_X_FORWARDED_HOST, trusted, r->authority);
-    replace(x, HEADER_X_FORWARDED_PORT, trusted, port);
-    replace(x, HEADER_FORWARDED, false, joined(x, forwarded, forwarded_element(x, ip, scheme)));
+    for (uint32_t i = headers->first[id] ? headers->first[id] - 1u : sent; i < sent; i++)
+        headers->at[i].skip |= headers->at[i].id == id;
 }
 
 void forward_request(struct exchange *x)
 {
+    enum { FIXED = 512 };               /* names, addresses, port, id: everything that has a bound of its own */
     struct request *r = &x->req;
+    bool trusted = x->generation->trusted_count && generation_trusts(x->generation, &r->peer);
+    uint32_t sent = r->headers.count;
+    size_t size = FIXED + 2 * r->authority.len + x->generation->gateway.id_header.len + x->id.len;
+    if (trusted)
+        size += list_bytes(&r->headers, HEADER_X_FORWARDED_FOR) + list_bytes(&r->headers, HEADER_FORWARDED);
     skip_hop_by_hop(&r->headers);
-    skip_all(&r->headers, HEADER_HOST);
-    add_forwarded(x);
-    add(x, HEADER_VIA, r->version == 10 ? SLICE_OF("1.0 tidegate") : SLICE_OF("1.1 tidegate"));
-    const struct header *sent = id_field(x);
-    if (!sent || sent->value.at != x->id.at) {
-        struct slice name = x->generation->gateway.id_header;
-        enum header_id id = x->generation->id_header;
-        if (sent)
-            ((struct header *)(uintptr_t)sent)->skip = true;
-        headers_add(&r->headers, &r->arena, id, id ? header_name(id) : name, x->id);
-    }
+    struct lines l = { arena_alloc(&r->arena, size), &r->headers, &r->arena };
+    add_forwarded(&l, r, trusted);
+    LINE(&l, HEADER_VIA, "Via", put(value, r->version == 10 ? SLICE_OF("1.0 tidegate") : SLICE_OF("1.1 tidegate")));
+    add_id(&l, x);
+    skip_sent(&r->headers, HEADER_X_FORWARDED_FOR, sent);
+    skip_sent(&r->headers, HEADER_FORWARDED, sent);
     switch ((enum host_policy)x->service->settings.host_policy) {
     case HOST_PRESERVE: r->upstream_host = r->authority; break;
     case HOST_FIXED: r->upstream_host = x->service->settings.host; break;

@@ -2,8 +2,8 @@
 --
 -- A schema is a table of fields by name; a field is a table:
 --
---     type       string name integer number boolean enum list map object any, or a format: duration (seconds) size (bytes)
---                url host cidr path file status method header_name percent secret template ...
+--     type       string integer number boolean enum list map object any, or a format of types.lua: name duration
+--                (seconds) size (bytes) url host cidr path file status method header_name percent secret template ...
 --     required   true: the key must be there
 --     default    as it would be written
 --     of         enum: the words; list, map: the field of each item (or the name of its type)
@@ -388,12 +388,18 @@ function Check:unknown_key(fields, entry, path)
   self:fail(entry, path, entry.key, "unknown key%s", hint)
 end
 
+--- The map that a lone value stands for.
+local function long_form(node, key)
+  local entry = { key = key, value = node, line = node.line, column = node.column, file = node.file }
+  return { kind = "map", entries = { entry }, fields = { [key] = 1 }, line = node.line, column = node.column,
+           file = node.file }
+end
+
 function Check:object(field, node, parent, key)
   local path = key == nil and parent or path_of(parent, key)
   local fields = field.fields
   if node.kind ~= "map" and field.short and not is_nothing(node) then
-    node = { kind = "map", line = node.line, column = node.column, file = node.file, fields = { [field.short] = 1 },
-             entries = { { key = field.short, value = node, line = node.line, column = node.column, file = node.file } } }
+    node = long_form(node, field.short)
   end
   if node.kind ~= "map" then return self:mismatch(field, node, parent, key) end
   local result, nodes = {}, {}

@@ -82,7 +82,8 @@ local listener_tls = {
     { "certificates", type = "list", required = true, min = 1, of = certificate,
       doc = "chosen by the names that they hold (SNI); the first is the default" },
     { "min_version", type = "enum", of = { "1.2", "1.3" }, default = "1.2", doc = "oldest TLS version spoken" },
-    { "ciphers", type = "string", min = 1, default = "modern", doc = "modern, or a list in OpenSSL's words for TLS 1.2" },
+    { "ciphers", type = "string", min = 1, default = "modern",
+      doc = "modern, or a list in OpenSSL's words for TLS 1.2" },
     { "client_auth", type = "object", default = {}, doc = "client certificates",
       fields = ordered {
         { "mode", type = "enum", of = { "none", "optional", "required" }, default = "none",
@@ -96,7 +97,7 @@ local listener = {
   type = "object", short = "address",
   fields = ordered {
     { "address", type = "address", required = true,
-      doc = '"127.0.0.1:8080", ":8080" (every IPv4 address), "[::]:80", "unix:run/gate.sock"; port 0 picks a free one' },
+      doc = '":8080" (every IPv4 address), "127.0.0.1:8080", "[::]:80", "unix:run/gate.sock"; port 0: a free one' },
     { "name", type = "name", doc = "for a route's `on`" },
     { "protocols", type = "list", single = true, min = 1, default = { "http/1.1" }, doc = "spoken here",
       of = { type = "enum", of = { "http/1.1" }, later = { "h2", "h2c", "h3" } } },
@@ -187,7 +188,8 @@ local route = {
   fields = ordered {
     { "name", type = "name", doc = 'for logs and messages; default: "route 1", "route 2", ...' },
     { "enabled", type = "boolean", default = true, doc = "false: as if it were not there" },
-    { "priority", type = "integer", default = 0, min = -1000000, max = 1000000, doc = "the higher wins before all else" },
+    { "priority", type = "integer", default = 0, min = -1000000, max = 1000000,
+      doc = "the higher wins, before all else" },
     { "host", type = "host_pattern", doc = "one host; `*.example.com`: all below it" },
     { "hosts", type = "list", min = 1, of = "host_pattern", doc = "several hosts; without any: all" },
     { "path", type = "path_pattern", doc = "one path; `/a/*`: /a and all below it" },
@@ -285,7 +287,7 @@ local access_log = {
   type = "object",
   fields = ordered {
     { "file", type = "file", required = true, doc = "file name, stdout or stderr" },
-    { "format", type = "enum", of = { "json", "common", "combined" }, default = "json", doc = "one of the known formats" },
+    { "format", type = "enum", of = { "json", "common", "combined" }, default = "json", doc = "a known format" },
     { "template", type = "string", min = 1, template = true,
       doc = "a format of your own: `${client_ip} ${method} ${target} ${status} ${total}`; all fields are below" },
     conflicts = { "format", "template" },

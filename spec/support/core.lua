@@ -1,0 +1,118 @@
+--- The C core for specs, through FFI: functions, types and constants as the headers in src/ declare them.
+-- The headers' own text is what ffi.cdef gets, so that a spec cannot disagree with the layout it tests. Static inline
+-- functions are no symbols; where a spec needs one it says what it does in Lua.
+local C = require "tidegate.ffi"
+local ffi = require "ffi"
+
+local core = { C = C }
+
+-- What the headers take from the system's.
+ffi.cdef [[
+  typedef uint32_t socklen_t;
+  struct sockaddr { uint16_t sa_family; char sa_data[14]; };
+  struct sockaddr_in { uint16_t sin_family; uint8_t sin_port[2], sin_addr[4], sin_zero[8]; };
+  struct sockaddr_in6 { uint16_t sin6_family; uint8_t sin6_port[2]; uint32_t flow; uint8_t sin6_addr[16]; uint32_t scope; };
+  struct sockaddr_un { uint16_t sun_family; char sun_path[108]; };
+  void *mmap(void *at, size_t len, int protection, int flags, int fd, int64_t offset);
+  int mprotect(void *at, size_t len, int protection);
+]]
+
+local function read(name)
+  local file = assert(io.open("src/" .. name), "specs run in the folder that holds src/")
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+--- The enum that a table of X(NAME, ...) lines stands for, written out.
+local function expand_tables(text, tables)
+  for name, lines in text:gmatch "#define ([%u_]+)_TABLE%(X%)(.-[^\\]\n)" do
+    tables[name] = {}
+    for value in lines:gmatch "X%(([%u%d_]+)" do table.insert(tables[name], value) end
+  end
+  return (text:gsub("([%u_]+)_TABLE%(([%u_]+)_ENUM%)", function(name, prefix)
+    local values = {}
+    for i, value in ipairs(tables[name]) do values[i] = prefix .. "_" .. value .. "," end
+    return table.concat(values, " ")
+  end))
+end
+
+core.tables = {}
+
+local function declare(name)
+  local text = expand_tables(read(name), core.tables)
+    :gsub("/%* ffi { %*/.-/%* } ffi %*/", "")       -- tidegate.ffi has declared these
+    :gsub("/%*.-%*/", "")
+    :gsub("\\\n", " ")
+    :gsub("\n#[^\n]*", ""):gsub("^#[^\n]*", "")
+    :gsub("\nstatic inline [^\n]*{[^\n]*}", "")
+    :gsub("\nstatic inline .-\n}", "")
+    :gsub("_Atomic ", "")
+    :gsub("_Alignas(%b())", "__attribute__((aligned%1))")
+  local ok, why = pcall(ffi.cdef, text)
+  if not ok then error("src/" .. name .. ": " .. why, 0) end
+end
+
+for _, name in ipairs {
+  "base/rc.h", "base/slice.h", "base/arena.h", "base/buf.h", "base/clock.h", "base/list.h", "base/map.h", "base/queue.h",
+  "net/deadline.h", "net/addr.h", "net/proxy_protocol.h", "net/resolver.h", "net/loop.h",
+  "http/header.h", "http/url.h", "http/h1_parse.h", "http/h1_chunked.h", "http/request.h", "http/h1_write.h",
+  "proxy/router.h",
+} do
+  declare(name)
+end
+-- proxy/balancer.h pulls in the whole of a service; one function of it stands alone.
+ffi.cdef "uint32_t balancer_schedule(const uint32_t *weights, uint32_t count, uint16_t *schedule);"
+
+--- The name of a result code: "OK", "AGAIN", ...
+function core.rc(code)
+  return core.tables.RC[tonumber(code) + 1]
+end
+
+-- -- bytes --
+
+local PAGE, AREA = 4096, 1024 * 1024
+local area = ffi.C.mmap(nil, AREA + PAGE, 3, 0x22, -1, 0)      -- read and write; private, anonymous
+assert(ffi.cast("intptr_t", area) ~= -1)
+assert(ffi.C.mprotect(ffi.cast("char *", area) + AREA, PAGE, 0) == 0)
+
+--- A slice of these bytes right before an unreadable page, so that an overrun crashes. One at a time: the next call
+-- overwrites it.
+-- @tparam string bytes
+-- @tparam ?number padding readable bytes behind it, default 0
+-- @tparam ?string filler what the padding is filled with
+function core.guarded(bytes, padding, filler)
+  padding = padding or 0
+  local at = ffi.cast("char *", area) + AREA - padding - #bytes
+  ffi.copy(at, bytes, #bytes)
+  ffi.fill(at + #bytes, padding, (filler or "\r"):byte())
+  return ffi.new("struct slice", at, #bytes)
+end
+
+--- A slice of a Lua string; the caller keeps the string.
+function core.slice(text)
+  return ffi.new("struct slice", text, #text)
+end
+
+--- The bytes of a slice, or nil where it points nowhere.
+function core.text(slice)
+  if slice.at == nil then return nil end
+  return ffi.string(slice.at, slice.len)
+end
+
+--- An arena that is freed with its cdata.
+function core.arena(block_bytes)
+  local arena = ffi.gc(ffi.new "struct arena", C.arena_free)
+  C.arena_init(arena, block_bytes or 4096)
+  return arena
+end
+
+--- A seed for cases made at random: TIDEGATE_SEED, else the time; printed, so that a failure can be had again.
+function core.seed()
+  local seed = tonumber(os.getenv "TIDEGATE_SEED") or os.time()
+  math.randomseed(seed)
+  io.write(("\nTIDEGATE_SEED=%d\n"):format(seed))
+  return seed
+end
+
+return core
