@@ -10,9 +10,7 @@ local own = os.getenv "TIDEGATE_ASAN_OPTIONS"
 ffi.C.unsetenv "LD_PRELOAD"
 if own then ffi.C.setenv("ASAN_OPTIONS", own, 1) end
 
-local words = { "--output=spec/support/outcome.lua", "--pattern=_spec%.lua$" }
-for _, word in ipairs(arg) do words[#words + 1] = word end
-words[0] = arg[0]
-arg = words
+table.insert(arg, 1, "--output=spec/support/outcome.lua")
+table.insert(arg, 2, "--pattern=_spec%.lua$")
 
 require "busted.runner" { standalone = false }

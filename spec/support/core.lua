@@ -6,8 +6,17 @@ local ffi = require "ffi"
 
 local core = { C = C }
 
+-- C declarations are made once per process, even where busted loads this module again.
+local declared = pcall(ffi.typeof, "struct router_answer")
+
+local function cdef(text, where)
+  if declared then return end
+  local ok, why = pcall(ffi.cdef, text)
+  if not ok then error(where .. ": " .. why, 0) end
+end
+
 -- What the headers take from the system's.
-ffi.cdef [[
+cdef([[
   typedef uint32_t socklen_t;
   struct sockaddr { uint16_t sa_family; char sa_data[14]; };
   struct sockaddr_in { uint16_t sin_family; uint8_t sin_port[2], sin_addr[4], sin_zero[8]; };
@@ -15,7 +24,7 @@ ffi.cdef [[
   struct sockaddr_un { uint16_t sun_family; char sun_path[108]; };
   void *mmap(void *at, size_t len, int protection, int flags, int fd, int64_t offset);
   int mprotect(void *at, size_t len, int protection);
-]]
+]], "core.lua")
 
 local function read(name)
   local file = assert(io.open("src/" .. name), "specs run in the folder that holds src/")
@@ -49,8 +58,7 @@ local function declare(name)
     :gsub("\nstatic inline .-\n}", "")
     :gsub("_Atomic ", "")
     :gsub("_Alignas(%b())", "__attribute__((aligned%1))")
-  local ok, why = pcall(ffi.cdef, text)
-  if not ok then error("src/" .. name .. ": " .. why, 0) end
+  cdef(text, "src/" .. name)
 end
 
 for _, name in ipairs {
@@ -62,7 +70,7 @@ for _, name in ipairs {
   declare(name)
 end
 -- proxy/balancer.h pulls in the whole of a service; one function of it stands alone.
-ffi.cdef "uint32_t balancer_schedule(const uint32_t *weights, uint32_t count, uint16_t *schedule);"
+cdef("uint32_t balancer_schedule(const uint32_t *weights, uint32_t count, uint16_t *schedule);", "core.lua")
 
 --- The name of a result code: "OK", "AGAIN", ...
 function core.rc(code)

@@ -9,6 +9,7 @@ function Message:get(name)
   for _, field in ipairs(self.fields) do
     if field.name:lower() == name:lower() then return field.value end
   end
+  return nil
 end
 
 --- All values of a field, in order.

@@ -1,13 +1,14 @@
 #include "lua/yaml.h"
 
 #include <lauxlib.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <yaml.h>
 
-enum { TEXT_MAX = 16 << 20, DEPTH_MAX = 64, NODES_MAX = 1000000, ERRORS_MAX = 100, NUMBER_MAX = 64 };
+#include "lua/yaml_scalar.h"
+
+enum { TEXT_MAX = 16 << 20, DEPTH_MAX = 64, NODES_MAX = 1000000, ERRORS_MAX = 100 };
 
 /* A userdata with a finalizer: an error thrown by Lua (no memory) leaks nothing. */
 struct reader {
@@ -55,8 +56,12 @@ static void add_error_about(struct reader *r, yaml_mark_t at, const char *before
 static void add_decoding_error(struct reader *r)
 {
     size_t line = 0, column = 0, end = r->parser.problem_offset < r->len ? r->parser.problem_offset : r->len;
-    unsigned byte = end < r->len ? (unsigned char)r->text[end] : 0;
     char message[128];
+    /* What is wrong with a character is found at the byte after it: go back to its first one. */
+    if (strstr(r->parser.problem, "trailing"))
+        while (end > 0 && ((unsigned char)r->text[--end] & 0xc0) == 0x80)
+            ;
+    unsigned byte = end < r->len ? (unsigned char)r->text[end] : 0;
     for (size_t i = 0; i < end; i++) {
         if (r->text[i] == '\n')
             line++, column = 0;
@@ -166,92 +171,6 @@ static bool is_one_of(const char *text, const char *const *words)
     return false;
 }
 
-static size_t digits(const char *at, int base)
-{
-    size_t n = 0;
-    for (;; n++) {
-        int c = (unsigned char)at[n] | 0x20;
-        int value = at[n] >= '0' && at[n] <= '9' ? at[n] - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
-        if (value >= base)
-            return n;
-    }
-}
-
-static double in_base(const char *at, int base)
-{
-    double value = 0;
-    for (; *at; at++)
-        value = value * base + (*at <= '9' ? *at - '0' : (*at | 0x20) - 'a' + 10);
-    return value;
-}
-
-/* [-+]? ( \.[0-9]+ | [0-9]+ (\.[0-9]*)? ) ([eE][-+]?[0-9]+)? */
-static bool is_float(const char *at)
-{
-    at += *at == '-' || *at == '+';
-    size_t whole = digits(at, 10), part = 0;
-    at += whole;
-    if (*at == '.') {
-        part = digits(at + 1, 10);
-        at += 1 + part;
-    }
-    if (whole + part == 0)
-        return false;
-    if (*at == 'e' || *at == 'E') {
-        at++;
-        at += *at == '-' || *at == '+';
-        size_t exponent = digits(at, 10);
-        if (exponent == 0)
-            return false;
-        at += exponent;
-    }
-    return *at == 0;
-}
-
-/* YAML 1.2.2 section 10.3.2: pushes the value of a plain scalar and gives the name of its type. */
-static const char *push_resolved(lua_State *L, const char *text, size_t len)
-{
-    static const char *const nulls[] = { "", "~", "null", "Null", "NULL", NULL };
-    static const char *const trues[] = { "true", "True", "TRUE", NULL };
-    static const char *const falses[] = { "false", "False", "FALSE", NULL };
-    static const char *const infs[] = { ".inf", ".Inf", ".INF", NULL };
-    static const char *const nans[] = { ".nan", ".NaN", ".NAN", NULL };
-    bool is_short = len <= NUMBER_MAX && strlen(text) == len;
-    const char *unsigned_text = text + (is_short && (*text == '-' || *text == '+'));
-    if (is_short && is_one_of(text, nulls)) {
-        lua_pushnil(L);
-        return "null";
-    }
-    if (is_short && (is_one_of(text, trues) || is_one_of(text, falses))) {
-        lua_pushboolean(L, is_one_of(text, trues));
-        return "boolean";
-    }
-    if (is_short && text[0] == '0' && (text[1] == 'o' || text[1] == 'x')) {
-        int base = text[1] == 'o' ? 8 : 16;
-        if (len > 2 && digits(text + 2, base) == len - 2) {
-            lua_pushnumber(L, in_base(text + 2, base));
-            return "integer";
-        }
-    }
-    if (is_short && is_float(text)) {
-        lua_pushlstring(L, text, len);
-        lua_Number n = lua_tonumber(L, -1);
-        lua_pop(L, 1);
-        lua_pushnumber(L, n);
-        return unsigned_text[digits(unsigned_text, 10)] ? "number" : "integer";
-    }
-    if (is_short && is_one_of(unsigned_text, infs)) {
-        lua_pushnumber(L, *text == '-' ? -HUGE_VAL : HUGE_VAL);
-        return "number";
-    }
-    if (is_short && is_one_of(text, nans)) {
-        lua_pushnumber(L, (lua_Number)NAN);
-        return "number";
-    }
-    lua_pushlstring(L, text, len);
-    return "string";
-}
-
 /* The core tags and "!"; all else is refused rather than guessed. */
 static const char *core_tag(struct reader *r)
 {
@@ -335,7 +254,7 @@ static bool read_scalar(struct reader *r)
         return false;
     push_node(r, "scalar");
     if (tag ? strcmp(tag, "str") != 0 : style == YAML_PLAIN_SCALAR_STYLE && r->event.data.scalar.plain_implicit)
-        type = push_resolved(L, text, len);
+        type = yaml_scalar_push(L, text, len);
     else
         lua_pushlstring(L, text, len);
     lua_setfield(L, -2, "value");
@@ -738,7 +657,7 @@ static int resolve(lua_State *L)
 {
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
-    lua_pushstring(L, push_resolved(L, text, len));
+    lua_pushstring(L, yaml_scalar_push(L, text, len));
     lua_insert(L, -2);
     return 2;
 }

@@ -95,9 +95,10 @@ end
 
 function Builder:node(node)
   local n = C.tide_generation_add_node(self.g)
-  self:text(n.host, node.target.host)
-  n.port = node.target.port
-  n.is_unix = node.target.is_unix
+  local target = node.url
+  self:text(n.host, target.file or target.host)
+  n.port = target.port or 0
+  n.is_unix = target.file ~= nil
   n.enabled = node.enabled
   n.weight = node.weight
 end

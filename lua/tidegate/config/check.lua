@@ -20,6 +20,16 @@ local function line_of(place)
   return place.line and ("(line %d)"):format(place.line) or ("(%s)"):format(place.file)
 end
 
+local SOCKET_TOO_LONG = "the path of a unix socket must be shorter than 108 bytes, found "
+
+--- An absolute name for a unix socket; nil and why where the kernel would not take it.
+local function socket_path(file, folder)
+  local path = Sources.absolute(file, folder)
+  local address = "unix:" .. path
+  if C.tide_address_check(address, #address, why) ~= 0 then return nil, SOCKET_TOO_LONG .. path end
+  return path
+end
+
 local Checker = {}
 Checker.__index = Checker
 
@@ -53,11 +63,9 @@ end
 function Checker:listener_address(listener)
   local file = listener.address:match "^unix:(.*)$"
   if not file then return listener.address end
-  local address = "unix:" .. Sources.absolute(file, self.folder)
-  if C.tide_address_check(address, #address, why) ~= 0 then
-    self:fail(listener, "address", "the path of a unix socket must be shorter than 108 bytes: %s", address)
-  end
-  return address
+  local path, reason = socket_path(file, self.folder)
+  if not path then self:fail(listener, "address", "%s", reason) end
+  return path and "unix:" .. path or listener.address
 end
 
 function Checker:listeners(listeners)
@@ -99,60 +107,22 @@ end
 
 -- -- services --
 
---- "host:port", "[v6]:port", "host"; the port may be missing where the scheme gives one.
-local function split_authority(text, port)
-  local literal, rest = text:match "^(%[[%x:.]+%])(.*)$"
-  local host = literal and literal:sub(2, -2)
-  if not literal then host, rest = text:match "^([%w._-]+)(.*)$" end
-  if not host then return nil end
-  if rest == "" then return host, port end
-  local number = tonumber(rest:match "^:(%d%d?%d?%d?%d?)$")
-  if not number or number < 1 or number > 65535 then return nil end
-  return host, number
-end
-
-local PORTS = { http = 80, https = 443 }
-local NOT_YET = { h2c = true, h2 = true, grpc = true, grpcs = true, ws = true, wss = true, fastcgi = true, tcp = true }
-local NODE = 'a node such as "10.0.0.1:8080", "http://app:8080", "https://app" or "unix:/run/app.sock"'
-
---- What a node's URL says: scheme (nil where it says none), host, port, is_unix. Nil and why.
-local function node_of(url, folder)
-  local file = url:match "^unix:(.+)$"
-  if file then return { host = Sources.absolute(file:gsub("^//", ""), folder), port = 0, is_unix = true } end
-  local scheme, rest = url:match "^(%a[%w+.-]*)://(.*)$"
-  if scheme and NOT_YET[scheme:lower()] then
-    return nil, ("the protocol %s is not available in this version"):format(scheme)
-  end
-  if scheme and not PORTS[scheme:lower()] then return nil, ("expected %s, found %s"):format(NODE, quote(url)) end
-  scheme = scheme and scheme:lower()
-  local authority, tail = (rest or url):match "^([^/?#]*)(.*)$"
-  if tail ~= "" and tail ~= "/" then
-    return nil, ("expected a node without a path, found %s; a route's add_prefix puts one before each path")
-      :format(quote(url))
-  end
-  local host, port = split_authority(authority, scheme and PORTS[scheme])
-  if host and not port then return nil, ("expected %s, found %s; it needs a port"):format(NODE, quote(url)) end
-  if not host or #host > 253 then return nil, ("expected %s, found %s"):format(NODE, quote(url)) end
-  return { scheme = scheme, host = host:lower(), port = port, is_unix = false }
-end
-
 function Checker:nodes(service)
   local protocol, decided_by = service.protocol, nil
   local enabled = 0
   for _, node in ipairs(service.nodes) do
-    local target, reason
-    if node.url then target, reason = node_of(node.url, self.folder) end
-    node.target = target
-    if reason then
-      self:fail(node, "url", "%s", reason)
-    elseif target and target.scheme then
-      if protocol and target.scheme ~= protocol then
-        self:fail(node, "url", "expected %s like %s, found %s; a service has one protocol", protocol,
-                  decided_by or "its protocol key", target.scheme)
-      end
-      decided_by = decided_by or not protocol and "the node before" or nil
-      protocol = protocol or target.scheme
+    local target = node.url or {}
+    if target.file then
+      local path, reason = socket_path(target.file, self.folder)
+      if not path then self:fail(node, "url", "%s", reason) end
+      target.file = path
     end
+    if protocol and target.scheme and target.scheme ~= protocol then
+      self:fail(node, "url", "expected %s like %s, found %s; a service has one protocol", protocol,
+                decided_by or "its protocol key", target.scheme)
+    end
+    decided_by = decided_by or not protocol and "the node before" or nil
+    protocol = protocol or target.scheme
     if node.enabled then enabled = enabled + 1 end
   end
   if enabled == 0 then self:warn(service, "nodes", "no node is enabled: every request is answered with 503") end

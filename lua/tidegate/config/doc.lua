@@ -24,7 +24,7 @@ Everything else has a default. Files saved are live at once; a file with a mista
 tells all mistakes of a file, each with its line:
 
 ```
-tidegate.yaml:5:23: routes[1].servce: unknown key; did you mean "service"?
+tidegate.yaml:5:19: routes[1].servce: unknown key; did you mean "service"?
     5 |   - { path: "/*", servce: app }
       |                   ^
 ```
@@ -53,15 +53,16 @@ In texts, when the file is loaded:
 | `${file:/run/secrets/x}` | what the file holds, without the last line break; a change of the file reloads |
 | `$${` | a plain `${` |
 
-They are put in after the file was parsed: a value can never change the structure. `${lower.case}` is for run time, where
-the table below says so.
+They are put in after the file was parsed: a value can never change the structure. `${lower.case}` is for run time,
+where the table below says so.
 
-A list of the same keys can be written once: `&name` marks a value, `*name` repeats it, `<<: *name` puts a map's keys into
-another map.
+What several places share can be written once: `&name` marks a value, `*name` repeats it, `<<: *name` puts the keys of a
+map into another map.
 
 ## From outside
 
-Single values can be replaced without touching the file, by the command line or by the environment; the command line wins:
+Single values can be replaced without touching the file, by the command line or by the environment; the command line
+wins:
 
 ```
 tidegate run -c tidegate.yaml --set gateway.threads=2 --set 'services.app.nodes[1]=10.0.0.7:80'
@@ -88,7 +89,7 @@ local TAIL = [[
 | `${method}` `${target}` `${path}` `${version}` `${host}` | of the request; the path in normal form |
 | `${status}` | of the response |
 | `${bytes_in}` `${bytes_out}` | received from and sent to the client |
-| `${total}` `${connect}` `${first_byte}` | milliseconds: the whole exchange, connecting, until the upstream's first byte |
+| `${total}` `${connect}` `${first_byte}` | milliseconds: in all, for connecting, until the upstream's first byte |
 | `${route}` `${service}` `${upstream}` `${retries}` | who answered, and after how many further tries |
 | `${tls}` | TLS version towards the client |
 | `${request_id}` `${referer}` `${user_agent}` | headers of the request |

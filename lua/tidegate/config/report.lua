@@ -43,11 +43,13 @@ function Report:warn(place, path, message)
   add(self, self.warnings, place, path, message)
 end
 
---- The end of a message that says which known word was meant: "" or '; did you mean "service"?'.
+--- The end of a message that says which known word was meant.
+-- @treturn string "" or '; did you mean "service"?'
+-- @treturn ?string that word
 function Report:near(word, known)
   self.looked_for = self.looked_for + 1
-  local found = self.looked_for <= NEAR_MAX and suggest(word, known)
-  return found and ('; did you mean "%s"?'):format(found) or ""
+  local found = self.looked_for <= NEAR_MAX and suggest(word, known) or nil
+  return found and ('; did you mean "%s"?'):format(found) or "", found
 end
 
 function Report:has_errors()
@@ -84,7 +86,7 @@ end
 --- The source line and a caret below the column.
 local function excerpt(text, line, column)
   local source = line_of(text, line)
-  if not source or #source > 1000000 then return "" end
+  if not source or not source:find "%S" or #source > 1000000 then return "" end
   local chars = characters(source)
   local first = 1
   if #chars > COLUMNS_MAX then first = math.max(1, column - COLUMNS_MAX / 2) end

@@ -14,6 +14,7 @@
 --     words      words allowed besides the type, and what they become: { auto = 0 }
 --     min, max   numbers, durations and sizes as written; texts: bytes; lists and maps: items
 --     match      a Lua pattern the text must match
+--     many       the key for a list of such values, told where one is found here
 --     expects    words for messages instead of the type's
 --     template   true: ${run.time} templates may stand here
 --     check      function(value) -> true, or false and why
@@ -155,6 +156,7 @@ end
 
 function Check:mismatch(field, node, parent, key, why)
   local path = key == nil and parent or path_of(parent, key)
+  if field.many and node.kind == "list" then why = ("several go under %s"):format(schema.quote(field.many)) end
   local tail = why and "; " .. why or ""
   self.report:add(node, path, ("expected %s, found %s%s"):format(expected(field), describe(node), tail))
 end
@@ -169,6 +171,7 @@ end
 
 local function is_within(field, measure)
   local min, max = limit(field, "min"), limit(field, "max")
+  if min and min == max and measure ~= min then return false, tostring(field.min) end
   if min and measure < min then return false, "at least " .. tostring(field.min) end
   if max and measure > max then return false, "at most " .. tostring(field.max) end
   return true
@@ -215,11 +218,17 @@ local function resolved(node)
   return node.type, node.value
 end
 
+--- Advice for a value that would be right without its quotes.
+local function unquoted(node, wanted)
+  local found = node.style == "quoted" and yaml.resolve(node.text)
+  return found and (found == wanted or found == "integer" and wanted == "number") and "write it without quotes" or nil
+end
+
 function Check:number(field, node, parent, key)
   local found, value = resolved(node)
   local whole = field.type ~= "number"
   if found ~= "integer" and (whole or found ~= "number") or value ~= value then
-    return self:mismatch(field, node, parent, key)
+    return self:mismatch(field, node, parent, key, unquoted(node, whole and "integer" or "number"))
   end
   if whole and math.abs(value) > 2 ^ 53 then return self:mismatch(field, node, parent, key, "it is too large") end
   if field.type == "status" and (value < 100 or value > 599) then return self:mismatch(field, node, parent, key) end
@@ -232,7 +241,7 @@ function Check:boolean(field, node, parent, key)
   local found, value = resolved(node)
   if found ~= "boolean" then
     local meant = found == "string" and TRUTH[node.text:lower()]
-    return self:mismatch(field, node, parent, key, meant and "write " .. meant)
+    return self:mismatch(field, node, parent, key, meant and "write " .. meant or unquoted(node, "boolean"))
   end
   return value
 end
@@ -250,8 +259,8 @@ function Check:enum(field, node, parent, key)
     return self:fail(node, parent, key, "%s is not available in this version; expected %s", schema.quote(node.text),
                      expected(field))
   end
-  self.report:add(node, path_of(parent, key), ("expected %s, found %s%s"):format(expected(field), describe(node),
-                                                                                self.report:near(node.text, field.of)))
+  local hint = self.report:near(node.text, field.of)
+  self.report:add(node, path_of(parent, key), ("expected %s, found %s%s"):format(expected(field), describe(node), hint))
 end
 
 function Check:text(field, node, parent, key)
@@ -344,7 +353,7 @@ local function groups(list)
   return type(list[1]) == "table" and list or { list }
 end
 
-function Check:ties(fields, node, path)
+function Check:ties(fields, node, path, meant)
   local function present(names)
     local found, last = {}, nil
     for _, name in ipairs(names) do
@@ -358,7 +367,9 @@ function Check:ties(fields, node, path)
   end
   for _, names in ipairs(groups(fields.one_of)) do
     local found, last = present(names)
-    if #found ~= 1 then
+    local is_misspelt = false
+    for _, name in ipairs(names) do is_misspelt = is_misspelt or meant[name] end
+    if #found > 1 or #found == 0 and not is_misspelt then
       local known = {}
       for _, name in ipairs(names) do
         if fields[name].later ~= true then known[#known + 1] = name end
@@ -381,11 +392,19 @@ function Check:ties(fields, node, path)
   end
 end
 
+--- Gives the key that was meant, where one is near.
 function Check:unknown_key(fields, entry, path)
   local names = schema.names(fields)
-  local hint = self.report:near(entry.key, names)
-  if hint == "" and #names <= 12 then hint = "; expected one of " .. table.concat(names, ", ") end
+  local hint, meant = self.report:near(entry.key, names)
+  if not meant and #names <= 12 then hint = "; expected one of " .. table.concat(names, ", ") end
   self:fail(entry, path, entry.key, "unknown key%s", hint)
+  return meant
+end
+
+--- Where nothing stands after a key ("labels:" with all below it commented out) lists and maps are not given.
+local function is_left_empty(field, node)
+  local kind = field.type
+  return (kind == "list" or kind == "map" or kind == "object") and not field.required and is_nothing(node)
 end
 
 --- The map that a lone value stands for.
@@ -402,15 +421,15 @@ function Check:object(field, node, parent, key)
     node = long_form(node, field.short)
   end
   if node.kind ~= "map" then return self:mismatch(field, node, parent, key) end
-  local result, nodes = {}, {}
+  local result, nodes, meant = {}, {}, {}
   self.marks[result] = { node = node, path = path, nodes = nodes }
   for _, entry in ipairs(node.entries) do
     local known = fields[entry.key]
     if not is_field(known) then
-      self:unknown_key(fields, entry, path)
+      meant[self:unknown_key(fields, entry, path) or ""] = true
     elseif known.later == true then
       self:fail(entry, path, entry.key, "not available in this version")
-    else
+    elseif not is_left_empty(known, entry.value) then
       nodes[entry.key] = entry.value
       result[entry.key] = self:value(known, entry.value, path, entry.key)
     end
@@ -418,15 +437,15 @@ function Check:object(field, node, parent, key)
   for _, name in ipairs(schema.names(fields)) do
     local known = fields[name]
     local written = nodes[name]
-    if not written or is_nothing(written) and result[name] == nil then
+    if not written then
       if known.default ~= nil then
         result[name] = self:value(known, node_of(known.default, node), path, name)
-      elseif known.required and not written then
+      elseif known.required and not meant[name] then
         self:fail(node, path, name, "missing, expected %s", expected(known))
       end
     end
   end
-  self:ties(fields, node, path)
+  self:ties(fields, node, path, meant)
   return self:finish(field, result, nil, node, parent, key)
 end
 
@@ -438,12 +457,9 @@ local function plain_value(node)
   return result
 end
 
---- Where nothing stands after a key ("routes:" with all below it commented out) lists and maps are not given.
-local EMPTY_IS_ABSENT = { list = true, map = true, object = true }
-
 function Check:value(field, node, parent, key)
   local kind = field.type
-  if EMPTY_IS_ABSENT[kind] and is_nothing(node) and not field.required then return nil end
+  if node.broken then return nil end      -- ${...} failed, and was reported
   if kind == "list" then return self:list(field, node, parent, key) end
   if kind == "map" then return self:map(field, node, parent, key) end
   if kind == "object" then return self:object(field, node, parent, key) end

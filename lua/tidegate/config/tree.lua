@@ -190,9 +190,9 @@ local route = {
     { "enabled", type = "boolean", default = true, doc = "false: as if it were not there" },
     { "priority", type = "integer", default = 0, min = -1000000, max = 1000000,
       doc = "the higher wins, before all else" },
-    { "host", type = "host_pattern", doc = "one host; `*.example.com`: all below it" },
+    { "host", type = "host_pattern", many = "hosts", doc = "one host; `*.example.com`: all below it" },
     { "hosts", type = "list", min = 1, of = "host_pattern", doc = "several hosts; without any: all" },
-    { "path", type = "path_pattern", doc = "one path; `/a/*`: /a and all below it" },
+    { "path", type = "path_pattern", many = "paths", doc = "one path; `/a/*`: /a and all below it" },
     { "paths", type = "list", min = 1, of = "path_pattern", doc = "several paths; without any: all" },
     { "methods", type = "list", single = true, min = 1, of = "method", doc = "without any: all but TRACE" },
     { "on", type = "list", single = true, min = 1, of = "name", doc = "listeners by name; without any: all" },
@@ -216,7 +216,7 @@ local route = {
 local node = {
   type = "object", short = "url",
   fields = ordered {
-    { "url", type = "string", required = true,
+    { "url", type = "node", required = true,
       doc = '"10.0.0.1:8080", "http://name:8080", "https://name", "[::1]:8080" or "unix:/run/app.sock"' },
     { "weight", type = "integer", default = 1, min = 1, max = 65535, doc = "share of the requests" },
     { "enabled", type = "boolean", default = true, doc = "false: as if it were not there" },

@@ -200,6 +200,43 @@ types.address = {
   end,
 }
 
+-- "host:port", "[v6]:port", "host"; the port may be missing where the scheme gives one.
+local function split_authority(text, port)
+  local literal, rest = text:match "^(%[[%x:.]+%])(.*)$"
+  local name = literal and literal:sub(2, -2)
+  if not literal then name, rest = text:match "^([%w._-]+)(.*)$" end
+  if not name or #name > 253 then return nil end
+  if rest == "" then return name:lower(), port end
+  local number = tonumber(rest:match "^:(%d%d?%d?%d?%d?)$")
+  if not number or number < 1 or number > 65535 then return nil end
+  return name:lower(), number
+end
+
+local PORTS = { http = 80, https = 443 }
+local LATER = { h2c = true, h2 = true, grpc = true, grpcs = true, ws = true, wss = true, fastcgi = true, tcp = true }
+
+--- Where a service runs: { scheme = "http", "https" or nil, host =, port = }, or { file = } of a unix socket.
+types.node = {
+  expected = 'a node such as "10.0.0.1:8080", "http://app:8080", "https://app" or "unix:/run/app.sock"',
+  parse = function(text)
+    local file = text:match "^unix:(.*)$"
+    if file then
+      local value, reason = types.file.parse((file:gsub("^//", "")))
+      return value and { file = value }, reason
+    end
+    local scheme, rest = text:match "^(%a[%w+.-]*)://(.*)$"
+    scheme = scheme and scheme:lower()
+    if LATER[scheme] then return nil, ("the protocol %s is not available in this version"):format(scheme), true end
+    if scheme and not PORTS[scheme] then return nil, "its protocol is none of http and https" end
+    local authority, tail = (rest or text):match "^([^/?#]*)(.*)$"
+    if tail ~= "" and tail ~= "/" then return nil, "it has no path; a route's add_prefix puts one before each path" end
+    local name, port = split_authority(authority, PORTS[scheme])
+    if not name then return nil end
+    if not port then return nil, "it needs a port" end
+    return { scheme = scheme, host = name, port = port }
+  end,
+}
+
 types.method = {
   expected = "a method such as GET",
   parse = function(text)

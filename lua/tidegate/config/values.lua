@@ -5,10 +5,19 @@ local values = {}
 
 local VALUE_MAX = 1024 * 1024
 
+local Context = {}
+Context.__index = Context
+
+--- Notes an error; whatever the node should be, no more is said of it.
+function Context:fail(node, message, ...)
+  node.broken = true
+  self.report:add(node, self.path, message:format(...))
+end
+
 local function from_file(path, context, node)
   local text, why = context.sources:read(path, VALUE_MAX)
   if not text then
-    context.report:add(node, context.path, ("cannot read %s: %s"):format(path, why))
+    context:fail(node, "cannot read %s: %s", path, why)
     return ""
   end
   return (text:gsub("\r?\n$", ""))
@@ -18,8 +27,7 @@ local function from_environment(name, default, context, node)
   local value = context.getenv(name)
   if value and (value ~= "" or not default) then return value end
   if default then return default end
-  context.report:add(node, context.path,
-    ("the environment has no %s; ${%s:-...} would give a default"):format(name, name))
+  context:fail(node, "the environment has no %s; ${%s:-...} would give a default", name, name)
   return ""
 end
 
@@ -47,8 +55,7 @@ local function replace(node, context)
       local value = false
       if stop then value = value_of(text:sub(start + 2, stop - 1), context, node) end
       if value == false then
-        context.report:add(node, context.path,
-          'expected ${NAME}, ${NAME:-default} or ${file:/path} after "$"; a plain "${" is written "$${"')
+        context:fail(node, 'expected ${NAME}, ${NAME:-default} or ${file:/path}; a plain "${" is written "$${"')
         return
       end
       local raw = text:sub(start, stop)
@@ -83,7 +90,7 @@ end
 -- @tparam Report report takes what is missing
 -- @tparam[opt=os.getenv] function getenv
 function values.replace(node, sources, report, getenv)
-  walk(node, { sources = sources, report = report, getenv = getenv or os.getenv }, "")
+  walk(node, setmetatable({ sources = sources, report = report, getenv = getenv or os.getenv }, Context), "")
 end
 
 return values

@@ -1,0 +1,268 @@
+--- Going up, coming down, and everything that must not be noticed in between [B10, B11, B15, T97, T103, D14, D19].
+local client = require "support.client"
+local clock = require "support.clock"
+local files = require "support.files"
+local gateway = require "support.gateway"
+local load = require "support.load"
+local processes = require "support.processes"
+local signal = require "posix.signal"
+local upstream = require "support.upstream"
+
+local CONFIG = [[
+services: { app: { nodes: ["%s"] } }
+routes:
+  - { path: "/*", service: app }
+  - { path: /version, respond: { body: "%s" } }
+]]
+
+local function version_of(gw)
+  local response = client.ask(gw:port(), client.request { target = "/version" })
+  return response and response.body
+end
+
+describe("a gateway's life", function()
+  local up
+
+  setup(function() up = upstream.by_path {} end)
+
+  local function config(version) return CONFIG:format(up.node, version or "1") end
+
+  it("reports itself, reloads and stops by its command line", function()
+    local gw = gateway.start(config())
+    local code, text = gw:status()
+    assert.equal(0, code, text)
+    assert.truthy(text:find("generation   1", 1, true), text)
+    code, text = gw:reload()
+    assert.equal(0, code, text)
+    code, text = gw:command("stop")
+    assert.equal(0, code, text)
+    assert.equal(0, processes.join(gw.pid))
+    gw.stopped = true
+    assert.equal(1, (gw:status()))
+    assert.equal(1, (gw:command("stop")))
+    assert.is_nil(files.read(gw.folder .. "/run/tidegate.pid"))
+  end)
+
+  it("goes to the background with start, and start fails with the reason", function()
+    local gw = gateway.start(config())
+    gw:stop()
+    local code, text = gw:command("start")
+    assert.equal(0, code, text)
+    local port = tonumber(text:match("127%.0%.0%.1:(%d+)"))
+    assert.equal(200, client.ask(port, client.request {}).status)
+    code, text = gw:command("start")
+    assert.equal(1, code)
+    assert.truthy(text:find("running already", 1, true), text)
+    code, text = gw:command("restart")
+    assert.equal(0, code, text)
+    assert.equal(0, (gw:command("stop")))
+    gw:write("routes: [{ path: 5 }]\n")
+    code, text = gw:command("start")
+    assert.equal(2, code)
+    assert.truthy(text:find("tidegate.yaml:", 1, true), text)
+  end)
+
+  it("takes a pid file of a process that is gone for stale", function()
+    local gw = gateway.start(config())
+    gw:stop()
+    os.execute("mkdir -p '" .. gw.folder .. "/run'")
+    files.write(gw.folder .. "/run/tidegate.pid", "1\n")
+    assert.equal(1, (gw:status()))
+    local code, text = gw:command("start")
+    assert.equal(0, code, text)
+    assert.equal(0, (gw:command("stop")))
+  end)
+
+  it("says which port is in use, and how to mend it [T103]", function()
+    local gw = gateway.start(config())
+    local second = gateway.start("listen: [\"127.0.0.1:0\"]\n" .. config())
+    second:write(('listen: ["127.0.0.1:%d"]\n'):format(gw:port()) .. config("2"))
+    local code, text = second:reload()
+    assert.equal(1, code)
+    assert.truthy(text:find("in use", 1, true), text)
+    assert.equal("1", version_of(second))
+    second:stop()
+    gw:stop()
+  end)
+
+  it("adds and removes listeners live without touching the others", function()
+    local gw = gateway.start('listen: ["127.0.0.1:0"]\n' .. config())
+    local socket = gw.folder .. "/gate.sock"
+    local kept = client.connect(gw:port())
+    kept:send(client.request {})
+    assert.equal(200, kept:response().status)
+    gw:write(('listen: ["127.0.0.1:0", "unix:%s"]\n'):format(socket) .. config("2"))
+    assert.equal(0, (gw:reload()))
+    assert.equal(200, client.ask(socket, client.request {}).status)
+    kept:send(client.request {})
+    assert.equal(200, kept:response().status)
+    gw:write('listen: ["127.0.0.1:0"]\n' .. config("3"))
+    assert.equal(0, (gw:reload()))
+    clock.wait_until(function() return not pcall(client.connect, socket) end, 5, "the removed listener to be gone")
+    kept:send(client.request {})
+    assert.equal(200, kept:response().status)
+    assert.equal("3", version_of(gw))
+    gw:stop()
+  end)
+
+  local saves = {
+    { "written in place", function(gw, text) files.write(gw.file, text) end },
+    { "renamed over, as editors do", function(gw, text)
+      files.write(gw.file .. "~", text)
+      assert(os.rename(gw.file .. "~", gw.file))
+    end },
+    { "reached through a swapped symlink", function(gw, text)
+      local folder = gw.folder .. "/data" .. tostring(clock.now()):gsub("%D", "")
+      os.execute(("mkdir '%s' && ln -sfn '%s' '%s/data.new'"):format(folder, folder, gw.folder))
+      files.write(folder .. "/tidegate.yaml", text)
+      os.execute(("mv -T '%s/data.new' '%s/data' && ln -sfn data/tidegate.yaml '%s'"):format(gw.folder, gw.folder, gw.file))
+    end },
+  }
+  for _, case in ipairs(saves) do
+    it("is live when its file is " .. case[1], function()
+      local gw = gateway.start(config("a"))
+      local head = 'listen: ["127.0.0.1:0"]\ngateway: { threads: 1, grace: 1s }\n'
+      for round = 1, 3 do
+        case[2](gw, head .. config("v" .. round))
+        local saved = clock.now()
+        clock.wait_until(function() return version_of(gw) == "v" .. round end, 5, "the saved file to be in force")
+        assert.is_true(clock.now() - saved < 1, "took " .. clock.now() - saved .. " s")
+      end
+      gw:stop()
+    end)
+  end
+
+  it("keeps the last good configuration when a bad one is saved, and says why", function()
+    local gw = gateway.start(config("good"))
+    gw:write(config("bad") .. "services: {}\n")
+    gw:wait_log("tidegate%.yaml:%d+:%d+: [^\n]*services")
+    assert.equal("good", version_of(gw))
+    gw:write(config("better"))
+    clock.wait_until(function() return version_of(gw) == "better" end, 5, "the mended file to be in force")
+    gw:stop()
+  end)
+
+  it("fails no request during 200 reloads, good ones and bad ones, and stays the size it was", function()
+    local gw = gateway.start("gateway: { threads: 2 }\n" .. config("0"))
+    local asking = load.start { to = gw:port(), clients = 3 }
+    local connecting = load.start { to = gw:port(), clients = 1, connect = true }
+    local before
+    for round = 1, 200 do
+      if round % 4 == 0 then
+        gw:write("gateway: { threads: 2 }\nroutes: [oops\n")
+        assert.equal(1, (gw:reload()))
+      else
+        gw:write("gateway: { threads: 2 }\n" .. config(round))
+        assert.equal(0, (gw:reload()))
+      end
+      if round == 50 then before = gw:memory() end
+    end
+    local grown = gw:memory() - before
+    asking:wait(50)
+    local requests, failures = asking:stop()
+    assert.same({}, failures)
+    assert.is_true(requests > 200, requests .. " requests only")
+    assert.same({}, select(2, connecting:stop()))
+    if not os.getenv("SAN") or os.getenv("SAN") == "" then
+      assert.is_true(grown < 2 * 1024 * 1024, "grown by " .. grown .. " bytes")
+    end
+    gw:stop()
+  end)
+
+  it("serves again at once when its worker is killed, and refuses no connection meanwhile", function()
+    local gw = gateway.start(config())
+    for _ = 1, 3 do
+      local worker = gw:worker_pid()
+      signal.kill(worker, signal.SIGKILL)
+      local killed = clock.now()
+      -- Not one connection is refused: the kernel queues them for the next worker.
+      local response = client.ask(gw:port(), client.request {}, { timeout = 5 })
+      local took = clock.now() - killed
+      assert.equal(200, response and response.status)
+      assert.is_true(took < 0.5 or os.getenv("SAN") ~= "", "back after " .. took .. " s")
+      clock.wait_until(function() return gw:worker_pid() and gw:worker_pid() ~= worker end, 5, "a new worker")
+    end
+    assert.truthy(gw:log():find("worker ended unexpectedly", 1, true))
+    gw:kill()
+  end)
+
+  it("hands over to a new binary without failing a request [SIGUSR2]", function()
+    local gw = gateway.start(config())
+    local asking = load.start { to = gw:port(), clients = 3 }
+    local connecting = load.start { to = gw:port(), clients = 2, connect = true }
+    for _ = 1, 3 do
+      local worker = gw:worker_pid()
+      asking:wait(50)
+      gw:signal(signal.SIGUSR2)
+      clock.wait_until(function() return gw:worker_pid() and gw:worker_pid() ~= worker end, 10, "the new worker")
+      connecting:wait(20)
+    end
+    assert.same({}, select(2, asking:stop()))
+    assert.same({}, select(2, connecting:stop()))
+    assert.equal(0, (gw:status()))
+    gw:stop()
+  end)
+
+  it("lets a request in flight finish on stop, and refuses new connections", function()
+    local slow = upstream.start(function(conn)
+      conn:read_request()
+      conn:wait_release()
+      conn:respond(200, "late")
+    end)
+    local gw = gateway.start("gateway: { threads: 1, grace: 10s }\n" .. CONFIG:format(slow.node, "1"))
+    local c = client.connect(gw:port())
+    c:send(client.request {})
+    slow:wait_event("request")
+    gw:signal(signal.SIGTERM)
+    clock.wait_until(function() return not pcall(client.connect, gw:port()) end, 5, "new connections to be refused")
+    slow:release()
+    local response = c:response()
+    assert.equal("late", response and response.body)
+    assert.equal("close", response:get "connection")
+    assert.equal(0, processes.join(gw.pid))
+    gw.stopped = true
+  end)
+
+  it("cuts what is left when the grace is over", function()
+    local hangs = upstream.start(function(conn)
+      conn:read_request()
+      conn:wait_release()
+    end)
+    local gw = gateway.start("gateway: { threads: 1, grace: 300ms }\n" .. CONFIG:format(hangs.node, "1"))
+    local c = client.connect(gw:port())
+    c:send(client.request {})
+    hangs:wait_event("request")
+    local before = clock.now()
+    gw:stop()
+    assert.is_true(clock.now() - before < 5)
+    assert.is_nil((c:response()))
+    hangs:release()
+  end)
+end)
+
+describe("a gateway without descriptors", function()
+  it("goes on with the connections it has, and takes new ones when some are free again", function()
+    local up = upstream.by_path {}
+    local gw = gateway.start(CONFIG:format(up.node, "1"))
+    os.execute(("prlimit --pid %d --nofile=40:40"):format(gw:worker_pid()))
+    local first = client.connect(gw:port())
+    first:send(client.request { target = "/version" })
+    assert.equal(200, first:response().status)
+    local held = {}
+    for i = 1, 60 do
+      local ok, c = pcall(client.connect, gw:port())
+      if ok then held[#held + 1] = c end
+      if ok then c:send("GET /version HTTP/1.1\r\n") end
+      assert(i)
+    end
+    gw:wait_log("cannot accept")
+    first:send(client.request { target = "/version" })
+    assert.equal(200, first:response().status)
+    for _, c in ipairs(held) do c:close() end
+    clock.wait_until(function()
+      local response = client.ask(gw:port(), client.request { target = "/version" }, { timeout = 1 })
+      return response and response.status == 200
+    end, 10, "new connections to be served again")
+    gw:stop()
+  end)
+end)
