@@ -111,6 +111,7 @@ static const struct trouble {
       "expected \"- \", indented like its neighbours in the list that starts on line", false, true },
     { "block sequence entries are not", "a list cannot start here: \"- \" starts a line of its own", false, false },
     { "unexpected end of stream", "this quote is not closed", true, false },
+    { "cannot start any token", "a word that starts with this character needs quotes", false, false },
     { "unknown escape character", "unknown escape: inside double quotes a backslash is written \\\\", false, false },
 };
 
@@ -129,9 +130,8 @@ static void add_syntax_error(struct reader *r)
     while (t < end && !strstr(problem, t->problem))
         t++;
     bool at_context = t < end && t->at_context && p->context;
-    if (strstr(problem, "cannot start any token"))
-        snprintf(message, sizeof message, "%s", byte_at(r, p->problem_mark) == '\t'
-                 ? "a tab cannot indent YAML: use spaces" : "a word that starts with this character needs quotes");
+    if (strstr(problem, "cannot start any token") && byte_at(r, p->problem_mark) == '\t')
+        snprintf(message, sizeof message, "a tab cannot indent YAML: use spaces");
     else if (t == end)
         snprintf(message, sizeof message, "%s%s%s", problem, p->context ? " " : "", p->context ? p->context : "");
     else if (t->tell_line)
@@ -176,9 +176,11 @@ static const char *core_tag(struct reader *r)
 {
     static const char prefix[] = "tag:yaml.org,2002:";
     static const char *const names[] = { "str", "int", "float", "bool", "null", "map", "seq", NULL };
-    const char *tag = (const char *)(r->event.type == YAML_SCALAR_EVENT ? r->event.data.scalar.tag
-                                     : r->event.type == YAML_MAPPING_START_EVENT ? r->event.data.mapping_start.tag
-                                                                                  : r->event.data.sequence_start.tag);
+    const yaml_event_t *e = &r->event;
+    const yaml_char_t *own = e->type == YAML_SCALAR_EVENT ? e->data.scalar.tag
+                             : e->type == YAML_MAPPING_START_EVENT ? e->data.mapping_start.tag
+                                                                   : e->data.sequence_start.tag;
+    const char *tag = (const char *)own;
     if (!tag)
         return NULL;
     if (strcmp(tag, "!") == 0)

@@ -1,0 +1,193 @@
+--- TLS towards clients and upstreams, seen by openssl and curl [D20, D21, D22, P4].
+local certificates = require "support.certificates"
+local clock = require "support.clock"
+local files = require "support.files"
+local gateway = require "support.gateway"
+
+local authority = certificates.authority()
+local a = certificates.sign(authority, "a", "DNS:a.test,IP:127.0.0.1")
+local b = certificates.sign(authority, "b", "DNS:b.test,DNS:*.w.test")
+local alice = certificates.sign(authority, "alice", "DNS:alice")
+
+local function output(command, ...)
+  local pipe = assert(io.popen(command:format(...) .. " 2>&1"))
+  local text = pipe:read("*a")
+  pipe:close()
+  return text
+end
+
+--- What openssl says about a handshake.
+local function handshake(port, options)
+  return output("echo | timeout 10 openssl s_client -connect 127.0.0.1:%d -CAfile '%s' %s", port, authority.ca, options)
+end
+
+local function subject(port, options) return handshake(port, options):match("subject=CN = (%w+)") end
+
+--- A response by curl: its body and, on the last line, status and what else is asked for.
+local function curl(port, options, path)
+  return output("curl -s -m 10 --cacert '%s' --resolve a.test:%d:127.0.0.1 %s https://a.test:%d%s",
+                authority.ca, port, options, port, path or "/")
+end
+
+local function config(tls)
+  return ([[
+listen:
+  - address: "127.0.0.1:0"
+    tls:
+      certificates:
+        - { cert: "%s", key: "%s" }
+        - { cert: "%s", key: "%s" }
+%s
+routes: [{ path: "/*", respond: { body: "secret" } }]
+]]):format(a.cert, a.key, b.cert, b.key, tls or "")
+end
+
+describe("a TLS listener", function()
+  local gw
+
+  setup(function() gw = gateway.start(config()) end)
+  teardown(function() gw:stop() end)
+
+  it("serves HTTP/1.1 over TLS 1.3 with a verified chain", function()
+    assert.equal("secret", curl(gw:port(), ""))
+    local text = handshake(gw:port(), "-servername a.test -verify_return_error -alpn http/1.1")
+    assert.truthy(text:find("TLSv1.3", 1, true), text)
+    assert.truthy(text:find("ALPN protocol: http/1.1", 1, true), text)
+    assert.truthy(text:find("Verify return code: 0 (ok)", 1, true), text)
+  end)
+
+  local names = {
+    { "the name itself", "-servername b.test", "b" },
+    { "another case of it", "-servername B.TEST", "b" },
+    { "a wildcard, for one label", "-servername x.w.test", "b" },
+    { "the default for two labels under a wildcard", "-servername x.y.w.test", "a" },
+    { "the default for an unknown name", "-servername unknown.test", "a" },
+    { "the default without a name", "-noservername", "a" },
+  }
+  for _, case in ipairs(names) do
+    it("chooses the certificate by SNI: " .. case[1], function()
+      assert.equal(case[3], subject(gw:port(), case[2]))
+    end)
+  end
+
+  it("speaks TLS 1.2 and refuses what is older", function()
+    assert.truthy(handshake(gw:port(), "-tls1_2"):find("Protocol  : TLSv1.2", 1, true))
+    assert.is_nil(subject(gw:port(), "-tls1_1 -cipher DEFAULT@SECLEVEL=0"))
+  end)
+
+  for _, version in ipairs { "-tls1_2", "-tls1_3" } do
+    it("resumes a session by its ticket, whichever loop it comes to: " .. version, function()
+      local session = files.folder() .. "/session"
+      local first = output("(sleep 0.3; printf 'GET / HTTP/1.1\\r\\nHost: a.test\\r\\nConnection: close\\r\\n\\r\\n'; " ..
+                           "sleep 0.3) | timeout 10 openssl s_client -connect 127.0.0.1:%d %s -sess_out '%s' -ign_eof",
+                           gw:port(), version, session)
+      assert.truthy(first:find("New, TLS", 1, true), first)
+      for _ = 1, 4 do
+        local again = output("echo | timeout 10 openssl s_client -connect 127.0.0.1:%d %s -sess_in '%s'", gw:port(),
+                             version, session)
+        assert.truthy(again:find("Reused, TLS", 1, true), again)
+      end
+    end)
+  end
+
+  it("closes a connection that does not speak TLS, and goes on", function()
+    local text = output("printf 'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | timeout 5 socat - TCP:127.0.0.1:%d", gw:port())
+    assert.is_nil(text:find("secret", 1, true))
+    assert.equal("secret", curl(gw:port(), ""))
+  end)
+
+  it("replaces a certificate live, and keeps the old one when the new one is bad", function()
+    local good, key = files.read(a.cert), files.read(a.key)
+    local fresh = certificates.sign(authority, "fresh", "DNS:a.test,IP:127.0.0.1")
+    files.write(a.key, files.read(fresh.key))
+    files.write(a.cert, files.read(fresh.cert))
+    clock.wait_until(function() return subject(gw:port(), "-servername a.test") == "fresh" end, 5, "the new certificate")
+    files.write(a.cert, "nonsense\n")
+    gw:wait_log("cannot load the certificate")
+    assert.equal("fresh", subject(gw:port(), "-servername a.test"))
+    files.write(a.key, key)
+    files.write(a.cert, good)
+    clock.wait_until(function() return subject(gw:port(), "-servername a.test") == "a" end, 5, "the old certificate")
+  end)
+end)
+
+describe("client certificates", function()
+  local with = ("--cert '%s' --key '%s'"):format(alice.cert, alice.key)
+
+  local function asks(mode, check)
+    local gw = gateway.start(config(('      client_auth: { mode: %s, ca: "%s" }'):format(mode, authority.ca)))
+    check(gw)
+    gw:stop()
+  end
+
+  it("are demanded when required", function()
+    asks("required", function(gw)
+      assert.equal("secret", curl(gw:port(), with))
+      assert.equal("", curl(gw:port(), ""))
+    end)
+  end)
+
+  it("may be missing when optional, but must be good when there", function()
+    asks("optional", function(gw)
+      local other = certificates.authority("another")
+      local mallory = certificates.sign(other, "mallory", "DNS:mallory")
+      assert.equal("secret", curl(gw:port(), with))
+      assert.equal("secret", curl(gw:port(), ""))
+      assert.equal("", curl(gw:port(), ("--cert '%s' --key '%s'"):format(mallory.cert, mallory.key)))
+    end)
+  end)
+end)
+
+describe("OCSP stapling", function()
+  it("hands out the response of the configured file", function()
+    local der = certificates.ocsp(authority, a)
+    local text = config():gsub('(cert: "[^"]*a%.pem", key: "[^"]*")', '%1, ocsp: "' .. der .. '"', 1)
+    local gw = gateway.start(text)
+    local seen = handshake(gw:port(), "-servername a.test -status")
+    assert.truthy(seen:find("OCSP Response Status: successful", 1, true), seen)
+    assert.truthy(handshake(gw:port(), "-servername b.test -status"):find("OCSP response: no response sent", 1, true))
+    gw:stop()
+  end)
+end)
+
+describe("TLS to an upstream", function()
+  local behind
+
+  setup(function() behind = gateway.start(config()) end)
+  teardown(function() behind:stop() end)
+
+  local function status(tls, name)
+    local gw = gateway.start(([[
+services: { app: { nodes: ["https://127.0.0.1:%d"], tls: { %s } } }
+routes: [{ path: "/*", service: app }]
+]]):format(behind:port(), tls))
+    local text = output("curl -s -m 10 -o /dev/null -w '%%{http_code}' http://127.0.0.1:%d/%s", gw:port(), name or "")
+    gw:stop()
+    return text
+  end
+
+  local cases = {
+    { "is verified against the configured authority", ('ca: "%s"'):format(authority.ca), "200" },
+    { "is refused with 502 when the authority is unknown", "", "502" },
+    { "is refused with 502 when the name does not match", ('ca: "%s", server_name: other.test'):format(authority.ca),
+      "502" },
+    { "is sent the configured name, which is checked", ('ca: "%s", server_name: b.test'):format(authority.ca), "200" },
+    { "is not verified when told so", "verify: false", "200" },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function() assert.equal(case[3], status(case[2])) end)
+  end
+
+  it("reuses its connections", function()
+    local gw = gateway.start(([[
+services: { app: { nodes: ["https://127.0.0.1:%d"], tls: { verify: false } } }
+routes: [{ path: "/*", service: app }]
+]]):format(behind:port()))
+    for _ = 1, 5 do
+      assert.equal("secret", output("curl -s -m 10 http://127.0.0.1:%d/", gw:port()))
+    end
+    local _, text = gw:status()
+    assert.truthy(text:find("5 tries, 4 on kept connections", 1, true), text)
+    gw:stop()
+  end)
+end)
