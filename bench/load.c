@@ -502,7 +502,7 @@ static void options_parse(int argc, char **argv)
         case 'o': options.timeout_s = parse_number("--timeout", optarg, 0, 1e6); break;
         case 'k': pin_to_core((int)parse_number("--core", optarg, 0, CPU_SETSIZE - 1)); break;
         case 'p': cpu_time_parse(&options.watch, optarg); break;
-        default:  die("usage: load [options] ADDRESS:PORT PATH");
+        default: die("usage: load [options] ADDRESS:PORT PATH");
         }
     }
     if (argc - optind != (options.targets_file ? 1 : 2))

@@ -177,7 +177,7 @@ static const char *core_tag(struct reader *r)
     static const char prefix[] = "tag:yaml.org,2002:";
     static const char *const names[] = { "str", "int", "float", "bool", "null", "map", "seq", NULL };
     const yaml_event_t *e = &r->event;
-    const yaml_char_t *own = e->type == YAML_SCALAR_EVENT ? e->data.scalar.tag
+    const yaml_char_t *own = e->type == YAML_SCALAR_EVENT          ? e->data.scalar.tag
                              : e->type == YAML_MAPPING_START_EVENT ? e->data.mapping_start.tag
                                                                    : e->data.sequence_start.tag;
     const char *tag = (const char *)own;
