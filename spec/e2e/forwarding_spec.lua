@@ -19,6 +19,11 @@ routes:
   - { path: "/both/*", service: app, strip_prefix: /both, add_prefix: /v2 }
 ]]
 
+local function config(trusted, up)
+  local yaml = CONFIG:format(trusted):gsub("NODE", up.node)
+  return yaml
+end
+
 local answers = {
   default = upstream.echo,
   ["/hops"] = function(conn, head)
@@ -35,7 +40,7 @@ describe("a forwarded request", function()
 
   setup(function()
     up = upstream.by_path(answers)
-    gw = gateway.start((CONFIG:format("[]"):gsub("NODE", up.node)))
+    gw = gateway.start(config("[]", up))
   end)
 
   teardown(function()
@@ -127,7 +132,7 @@ describe("a forwarded request", function()
   end)
 
   it("from a trusted proxy keeps what that says, and gains the proxy itself", function()
-    local trusting = gateway.start((CONFIG:format("[127.0.0.0/8]"):gsub("NODE", up.node)))
+    local trusting = gateway.start(config("[127.0.0.0/8]", up))
     finally(function() trusting:stop() end)
     local got = ask({ headers = { "X-Forwarded-For: 1.2.3.4", "X-Forwarded-For: 5.6.7.8", "X-Forwarded-Proto: https",
                                   "X-Forwarded-Host: front.test", "X-Forwarded-Port: 443", "Forwarded: for=1.2.3.4" } },
@@ -235,13 +240,13 @@ describe("a forwarded request", function()
   end)
 
   it("may name a hidden file where security.deny_hidden_files is off", function()
-    local open = gateway.start(("security: { deny_hidden_files: false }\n" .. CONFIG:format("[]")):gsub("NODE", up.node))
+    local open = gateway.start("security: { deny_hidden_files: false }\n" .. config("[]", up))
     finally(function() open:stop() end)
     assert.equal("/.git/config", ask({ target = "/.git/config" }, open).target)
   end)
 
   it("keeps double slashes where security.merge_slashes is off", function()
-    local open = gateway.start(("security: { merge_slashes: false }\n" .. CONFIG:format("[]")):gsub("NODE", up.node))
+    local open = gateway.start("security: { merge_slashes: false }\n" .. config("[]", up))
     finally(function() open:stop() end)
     assert.equal("//a///b//", ask({ target = "//a///b//" }, open).target)
   end)

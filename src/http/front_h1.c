@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "http/h1_chunked.h"
+#include "http/h1_hop.h"
 #include "http/h1_parse.h"
 #include "http/h1_write.h"
 #include "http/url.h"
@@ -41,6 +42,8 @@ struct front {
     struct chunked chunked;
     struct peer peer;
     uint16_t local_port;
+    uint8_t peer_text_len, port_text_len;       /* 0: not printed yet */
+    char peer_text[46], port_text[5];
     uint8_t listener;
     uint8_t state;                      /* enum front_state */
     bool keep;                          /* the connection survives the current response */
@@ -241,15 +244,20 @@ static bool is_chunked(struct slice value, enum rc *rc)
     return false;
 }
 
-struct framing { unsigned hosts, lengths, codings; bool close, keep_alive, upgrade; };
+struct framing { unsigned hosts, lengths, codings; bool close, keep_alive, upgrade, named; };
 
 static void read_connection(struct slice value, struct framing *seen)
 {
     struct slice member;
     while (slice_next_member(&value, &member)) {
-        seen->close |= slice_equal_nocase(member, SLICE_OF("close"));
-        seen->keep_alive |= slice_equal_nocase(member, SLICE_OF("keep-alive"));
-        seen->upgrade |= slice_equal_nocase(member, SLICE_OF("upgrade"));
+        if (slice_equal_nocase(member, SLICE_OF("close")))
+            seen->close = true;
+        else if (slice_equal_nocase(member, SLICE_OF("keep-alive")))
+            seen->keep_alive = true;
+        else if (slice_equal_nocase(member, SLICE_OF("upgrade")))
+            seen->upgrade = true;
+        else
+            seen->named = true;
     }
 }
 
@@ -278,6 +286,10 @@ static enum rc read_field(struct front *f, struct request *r, struct header *h, 
         h->skip = true;
         read_connection(h->value, seen);
         return RC_OK;
+    case HEADER_KEEP_ALIVE:
+    case HEADER_PROXY_CONNECTION:
+    case HEADER_TE:
+    case HEADER_TRAILER:
     case HEADER_UPGRADE: h->skip = true; return RC_OK;
     case HEADER_EXPECT:
         /* RFC 9110 section 10.1.1: ignored from HTTP/1.0, unknown ones are 417. */
@@ -294,10 +306,15 @@ static enum rc read_fields(struct front *f, struct request *r)
 {
     struct framing seen = { 0 };
     for (uint32_t i = 0; i < r->headers.count; i++) {
-        enum rc rc = read_field(f, r, &r->headers.at[i], &seen);
+        struct header *h = &r->headers.at[i];
+        enum rc rc = h->id == HEADER_UNKNOWN ? RC_OK : read_field(f, r, h, &seen);
         if (rc != RC_OK)
             return rc;
     }
+    if (seen.named)
+        for (uint32_t i = r->headers.first[HEADER_CONNECTION] - 1u; i < r->headers.count; i++)
+            if (r->headers.at[i].id == HEADER_CONNECTION)
+                h1_skip_named(&r->headers, r->headers.at[i].value);
     if (seen.lengths && seen.codings)
         return RC_MALFORMED;            /* RFC 9112 section 6.3: the classic of request smuggling */
     if (seen.hosts == 0 && !f->old)
@@ -366,6 +383,12 @@ static struct request *open_request(struct front *f)
     r->is_tls = f->stream.tls != NULL;
     r->peer = f->peer;
     r->local_port = f->local_port;
+    if (!f->peer_text_len) {
+        f->peer_text_len = (uint8_t)peer_print_ip(&f->peer, f->peer_text);
+        f->port_text_len = (uint8_t)format_u64(f->port_text, f->local_port);
+    }
+    r->peer_text = slice_make(f->peer_text, f->peer_text_len);
+    r->port_text = slice_make(f->port_text, f->port_text_len);
     r->listener = f->listener;
     if (r->is_tls) {
         struct tls_facts facts = stream_tls_facts(&f->stream);

@@ -100,10 +100,11 @@ static enum rc take_fields(const char **from, const char *end, const struct h1_l
             return RC_MALFORMED;
         if (headers->count == limits->headers)
             return RC_HEAD_LIMIT;
-        at++;
+        /* Nearly always one space; what lies behind end is readable, and value_end stops before it. */
+        at += 1 + (at[1] == ' ');
         while (at < end && is_blank(*at))
             at++;
-        const char *value = at, *stop = value_end(at, end);
+        const char *value = at < end ? at : end, *stop = value_end(value, end);
         at = stop;
         enum rc rc = take_line_end(&at, end);
         if (rc != RC_OK)

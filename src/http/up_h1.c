@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "http/h1_hop.h"
 #include "http/h1_parse.h"
 #include "http/h1_write.h"
 #include "net/stream_tls.h"
@@ -249,7 +250,7 @@ static void give_back(struct up *u, const struct span *in, size_t n)
         u->ahead = (struct span){ in->at + in->len - n, n, in->before + in->len - n, in->after };
 }
 
-struct framing { unsigned lengths, codings; bool close, keep_alive, bad; };
+struct framing { unsigned lengths, codings; bool close, keep_alive, named, bad; };
 
 static void read_field(struct header *h, struct response *p, struct framing *seen)
 {
@@ -265,12 +266,15 @@ static void read_field(struct header *h, struct response *p, struct framing *see
     case HEADER_CONNECTION:
         h->skip = true;
         while (slice_next_member(&list, &member)) {
-            seen->close |= slice_equal_nocase(member, SLICE_OF("close"));
-            seen->keep_alive |= slice_equal_nocase(member, SLICE_OF("keep-alive"));
+            if (slice_equal_nocase(member, SLICE_OF("close")))
+                seen->close = true;
+            else if (slice_equal_nocase(member, SLICE_OF("keep-alive")))
+                seen->keep_alive = true;
+            else
+                seen->named = true;
         }
         break;
-    case HEADER_UPGRADE: h->skip = true; break;
-    default: break;
+    default: h->skip |= h1_is_hop_by_hop(h->id); break;
     }
 }
 
@@ -279,7 +283,11 @@ static enum rc read_framing(struct up *u, const struct request *r, const struct 
 {
     struct framing seen = { 0 };
     for (uint32_t i = 0; i < p->headers.count; i++)
-        read_field(&p->headers.at[i], p, &seen);
+        if (p->headers.at[i].id != HEADER_UNKNOWN)
+            read_field(&p->headers.at[i], p, &seen);
+    for (uint32_t i = 0; seen.named && i < p->headers.count; i++)
+        if (p->headers.at[i].id == HEADER_CONNECTION)
+            h1_skip_named(&p->headers, p->headers.at[i].value);
     bool old = head->minor == 0;
     if (seen.bad || (seen.lengths && seen.codings) || (seen.codings && old))
         return RC_UPSTREAM_BAD;
@@ -406,10 +414,15 @@ enum rc up_read_body(struct up *u, struct span *out, bool *last)
     return rc;
 }
 
-bool up_is_reusable(const struct up *u)
+bool up_is_reusable(struct up *u)
 {
-    return u->keep && u->request_done && u->response_done && !buf_len(&u->out) && !u->ahead.len &&
-           buf_len(&u->in) == u->taken && !(u->stream.io.ready & (IO_HUP | IO_ERROR | IO_READABLE));
+    char byte;
+    size_t n;
+    if (!u->keep || !u->request_done || !u->response_done || buf_len(&u->out) || u->ahead.len ||
+        buf_len(&u->in) != u->taken || (u->stream.io.ready & (IO_HUP | IO_ERROR)))
+        return false;
+    /* A read that ended exactly where the body did, or a splice, does not know whether more is there. */
+    return !(u->stream.io.ready & IO_READABLE) || stream_read(&u->stream, &byte, 1, &n) == RC_AGAIN;
 }
 
 bool up_sent_nothing(const struct up *u)

@@ -62,6 +62,6 @@ enum rc up_read_body(struct up *u, struct span *out, bool *last);
 void up_settle(struct up *u);
 
 /* The exchange is complete on both sides and nothing is left over: fit for another request. */
-bool up_is_reusable(const struct up *u);
+bool up_is_reusable(struct up *u);
 /* True when the peer's kernel cannot have taken a byte of the current request. */
 bool up_sent_nothing(const struct up *u);

@@ -3,40 +3,6 @@
 #include "http/h1_write.h"
 
 
-/* Fields of one connection only. Connection, Upgrade and the framing fields were taken out by the frontend. */
-static inline bool is_hop_by_hop(unsigned id)
-{
-    const uint64_t ids = 1ull << HEADER_CONNECTION | 1ull << HEADER_KEEP_ALIVE | 1ull << HEADER_PROXY_CONNECTION |
-                         1ull << HEADER_TE | 1ull << HEADER_TRAILER | 1ull << HEADER_TRANSFER_ENCODING |
-                         1ull << HEADER_UPGRADE;
-    return ids >> id & 1;
-}
-_Static_assert(HEADER_COUNT <= 64, "header ids are bits above");
-
-/* What Connection names goes too; but nobody may make us drop a field that we or the framing rely on. */
-static void skip_named(struct headers *headers, struct slice connection)
-{
-    struct slice token;
-    while (slice_next_member(&connection, &token)) {
-        enum header_id id = header_id_of(token);
-        for (uint32_t i = 0; i < headers->count; i++) {
-            struct header *h = &headers->at[i];
-            if (id == HEADER_UNKNOWN ? slice_equal_nocase(h->name, token) : is_hop_by_hop(id) && h->id == id)
-                h->skip = true;
-        }
-    }
-}
-
-static void skip_hop_by_hop(struct headers *headers)
-{
-    for (uint32_t i = 0; i < headers->count; i++) {
-        struct header *h = &headers->at[i];
-        if (h->id == HEADER_CONNECTION)
-            skip_named(headers, h->value);
-        h->skip |= is_hop_by_hop(h->id);
-    }
-}
-
 static void skip_all(struct headers *headers, enum header_id id)
 {
     if (!headers->first[id])
@@ -186,19 +152,17 @@ static char *put_forwarded(char *at, const struct request *r, struct slice ip, s
 static void add_forwarded(struct lines *l, const struct request *r, bool trusted)
 {
     struct headers *h = l->headers;
-    struct slice scheme = r->is_tls ? SLICE_OF("https") : SLICE_OF("http"), ip;
-    char *end;
+    struct slice scheme = r->is_tls ? SLICE_OF("https") : SLICE_OF("http");
     LINE(l, HEADER_X_FORWARDED_FOR, "X-Forwarded-For",
-         (end = trusted ? put_list(value, h, HEADER_X_FORWARDED_FOR) : value, ip.at = end,
-          ip.len = peer_print_ip(&r->peer, end), end + ip.len));
+         put(trusted ? put_list(value, h, HEADER_X_FORWARDED_FOR) : value, r->peer_text));
     if (makes_way(h, HEADER_X_FORWARDED_PROTO, trusted))
         LINE(l, HEADER_X_FORWARDED_PROTO, "X-Forwarded-Proto", put(value, scheme));
     if (r->authority.len && makes_way(h, HEADER_X_FORWARDED_HOST, trusted))
         LINE(l, HEADER_X_FORWARDED_HOST, "X-Forwarded-Host", put(value, r->authority));
     if (makes_way(h, HEADER_X_FORWARDED_PORT, trusted))
-        LINE(l, HEADER_X_FORWARDED_PORT, "X-Forwarded-Port", value + format_u64(value, r->local_port));
+        LINE(l, HEADER_X_FORWARDED_PORT, "X-Forwarded-Port", put(value, r->port_text));
     LINE(l, HEADER_FORWARDED, "Forwarded",
-         put_forwarded(trusted ? put_list(value, h, HEADER_FORWARDED) : value, r, ip, scheme));
+         put_forwarded(trusted ? put_list(value, h, HEADER_FORWARDED) : value, r, r->peer_text, scheme));
 }
 
 static void add_id(struct lines *l, struct exchange *x)
@@ -232,7 +196,6 @@ void forward_request(struct exchange *x)
     size_t size = FIXED + 2 * r->authority.len + x->generation->gateway.id_header.len + x->id.len;
     if (trusted)
         size += list_bytes(&r->headers, HEADER_X_FORWARDED_FOR) + list_bytes(&r->headers, HEADER_FORWARDED);
-    skip_hop_by_hop(&r->headers);
     struct lines l = { arena_alloc(&r->arena, size), &r->headers, &r->arena };
     add_forwarded(&l, r, trusted);
     LINE(&l, HEADER_VIA, "Via", put(value, r->version == 10 ? SLICE_OF("1.0 tidegate") : SLICE_OF("1.1 tidegate")));
@@ -268,7 +231,6 @@ void forward_path(struct exchange *x)
 void forward_response(struct exchange *x)
 {
     struct headers *headers = &x->res.headers;
-    skip_hop_by_hop(headers);
     struct slice via = SLICE_OF("1.1 tidegate");
     headers_add(headers, &x->req.arena, HEADER_VIA, header_name(HEADER_VIA), via);
 }

@@ -1,7 +1,6 @@
 #pragma once
-/* forward: what a gateway must change in a head on its way through, whatever protocols speak on either side:
- * hop-by-hop fields go (RFC 9110 section 7.6.1), the client is told to the upstream (X-Forwarded-*, Forwarded of RFC
- * 7239, Via, request id). */
+/* forward: what a gateway must change in a head on its way through, whatever protocols speak on either side: the client
+ * is told to the upstream (X-Forwarded-*, Forwarded of RFC 7239, Via, request id). */
 #include "proxy/exchange.h"
 
 /* Before the first try. Also settles x->id and x->client. */

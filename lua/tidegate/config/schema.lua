@@ -36,7 +36,9 @@ function schema.quote(text)
   return '"' .. text:gsub("%c", "?") .. '"'
 end
 
+--- The path of a key below a path; that path itself where there is no key.
 local function path_of(parent, key)
+  if key == nil then return parent end
   if type(key) == "number" then return ("%s[%d]"):format(parent, key) end
   local word = key:find "^[%w_-]+$" and key or ("[%s]"):format(schema.quote(key))
   if parent == "" or word:sub(1, 1) == "[" then return parent .. word end
@@ -93,7 +95,6 @@ Marks.__index = Marks
 -- @param[opt] key of it; where the key was not written, the owner's place is given
 function Marks:place(owner, key)
   local mark = self[owner]
-  if key == nil then return mark.node, mark.path end
   return mark.nodes[key] or mark.node, path_of(mark.path, mark.written_at and mark.written_at[key] or key)
 end
 
@@ -151,11 +152,11 @@ end
 schema.expected = expected
 
 function Check:fail(node, parent, key, message, ...)
-  self.report:add(node, key == nil and parent or path_of(parent, key), message:format(...))
+  self.report:add(node, path_of(parent, key), message:format(...))
 end
 
 function Check:mismatch(field, node, parent, key, why)
-  local path = key == nil and parent or path_of(parent, key)
+  local path = path_of(parent, key)
   if field.many and node.kind == "list" then why = ("several go under %s"):format(schema.quote(field.many)) end
   local tail = why and "; " .. why or ""
   self.report:add(node, path, ("expected %s, found %s%s"):format(expected(field), describe(node), tail))
@@ -266,7 +267,7 @@ end
 function Check:text(field, node, parent, key)
   local format = types[field.type] or error(("schema: unknown type %q"):format(field.type))
   if node.type == "boolean" then return self:mismatch(field, node, parent, key, "put it in quotes") end
-  if node.templates and not field.template and format ~= types.template then
+  if node.templates and not field.template and field.type ~= "template" then
     return self:fail(node, parent, key, "the template %s cannot stand here; write $%s for the text itself",
                      node.templates, node.templates)
   end
@@ -299,7 +300,7 @@ local function is_nothing(node)
 end
 
 function Check:list(field, node, parent, key)
-  local path = key == nil and parent or path_of(parent, key)
+  local path = path_of(parent, key)
   local items = node.items
   if node.kind == "map" and node.implied and #node.entries == 0 then items = {} end
   if not items and field.single and not is_nothing(node) then items = { node } end
@@ -318,7 +319,7 @@ function Check:list(field, node, parent, key)
 end
 
 function Check:map(field, node, parent, key)
-  local path = key == nil and parent or path_of(parent, key)
+  local path = path_of(parent, key)
   if node.kind ~= "map" then return self:mismatch(field, node, parent, key) end
   local result, nodes, order, of = {}, {}, {}, item_field(field)
   self.marks[result] = { node = node, path = path, nodes = nodes, order = order }
@@ -347,10 +348,15 @@ local function words_of(names)
   return #names > 1 and table.concat(names, ", ", 1, #names - 1) .. " and " .. names[#names] or names[1]
 end
 
+--- A rule of a schema; a field may have the same name.
+local function rule(fields, name)
+  return not is_field(fields[name]) and fields[name] or {}
+end
+
 --- one_of and conflicts are a list of names or a list of such lists.
-local function groups(list)
-  if not list then return {} end
-  return type(list[1]) == "table" and list or { list }
+local function groups(fields, name)
+  local list = rule(fields, name)
+  return type(list[1]) == "string" and { list } or list
 end
 
 function Check:ties(fields, node, path, meant)
@@ -365,7 +371,7 @@ function Check:ties(fields, node, path, meant)
     end
     return found, last and node.entries[last]
   end
-  for _, names in ipairs(groups(fields.one_of)) do
+  for _, names in ipairs(groups(fields, "one_of")) do
     local found, last = present(names)
     local is_misspelt = false
     for _, name in ipairs(names) do is_misspelt = is_misspelt or meant[name] end
@@ -378,11 +384,11 @@ function Check:ties(fields, node, path, meant)
                 #found == 0 and "none" or words_of(found))
     end
   end
-  for _, names in ipairs(groups(fields.conflicts)) do
+  for _, names in ipairs(groups(fields, "conflicts")) do
     local found, last = present(names)
     if #found > 1 then self:fail(last, path, nil, "expected one of %s, found both", words_of(found)) end
   end
-  for name, needed in pairs(fields.requires or {}) do
+  for name, needed in pairs(rule(fields, "requires")) do
     local entry = node.fields[name] and node.entries[node.fields[name]]
     for _, other in ipairs(entry and needed or {}) do
       if not node.fields[other] then
@@ -415,7 +421,7 @@ local function long_form(node, key)
 end
 
 function Check:object(field, node, parent, key)
-  local path = key == nil and parent or path_of(parent, key)
+  local path = path_of(parent, key)
   local fields = field.fields
   if node.kind ~= "map" and field.short and not is_nothing(node) then
     node = long_form(node, field.short)

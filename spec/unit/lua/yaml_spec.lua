@@ -193,7 +193,9 @@ describe("a broken text", function()
     { "a: " .. ("x"):rep(16 * 1024 * 1024), "1:1: larger than 16 MiB" },
   }
   for _, case in ipairs(cases) do
-    it("is explained: " .. case[1]:sub(1, 20):gsub("%c", "."), function() assert.equal(case[2], complaint(case[1])) end)
+    it("is explained: " .. case[1]:sub(1, 20):gsub("%c", "."), function()
+      assert.equal(case[2], complaint(case[1]))
+    end)
   end
 
   it("gives all duplicate keys at once, and its node all the same", function()

@@ -1,0 +1,257 @@
+--- Clients on a bad day: slow, deaf, or gone. The upstream is let go, memory stays bounded, and nobody else notices.
+local client = require "support.client"
+local clock = require "support.clock"
+local gateway = require "support.gateway"
+local upstream = require "support.upstream"
+
+local request = client.request
+local MIB = 1024 * 1024
+local CONFIG = [[
+timeouts: { idle: 30s, head: 1s, body: 1s, write: 400ms }
+limits: { connections: 1100 }
+services: { app: { nodes: ["%s"], retries: { attempts: 0 }, pool: { idle_per_node: 8 } } }
+routes: [{ path: "/*", service: app }]
+]]
+
+local HUGE = 256            -- MiB
+local answers = {
+  ["/huge"] = function(conn, head)
+    conn:read_body(head)
+    conn:send(("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"):format(HUGE * MIB))
+    local piece = ("h"):rep(MIB)
+    for i = 1, HUGE do
+      if not conn:send(piece) then break end
+      conn:note { kind = "sent", mib = i }
+    end
+    return true
+  end,
+  ["/huge-chunks"] = function(conn, head)
+    conn:read_body(head)
+    conn:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    local piece = ("100000\r\n%s\r\n"):format(("h"):rep(MIB))
+    for i = 1, HUGE do
+      if not conn:send(piece) then break end
+      conn:note { kind = "sent", mib = i }
+    end
+    return true
+  end,
+  ["/wait"] = function(conn, head)
+    conn:read_body(head)
+    conn:note { kind = "waiting" }
+    conn:wait_end()
+    return true
+  end,
+  ["/half-head"] = function(conn, head)
+    conn:read_body(head)
+    conn:send("HTTP/1.1 200 OK\r\nContent-")
+    conn:note { kind = "waiting" }
+    conn:wait_end()
+    return true
+  end,
+  ["/half-body"] = function(conn, head)
+    conn:read_body(head)
+    conn:send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+    conn:note { kind = "waiting" }
+    conn:wait_end()
+    return true
+  end,
+  ["/released"] = function(conn, head)
+    conn:read_body(head)
+    conn:note { kind = "waiting" }
+    conn:wait_release()
+    conn:respond(200, "late")
+  end,
+}
+
+describe("a client that", function()
+  local up, gw, c
+
+  setup(function()
+    up = upstream.by_path(answers)
+    gw = gateway.start(CONFIG:format(up.node))
+  end)
+
+  teardown(function()
+    gw:stop()
+    up:stop()
+  end)
+
+  before_each(function()
+    up:forget()
+    c = client.connect(gw:port())
+  end)
+
+  after_each(function() c:close() end)
+
+  local function served()
+    local start = clock.now()
+    assert.equal("ok", assert(client.ask(gw:port(), request { target = "/ok" })).body)
+    return clock.now() - start
+  end
+
+  local slow = {
+    { "sends half a head",        "GET / HT" },
+    { "sends half a body",        request { method = "POST", headers = { "Content-Length: 10" } } .. "half" },
+    { "sends nothing of a body",  request { method = "POST", headers = { "Content-Length: 10" } } },
+    { "sends half a chunk size",  request { method = "POST", headers = { "Transfer-Encoding: chunked" } } .. "1" },
+    { "sends no last chunk",      request { method = "POST", headers = { "Transfer-Encoding: chunked" } } ..
+                                  "4\r\nhalf\r\n" },
+  }
+
+  for _, case in ipairs(slow) do
+    it(case[1] .. " gets a 408, and the upstream no request", function()
+      c:send(case[2])
+      assert.truthy(served() < 0.8)         -- others do not wait for it
+      local response = assert(c:response { timeout = 3 })
+      assert.equal(408, response.status)
+      assert.equal("eof", (c:ending(3)))
+      for _, got in ipairs(up:requests()) do assert.equal("/ok", got.target) end
+    end)
+  end
+
+  it("sends its body slowly, but steadily, is served", function()
+    c:send(request { method = "POST", headers = { "Content-Length: 400" } })
+    for _ = 1, 39 do
+      c:send("0123456789")
+      assert.is_nil((c:head(0.03)))        -- paces, and there is no answer yet
+    end
+    c:send("0123456789")
+    assert.equal(200, assert(c:response()).status)
+    assert.equal(("0123456789"):rep(40), up:last_request().body)
+  end)
+
+  for _, path in ipairs { "/huge", "/huge-chunks" } do
+    it("does not read its response costs little memory, and is cut: " .. path, function()
+      served()
+      local before, deaf = gw:memory(), {}
+      for i = 1, 4 do
+        deaf[i] = client.connect(gw:port(), { receive_buffer = 4096 })
+        deaf[i]:send(request { target = path })
+      end
+      up:wait_event("sent")
+      local most, longest = 0, 0
+      clock.wait_until(function()
+        most = math.max(most, gw:memory())
+        longest = math.max(longest, served())
+        return #up:events("ended") >= 4 and true
+      end, 10, "the end of the upstream connections")
+      assert.truthy(most - before < 8 * MIB or gateway.sanitized, "grew by " .. (most - before))
+      assert.truthy(longest < 0.5, "others waited " .. longest)
+      for _, event in ipairs(up:events("sent")) do assert.truthy(event.mib < HUGE / 2, "sent " .. event.mib) end
+      for i = 1, 4 do
+        local response = deaf[i]:response { timeout = 3 }
+        assert.truthy(response == nil or not response.complete)
+        deaf[i]:close()
+      end
+    end)
+  end
+
+  it("reads slowly, but steadily, gets all of it", function()
+    local reader = client.connect(gw:port(), { receive_buffer = 65536 })
+    reader:send(request { target = "/huge" })
+    local head = assert(reader:head())
+    assert.equal(tostring(HUGE * MIB), head:get "content-length")
+    for _ = 1, 30 do
+      assert.truthy(reader.reader:exactly(100000))
+      assert.truthy(served() < 0.5)
+    end
+    reader:reset()
+  end)
+
+  local gone = {
+    { "in the head",             "GET /wait HTTP/1.1\r\nHo", nil },
+    { "in the body",             request { method = "POST", target = "/wait",
+                                           headers = { "Content-Length: 10" } } .. "half", "head" },
+    { "in a chunk",              request { method = "POST", target = "/wait",
+                                           headers = { "Transfer-Encoding: chunked" } } .. "a\r\nhalf", "head" },
+    { "before the response",     request { target = "/wait" }, "waiting" },
+    { "in the response's head",  request { target = "/half-head" }, "waiting" },
+    { "in the response's body",  request { target = "/half-body" }, "waiting" },
+    { "in a large response",     request { target = "/huge" }, "sent" },
+    { "in large chunks",         request { target = "/huge-chunks" }, "sent" },
+  }
+
+  for _, case in ipairs(gone) do
+    it(("goes with a reset %s: the upstream is let go"):format(case[1]), function()
+      c:send(case[2])
+      if case[3] then up:wait_event(case[3]) end
+      local start = clock.now()
+      c:reset()
+      if case[3] then
+        up:wait_event("ended")
+        assert.truthy(clock.now() - start < 0.35, "not before a timeout")
+      end
+      served()
+      for _, got in ipairs(up:requests()) do assert.not_equal("POST", got.method) end
+    end)
+  end
+
+  it("goes with a clean close in the body: the upstream sees no whole request", function()
+    c:send(gone[2][2])
+    up:wait_event("head")
+    c:close()
+    up:wait_event("ended")
+    assert.equal(0, #up:requests())
+  end)
+
+  it("sends no more after its request is still served", function()
+    c:send(request { target = "/released" })
+    c:shut()
+    up:wait_event("waiting")
+    up:release()
+    assert.equal("late", assert(c:response()).body)
+    assert.equal("eof", (c:ending()))
+  end)
+
+  it("sends no more after several requests is still served all of them", function()
+    c:send(request { target = "/1" } .. request { method = "POST", target = "/2", body = "body" } ..
+           request { target = "/3" })
+    c:shut()
+    for _ = 1, 3 do assert.equal("ok", assert(c:response()).body) end
+    assert.equal("eof", (c:ending()))
+    assert.equal(3, #up:requests())
+  end)
+
+  it("is one of many idle ones costs little, and all are served", function()
+    served()
+    local before, many = gw:memory(), {}
+    for i = 1, 1000 do
+      many[i] = client.connect(gw:port())
+      many[i]:send(request { target = "/" .. i })
+      assert.equal("ok", assert(many[i]:response()).body)
+    end
+    local each = (gw:memory() - before) / 1000
+    assert.truthy(each < 1536 or gateway.sanitized, each .. " bytes each")
+    assert.truthy(served() < 0.5)
+    for i = 1, 1000 do many[i]:send(request {}) end
+    for i = 1, 1000 do assert.equal("ok", assert(many[i]:response()).body) end
+    for i = 1, 1000 do many[i]:close() end
+  end)
+
+  it("is one over limits.connections gets a 503, and the next a place when one is free", function()
+    c:close()
+    local many, refused = {}, nil
+    for i = 1, 1200 do
+      many[i] = client.connect(gw:port())
+      if i >= 1050 then
+        many[i]:send(request {})
+        local response, why = many[i]:response()
+        assert.truthy(response, why)
+        if response.status ~= 200 then
+          refused = response
+          break
+        end
+      end
+    end
+    assert.equal(503, refused and refused.status)
+    assert.truthy(refused:get "retry-after")
+    assert.equal("close", refused:get "connection")
+    assert.truthy(refused.complete)
+    for i = 1, #many do many[i]:close() end
+    clock.wait_until(function()
+      local response = client.ask(gw:port(), request {})
+      return response and response.status == 200
+    end, 5, "a free place")
+    c = client.connect(gw:port())
+  end)
+end)

@@ -1,0 +1,18 @@
+#pragma once
+/* h1_hop: fields that are about one HTTP/1.1 connection and never cross the gateway, RFC 9110 section 7.6.1. Both ends,
+ * front_h1 and up_h1, take them out of what they read. */
+#include "http/header.h"
+
+_Static_assert(HEADER_COUNT <= 64, "header ids are bits below");
+
+static inline bool h1_is_hop_by_hop(unsigned id)
+{
+    const uint64_t ids = 1ull << HEADER_CONNECTION | 1ull << HEADER_KEEP_ALIVE | 1ull << HEADER_PROXY_CONNECTION |
+                         1ull << HEADER_TE | 1ull << HEADER_TRAILER | 1ull << HEADER_TRANSFER_ENCODING |
+                         1ull << HEADER_UPGRADE;
+    return ids >> id & 1;
+}
+
+/* Takes out what a Connection field names. Nobody may make us drop a known field that we, the framing or a policy rely
+ * on: of the names we know, only the hop-by-hop ones go. */
+void h1_skip_named(struct headers *headers, struct slice connection);

@@ -1,0 +1,30 @@
+-- luarocks make --local         builds with the Makefile and installs; needs Debian's packages: sh .ci/packages build
+rockspec_format = "3.0"
+package = "tidegate"
+version = "dev-1"
+
+source = { url = "git+file://." }
+
+description = {
+  summary = "An API gateway: C moves the bytes, Lua decides.",
+  license = "MIT",
+}
+
+-- argparse and cjson are taken from the system, where the gateway's own LuaJIT finds them.
+dependencies = { "lua >= 5.1, < 5.2" }
+
+external_dependencies = {
+  LIBEV = { header = "ev.h" },
+  OPENSSL = { header = "openssl/ssl.h" },
+  YAML = { header = "yaml.h" },
+  LUAJIT = { header = "luajit-2.1/luajit.h" },
+}
+
+build = {
+  type = "make",
+  -- A folder of its own: this binary knows where the rock keeps its Lua.
+  build_variables = { B = "build/rock", PREFIX = "$(PREFIX)" },
+  install_variables = { B = "build/rock", PREFIX = "$(PREFIX)" },
+  build_target = "build",
+  install_target = "install",
+}
