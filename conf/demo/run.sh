@@ -1,6 +1,6 @@
 #!/bin/sh
 # Three small upstreams on the ports 9001 to 9003 and a gateway before them. Ctrl-C ends all four.
-# TIDEGATE=FILE: another binary. GATEWAY_PORT=8080
+# Others: GATEWAY_PORT=8080 PORTS="9001 9002 9003" TIDEGATE=build/tidegate sh conf/demo/run.sh
 set -u
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
 tidegate=${TIDEGATE:-$here/../../build/tidegate}
@@ -8,7 +8,10 @@ tidegate=${TIDEGATE:-$here/../../build/tidegate}
 
 RUN_DIR=$(mktemp -d) || exit 1
 GATEWAY_PORT=${GATEWAY_PORT:-8080}
-export RUN_DIR GATEWAY_PORT
+# shellcheck disable=SC2086
+set -- ${PORTS:-9001 9002 9003}
+NODE_1=127.0.0.1:$1 NODE_2=127.0.0.1:$2 NODE_3=127.0.0.1:$3
+export RUN_DIR GATEWAY_PORT NODE_1 NODE_2 NODE_3
 
 pids=
 last=
@@ -27,16 +30,19 @@ start() { # name, configuration: returns when it accepts connections
     "$tidegate" run -c "$here/$2" > "$RUN_DIR/$1" 2>&1 &
     last=$!
     pids="$pids $last"
-    while ! grep -q '^tidegate is ready' "$RUN_DIR/$1"; do
-        kill -0 "$last" 2> /dev/null || { cat "$RUN_DIR/$1" >&2; exit 1; }
+    until grep -qs '^tidegate is ready' "$RUN_DIR/$1"; do
+        state=Z
+        read -r _ _ state _ 2> /dev/null < "/proc/$last/stat"
+        [ "$state" != Z ] || { cat "$RUN_DIR/$1" >&2; exit 1; }
         sleep 0.05
     done
 }
 
-for PORT in 9001 9002 9003; do
+first=
+for PORT; do
     export PORT
     start "$PORT" upstream.yaml
-    [ "$PORT" != 9001 ] || first=$last
+    first=${first:-$last}
     echo "upstream on 127.0.0.1:$PORT (pid $last)"
 done
 start gateway gateway.yaml
@@ -47,12 +53,12 @@ gateway on $url (pid $last)
 Try in another terminal:
 
   for i in 1 2 3 4 5 6; do curl -s $url; done
-      in turn: 9001 9002 9003 9001 9002 9003
+      in turn: $1 $2 $3 $1 $2 $3
   for i in \$(seq 600); do curl -s $url/weighted; done | sort | uniq -c
       by weight 3:2:1: 300, 200 and 100
   kill $first
   for i in 1 2 3 4 5 6; do curl -s $url; done
-      only 9002 and 9003, and no error
+      only $2 and $3, and no error
 
 Ctrl-C ends all of them.
 END

@@ -19,6 +19,7 @@ enum {
     DRAIN_IDLE_MS = 500,        /* a request may be on its way to an idle connection: it is still answered */
     LATE_MS = 10,               /* a connection that is done by then never enters the epoll set */
     CHUNK_BEFORE = 18, CHUNK_AFTER = 7,
+    TURNED_AWAY_MAX = 256,      /* connections over the limit that may linger to read their 503 */
 };
 
 enum front_state { FRONT_PROXY, FRONT_HANDSHAKE, FRONT_IDLE, FRONT_HEAD, FRONT_BUSY, FRONT_LINGER, FRONT_CLOSED };
@@ -51,7 +52,7 @@ struct front {
     bool chunk_out;                     /* the response is written in chunks */
     bool head_sent;
     bool trust_proxy, tls_next, old;    /* old: HTTP/1.0 */
-    bool told_late;                     /* 408 was sent */
+    bool turned_away;                   /* only here until it has read its 503; not counted */
 };
 
 static void on_event(struct io *io);
@@ -99,7 +100,10 @@ static void front_close(struct front *f)
     link_remove(&f->in_all);
     buf_reset(&f->in);
     buf_reset(&f->out);
-    count_open(f->set, -1);
+    if (f->turned_away)
+        f->set->turned_away--;
+    else
+        count_open(f->set, -1);
     loop_bury(loop_of(f), &f->grave, bury);
 }
 
@@ -290,6 +294,7 @@ static enum rc read_field(struct front *f, struct request *r, struct header *h, 
     case HEADER_PROXY_CONNECTION:
     case HEADER_TE:
     case HEADER_TRAILER:
+    case HEADER_HTTP2_SETTINGS:
     case HEADER_UPGRADE: h->skip = true; return RC_OK;
     case HEADER_EXPECT:
         /* RFC 9110 section 10.1.1: ignored from HTTP/1.0, unknown ones are 417. */
@@ -325,8 +330,12 @@ static enum rc read_fields(struct front *f, struct request *r)
         r->headers.at[r->headers.first[HEADER_CONTENT_LENGTH] - 1].skip = true;
     }
     f->keep = f->old ? seen.keep_alive && !seen.close : !seen.close;
-    f->keep = f->keep && ++f->requests < f->set->requests_per_connection && !f->set->draining;
-    r->wants_upgrade = seen.upgrade && !f->old && headers_get(&r->headers, HEADER_UPGRADE) && r->body == BODY_NONE;
+    /* After CONNECT a client takes what follows for a tunnel. */
+    f->keep = f->keep && r->method != METHOD_CONNECT && ++f->requests < f->set->requests_per_connection && !f->set->draining;
+    struct slice upgrade = headers_value(&r->headers, HEADER_UPGRADE);
+    /* Not to cleartext HTTP/2: what follows would be requests that nobody here looks at. */
+    r->wants_upgrade = seen.upgrade && !f->old && upgrade.len && r->body == BODY_NONE &&
+                       !slice_list_has(upgrade, SLICE_OF("h2c"));
     f->body_left = r->body == BODY_SIZED ? r->body_bytes : 0;
     f->body_done = r->body == BODY_NONE || (r->body == BODY_SIZED && r->body_bytes == 0);
     if (r->limits->body_bytes && r->body == BODY_SIZED && r->body_bytes > r->limits->body_bytes)
@@ -638,6 +647,27 @@ void fronts_accept(struct fronts *set, int fd, const struct sockaddr *peer, cons
     }
     front_arm(f, set->loop->clock.now_ms + set->head_ms);
     front_run(f);
+}
+
+void fronts_turn_away(struct fronts *set, int fd)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 21\r\nRetry-After: 1\r\n"
+                                 "Content-Type: text/plain\r\nConnection: close\r\n\r\n503 gateway is full.\n\n";
+    if (set->turned_away >= TURNED_AWAY_MAX || send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        close(fd);
+        return;
+    }
+    struct front *f = freelist_take(&set->free);
+    memset(f, 0, sizeof *f);
+    f->set = set;
+    stream_tcp_init(&f->stream, fd);
+    f->stream.io.on_event = on_event;
+    f->deadline.fire = on_deadline;
+    f->again.run = on_again;
+    f->turned_away = true;
+    list_append(&set->all, &f->in_all);
+    set->turned_away++;
+    start_linger(f);
 }
 
 void fronts_drain(struct fronts *set)

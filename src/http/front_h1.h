@@ -16,6 +16,7 @@ struct fronts {
     uint32_t head_ms;
     uint32_t requests_per_connection;
     _Atomic uint32_t open;              /* written by this loop only */
+    uint32_t turned_away;
     bool draining;                      /* every response says Connection: close */
     uint64_t accepted;
 };
@@ -34,6 +35,9 @@ struct front_start {
 };
 /* Takes the socket; reads at once, because a deferred accept means that bytes are there. */
 void fronts_accept(struct fronts *set, int fd, const struct sockaddr *peer, const struct front_start *start);
+
+/* Takes a plain socket that is one too many: says 503 and lets the client read it. */
+void fronts_turn_away(struct fronts *set, int fd);
 
 /* Open connections of all loops together. */
 uint32_t fronts_open(void);

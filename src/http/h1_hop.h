@@ -9,10 +9,10 @@ static inline bool h1_is_hop_by_hop(unsigned id)
 {
     const uint64_t ids = 1ull << HEADER_CONNECTION | 1ull << HEADER_KEEP_ALIVE | 1ull << HEADER_PROXY_CONNECTION |
                          1ull << HEADER_TE | 1ull << HEADER_TRAILER | 1ull << HEADER_TRANSFER_ENCODING |
-                         1ull << HEADER_UPGRADE;
+                         1ull << HEADER_UPGRADE | 1ull << HEADER_HTTP2_SETTINGS;
     return ids >> id & 1;
 }
 
-/* Takes out what a Connection field names. Nobody may make us drop a known field that we, the framing or a policy rely
- * on: of the names we know, only the hop-by-hop ones go. */
+/* Takes out what a Connection field names, but for fields that framing, routing or the trust between proxies rest on:
+ * nobody may make us forget those. */
 void h1_skip_named(struct headers *headers, struct slice connection);

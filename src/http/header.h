@@ -43,7 +43,9 @@
     X(ALLOW, "Allow")                                                                                                  \
     X(AGE, "Age")                                                                                                      \
     X(EXPIRES, "Expires")                                                                                              \
-    X(RETRY_AFTER, "Retry-After")
+    X(RETRY_AFTER, "Retry-After")                                                                                      \
+    X(MAX_FORWARDS, "Max-Forwards")                                                                                    \
+    X(HTTP2_SETTINGS, "HTTP2-Settings")
 
 #define HEADER_ENUM(id, name) HEADER_##id,
 enum header_id { HEADER_UNKNOWN, HEADER_TABLE(HEADER_ENUM) HEADER_COUNT };

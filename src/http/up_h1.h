@@ -63,5 +63,6 @@ void up_settle(struct up *u);
 
 /* The exchange is complete on both sides and nothing is left over: fit for another request. */
 bool up_is_reusable(struct up *u);
-/* True when the peer's kernel cannot have taken a byte of the current request. */
+/* After an end of the stream (RC_EOF): true when the peer's kernel cannot have taken a byte of the current request. An
+ * end acknowledges what came before it; a reset does not, so there only an unsent request is harmless. */
 bool up_sent_nothing(const struct up *u);

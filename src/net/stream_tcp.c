@@ -26,7 +26,8 @@ static enum rc tcp_read(struct stream *s, char *at, size_t size, size_t *n)
         s->io.ready &= (uint8_t)~IO_READABLE;
         return RC_AGAIN;
     }
-    return RC_RESET;
+    /* The kernel says EPIPE when the reset came after an orderly end: the end is what counts. */
+    return errno == EPIPE ? RC_EOF : RC_RESET;
 }
 
 static enum rc tcp_write(struct stream *s, struct slice bytes, size_t *n)

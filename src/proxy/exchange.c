@@ -78,8 +78,23 @@ static void keep_up(struct exchange *x)
     pool_put(&x->node->pools[x->plane->index], u, &x->service->settings);
 }
 
+/* A small rest of an unread request body is read away after the reply, so that the connection can be kept. Not where
+ * the body itself is the trouble, and not with 100 Continue refused: the client may never send it. */
+static bool will_drain(const struct exchange *x)
+{
+    switch (x->failure) {
+    case RC_MALFORMED:
+    case RC_BODY_LIMIT:
+    case RC_CLIENT_SLOW: return false;
+    default:
+        return !x->req.expects_continue && x->req.method != METHOD_CONNECT && !(x->req.body == BODY_SIZED && x->req.body_bytes > DRAIN_MAX);
+    }
+}
+
 static enum next reply(struct exchange *x, struct span body)
 {
+    if (x->req.body != BODY_NONE && !x->body_ended && !will_drain(x))
+        x->res.close = true;
     x->head_sent = true;
     x->req.bytes_out += body.len;
     enum rc rc = x->req.ops->send_head(&x->req, &x->res, body, true);
@@ -131,6 +146,8 @@ static enum next step_route(struct exchange *x)
     case ACTION_SERVICE: break;
     }
     x->service = x->route->service;
+    if ((r->method == METHOD_OPTIONS || r->method == METHOD_TRACE) && !forward_max_forwards(x))
+        return reply(x, reply_options(x));
     forward_request(x);
     forward_path(x);
     return go(x, STEP_PICK);
@@ -314,7 +331,8 @@ static enum next step_send(struct exchange *x)
  * connection never took the request. */
 static enum next up_died(struct exchange *x, enum rc rc)
 {
-    bool harmless = method_is_idempotent(x->req.method) || up_sent_nothing(x->up);
+    bool harmless = method_is_idempotent(x->req.method) || x->up->sent == x->up->sent_before ||
+                    (rc == RC_EOF && up_sent_nothing(x->up));
     bool can = harmless && !x->body_lost && !x->up->got_bytes;
     int32_t attempts = x->route->settings.attempts;
     if (attempts < 0)
@@ -323,9 +341,9 @@ static enum next up_died(struct exchange *x, enum rc rc)
     if (!stale)
         count(&x->plane->counters.upstream_failures, 1);
     if (!can || (!stale && x->retries >= (uint32_t)attempts)) {
-        log_warn("upstream", rc_word(rc), "service", log_slice(x->service->settings.name), "node", x->node->text,
+        log_warn("upstream", rc_word(RC_RESET), "service", log_slice(x->service->settings.name), "node", x->node->text,
                  "request", log_slice(x->id));
-        return fail(x, rc);
+        return fail(x, RC_RESET);
     }
     drop_up(x);
     count(&x->plane->counters.upstream_retries, 1);
@@ -437,7 +455,7 @@ static enum next step_head(struct exchange *x)
             return NEXT_WAIT;
         }
         if (rc == RC_EOF || rc == RC_RESET)
-            return up_died(x, RC_RESET);
+            return up_died(x, rc);
         if (rc == RC_OK && x->res.status == 101) {
             if (x->req.wants_upgrade)
                 return start_tunnel(x);
@@ -589,14 +607,12 @@ static enum next step_echo(struct exchange *x)
     return NEXT_WAIT;
 }
 
-/* The response is written. A small rest of the request body is read away so that the connection can be kept; with 100
- * Continue refused, the client may never send it. */
+/* The response is written. */
 static enum next drain_body(struct exchange *x)
 {
     struct span body;
     bool last = false;
-    if (x->up || x->failure || x->req.body == BODY_NONE || x->req.expects_continue ||
-        (x->req.body == BODY_SIZED && x->req.body_bytes > DRAIN_MAX))
+    if (x->up || x->req.body == BODY_NONE || !will_drain(x))
         return NEXT_DONE;
     while (!last && x->drained <= DRAIN_MAX) {
         enum rc rc = x->req.ops->read_body(&x->req, &body, &last);
@@ -775,6 +791,7 @@ static void on_refuse(struct request *r, enum rc rc)
     struct exchange *x = of(r);
     forward_make_id(x);
     x->client = r->peer;
+    r->body = BODY_NONE;        /* whatever follows, it is not a body that we understand */
     run_from(x, fail(x, rc));
 }
 
@@ -796,7 +813,9 @@ static void on_timeout(struct request *r)
     if (x->up)
         log_warn("upstream", rc_word(meaning), "service", log_slice(x->service->settings.name), "node", x->node->text,
                  "request", log_slice(x->id));
-    if (meaning == RC_CONNECT_TIMEOUT)
+    if (x->step == STEP_FLUSH && meaning == RC_CLIENT_SLOW)
+        run_from(x, NEXT_DONE);     /* the reply is out; the rest of the body does not come */
+    else if (meaning == RC_CONNECT_TIMEOUT)
         run_from(x, connect_failed(x, meaning));
     else
         run_from(x, fail(x, meaning));

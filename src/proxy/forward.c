@@ -209,6 +209,20 @@ void forward_request(struct exchange *x)
     }
 }
 
+bool forward_max_forwards(struct exchange *x)
+{
+    struct header *h = (struct header *)(uintptr_t)headers_get(&x->req.headers, HEADER_MAX_FORWARDS);
+    uint64_t n;
+    if (!h || !slice_to_u64(h->value, UINT32_MAX, &n))
+        return true;
+    if (n == 0)
+        return false;
+    char *digits = arena_alloc(&x->req.arena, 20);
+    h->value = slice_make(digits, format_u64(digits, n - 1));
+    h->in_head = false;
+    return true;
+}
+
 void forward_path(struct exchange *x)
 {
     const struct route_settings *s = &x->route->settings;

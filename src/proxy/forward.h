@@ -5,6 +5,8 @@
 
 /* Before the first try. Also settles x->id and x->client. */
 void forward_request(struct exchange *x);
+/* OPTIONS and TRACE: counts Max-Forwards down (RFC 9110 section 7.6.2). False when the request goes no further. */
+bool forward_max_forwards(struct exchange *x);
 /* The path towards the upstream: strip_prefix, add_prefix. */
 void forward_path(struct exchange *x);
 /* For every final response of an upstream. */

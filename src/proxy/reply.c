@@ -68,23 +68,36 @@ struct span reply_error(struct exchange *x, enum rc rc)
     return body;
 }
 
-struct span reply_method_not_allowed(struct exchange *x, const struct router_answer *answer)
+/* allowed: bit per enum method; bit METHOD_COUNT: all but TRACE, as in a route without methods. */
+static void add_allow(struct exchange *x, uint32_t allowed)
 {
 #define METHOD_NAME(name) SLICE(#name),
     static const struct slice names[] = { SLICE(""), METHOD_TABLE(METHOD_NAME) };
 #undef METHOD_NAME
-    struct span body = reply_error(x, RC_METHOD);
     char *at = arena_alloc(&x->req.arena, 128);
     struct out o = { at, at + 128, false };
-    bool all = answer->allowed >> METHOD_COUNT & 1;     /* a route without methods takes all but TRACE */
+    bool all = allowed >> METHOD_COUNT & 1;
     for (unsigned m = METHOD_GET; m < METHOD_COUNT; m++) {
-        if (m == METHOD_CONNECT || !(all ? m != METHOD_TRACE : answer->allowed >> m & 1))
+        if (m == METHOD_CONNECT || !(all ? m != METHOD_TRACE : allowed >> m & 1))
             continue;
         if (o.at > at)
             out_put(&o, SLICE_OF(", "));
         out_put(&o, names[m]);
     }
     add(x, HEADER_ALLOW, slice_make(at, (size_t)(o.at - at)));
+}
+
+struct span reply_method_not_allowed(struct exchange *x, const struct router_answer *answer)
+{
+    struct span body = reply_error(x, RC_METHOD);
+    add_allow(x, answer->allowed);
+    return body;
+}
+
+struct span reply_options(struct exchange *x)
+{
+    struct span body = begin(x, 200, SLICE_NONE);
+    add_allow(x, x->route->match.methods ? x->route->match.methods : 1u << METHOD_COUNT);
     return body;
 }
 

@@ -7,6 +7,8 @@
 struct span reply_error(struct exchange *x, enum rc rc);
 /* allowed: bit per enum method, for the Allow field of a 405 (RFC 9110 section 15.5.6). */
 struct span reply_method_not_allowed(struct exchange *x, const struct router_answer *answer);
+/* What we know of the route's methods, for OPTIONS that goes no further. */
+struct span reply_options(struct exchange *x);
 struct span reply_fixed(struct exchange *x);
 struct span reply_redirect(struct exchange *x);
 /* The request as it was understood, as text; its body follows. */

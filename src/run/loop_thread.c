@@ -43,19 +43,6 @@ static struct loop_thread *thread_of(struct loop *loop)
 
 /* -- accepting -- */
 
-/* A full gateway says so in plain HTTP; a TLS client sees a closed connection. */
-static void turn_away(int fd, bool tls)
-{
-    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 21\r\nRetry-After: 1\r\n"
-                                 "Content-Type: text/plain\r\nConnection: close\r\n\r\n503 Gateway is full.\n";
-    char unread[4096];
-    if (!tls && send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
-        (void)shutdown(fd, SHUT_WR);
-        (void)recv(fd, unread, sizeof unread, MSG_DONTWAIT);    /* unread input would turn the close into a reset */
-    }
-    close(fd);
-}
-
 static void on_accept(struct listener *l, int fd, const struct sockaddr *from)
 {
     struct accepting *a = LINK_OWNER(l, struct accepting, listener);
@@ -65,7 +52,10 @@ static void on_accept(struct listener *l, int fd, const struct sockaddr *from)
     count(&p->counters.connections_total, 1);
     if (fronts_open() >= g->gateway.limits.connections) {
         count(&p->counters.refused, 1);
-        turn_away(fd, use->tls != NULL);
+        if (use->tls)
+            close(fd);              /* a 503 would cost a handshake */
+        else
+            fronts_turn_away(&p->fronts, fd);
         return;
     }
     struct peer peer = peer_of(from);

@@ -188,7 +188,8 @@ describe("a broken text", function()
     { "é: \195x", "1:4: not UTF-8 (byte 0xc3): save the file as UTF-8" },
     { "a: !thing 1", '1:4: unknown tag "!thing"' },
     { "a: !!int x", '1:4: "x" does not fit its tag' },
-    { "? [a]\n: 1", "1:3: expected a word as key, found a list or a map; a value that starts with { or [ needs quotes" },
+    { "? [a]\n: 1",
+      "1:3: expected a word as key, found a list or a map; a value that starts with { or [ needs quotes" },
     { ("["):rep(65), "1:65: nested deeper than 64 levels" },
     { "a: " .. ("x"):rep(16 * 1024 * 1024), "1:1: larger than 16 MiB" },
   }

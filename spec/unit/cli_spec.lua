@@ -1,0 +1,204 @@
+local C = require "tidegate.ffi"
+local cli = require "tidegate.cli"
+local configuration = require "support.configuration"
+local ffi = require "ffi"
+local files = require "support.files"
+
+local GOOD = configuration.small 'services: { app: "127.0.0.1:9000" }\nroutes: [{ path: /, service: app }]'
+
+--- Runs the command line; gives its exit code and what it wrote to stdout and stderr.
+local function run(...)
+  local real_out, real_err = io.stdout, io.stderr
+  local out, err = {}, {}
+  local function writer(list)
+    return { write = function(self, ...)
+      for _, part in ipairs { ... } do list[#list + 1] = tostring(part) end
+      return self
+    end }
+  end
+  io.stdout, io.stderr = writer(out), writer(err)
+  local good, code = pcall(cli.main, { ... })
+  io.stdout, io.stderr = real_out, real_err
+  assert(good, code)
+  return code, table.concat(out), table.concat(err)
+end
+
+describe("the command line", function()
+  local folder = files.folder()
+  local path = folder .. "/tidegate.yaml"
+
+  before_each(function() files.write(path, GOOD) end)
+
+  it("tells its version", function()
+    assert.same({ 0, "tidegate " .. ffi.string(C.tide_version()) .. "\n", "" }, { run "version" })
+    assert.same({ 0, "tidegate " .. ffi.string(C.tide_version()) .. "\n", "" }, { run "--version" })
+  end)
+
+  local wrong = {
+    { {}, "a command is required" },
+    { { "fly" }, "unknown command 'fly'" },
+    { { "run", "--nope" }, "unknown option '--nope'" },
+    { { "check", "-c" }, "option '-c' requires an argument" },
+    { { "chekc" }, "unknown command 'chekc'" },
+    { { "run", "x" }, "too many arguments" },
+  }
+  for _, case in ipairs(wrong) do
+    it("refuses: tidegate " .. table.concat(case[1], " "), function()
+      local code, out, err = run(unpack(case[1]))
+      assert.same({ 2, "" }, { code, out })
+      assert.truthy(err:find "^Usage: tidegate")
+      assert.truthy(err:find("tidegate: " .. case[2], 1, true), err)
+    end)
+  end
+
+  it("needs a configuration", function()
+    local lfs = require "lfs"
+    local here = lfs.currentdir()
+    lfs.chdir "/"
+    local code, _, err = run "check"
+    lfs.chdir(here)
+    assert.equal(2, code)
+    assert.equal("tidegate: there is no configuration: neither tidegate.yaml nor /etc/tidegate/tidegate.yaml; " ..
+                 "name one with -c FILE\n", err)
+  end)
+
+  it("finds tidegate.yaml in the folder it is started in", function()
+    local lfs = require "lfs"
+    local here = lfs.currentdir()
+    lfs.chdir(folder)
+    local code, out = run "check"
+    lfs.chdir(here)
+    assert.same({ 0, "tidegate.yaml is good: 1 route, 1 service, 1 listener\n" }, { code, out })
+  end)
+end)
+
+describe("tidegate check", function()
+  local folder = files.folder()
+  local path = folder .. "/tidegate.yaml"
+
+  it("counts what is in a good file", function()
+    files.write(path, GOOD)
+    assert.same({ 0, path .. " is good: 1 route, 1 service, 1 listener\n", "" }, { run("check", "-c", path) })
+  end)
+
+  it("tells all errors of a bad file", function()
+    files.write(path, "listen: []\nrout: []\n")
+    local code, out, err = run("check", "--config", path)
+    assert.same({ 2, "" }, { code, out })
+    assert.truthy(err:find("listen: expected at least 1 item, found 0", 1, true))
+    assert.truthy(err:find('rout: unknown key; did you mean "routes"?', 1, true))
+  end)
+
+  it("tells what the core finds", function()
+    files.write(path, GOOD .. "\nlog: { access: [{ file: stdout, template: '${nope}' }] }\n")
+    local code, _, err = run("check", "-c", path)
+    assert.equal(2, code)
+    assert.truthy(err:find('log.access[1].template: unknown field "nope"', 1, true))
+  end)
+
+  it("tells warnings of a good file", function()
+    files.write(path, GOOD .. "\n", "")
+    local code, out, err = run("check", "-c", path, "--set", "services.app.nodes=[{ url: 'a:1', enabled: false }]",
+                               "-s", "services.app={ nodes: [{ url: 'a:1', enabled: false }] }")
+    assert.equal(2, code)       -- the first of the two has no place: services.app is a text
+    assert.equal("", out)
+    assert.truthy(err:find("there is no place for nodes here", 1, true))
+    code, out, err = run("check", "-c", path, "-s", "services.app={ nodes: [{ url: 'a:1', enabled: false }] }")
+    assert.equal(0, code)
+    assert.truthy(out:find "is good")
+    assert.truthy(err:find("warning: services.app.nodes: no node is enabled", 1, true))
+  end)
+
+  it("tells of a file that is not there", function()
+    assert.same({ 2, "", "/nowhere.yaml: cannot be read: No such file or directory\n" },
+                { run("check", "-c", "/nowhere.yaml") })
+  end)
+end)
+
+describe("a gateway that is not running", function()
+  local folder = files.folder()
+  local path = folder .. "/tidegate.yaml"
+
+  before_each(function()
+    os.remove(folder .. "/a.pid")
+    files.write(path, GOOD .. "\ngateway: { pid_file: a.pid }\n")
+  end)
+
+  for _, command in ipairs { "stop", "reload", "status" } do
+    it("is told: " .. command, function()
+      assert.same({ 1, "", ("tidegate: not running (there is no %s/a.pid)\n"):format(folder) },
+                  { run(command, "-c", path) })
+    end)
+
+    it("is told with a pid file left over: " .. command, function()
+      files.write(folder .. "/a.pid", "1\n")
+      local code, _, err = run(command, "-c", path)
+      assert.equal(1, code)
+      assert.truthy(err:find("a.pid is left over from one that ended without cleaning up", 1, true))
+    end)
+
+    it("is told with a broken configuration: " .. command, function()
+      files.write(path, "gateway: { pid_file: a.pid\n  oops")
+      local code, _, err = run(command, "-c", path)
+      assert.equal(1, code)
+      assert.truthy(err:find "^tidegate: not running")
+    end)
+  end
+
+  it("is told to programs", function()
+    assert.same({ 1, '{"running":false}\n', "" }, { run("status", "--json", "-c", path) })
+  end)
+
+  it("is not restarted with a bad configuration", function()
+    files.write(path, "nonsense: 1\n")
+    local code, _, err = run("restart", "-c", path)
+    assert.equal(2, code)
+    assert.truthy(err:find("tidegate: not restarted: the configuration is bad\n", 1, true))
+  end)
+end)
+
+describe("what C is told to do", function()
+  local told
+  local recorder = setmetatable({}, { __index = C })
+  function recorder.tide_command(mode, file, overrides) told = { tonumber(mode), file, overrides } end
+
+  local own
+
+  setup(function()
+    package.loaded["tidegate.ffi"] = recorder
+    package.loaded["tidegate.cli"] = nil
+    own = require "tidegate.cli"
+    package.loaded["tidegate.ffi"] = C
+    package.loaded["tidegate.cli"] = nil
+  end)
+
+  local RUN, START = tonumber(C.TIDE_RUN), tonumber(C.TIDE_START)
+  local cases = {
+    { { "run", "-c", "a.yaml" }, { RUN, "a.yaml", "" } },
+    { { "start", "--config", "a.yaml" }, { START, "a.yaml", "" } },
+    { { "-c", "a.yaml" }, { RUN, "a.yaml", "" } },
+    { { "-config", "a.yaml" }, { RUN, "a.yaml", "" } },
+    { { "--config=a.yaml" }, { RUN, "a.yaml", "" } },
+    { { "-config=a.yaml" }, { RUN, "a.yaml", "" } },
+    { { "run", "-config", "a.yaml" }, { RUN, "a.yaml", "" } },
+    { { "run", "-c", "a.yaml", "--set", "a=1", "-s", "b.c=x y" }, { RUN, "a.yaml", "a=1\nb.c=x y" } },
+    { { "-s", "a=1", "-c", "a.yaml" }, { RUN, "a.yaml", "a=1" } },
+  }
+  for _, case in ipairs(cases) do
+    it("by: tidegate " .. table.concat(case[1], " "), function()
+      told = nil
+      assert.equal(0, own.main(case[1]))
+      assert.same(case[2], told)
+    end)
+  end
+
+  it("is nothing where a value has line breaks", function()
+    told = nil
+    local real = io.stderr
+    io.stderr = { write = function() end }
+    local code = own.main { "run", "-c", "a.yaml", "--set", "a=1\nb=2" }
+    io.stderr = real
+    assert.equal(2, code)
+    assert.is_nil(told)
+  end)
+end)

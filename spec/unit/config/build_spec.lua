@@ -1,0 +1,257 @@
+--- What the builder of the C core gets, seen in the structs it fills.
+local C = require "tidegate.ffi"
+local ffi = require "ffi"
+local bit = require "bit"
+local configuration = require "support.configuration"
+local files = require "support.files"
+
+local added = {}
+
+--- The core, with a note of every struct that it hands out.
+local recorder = setmetatable({}, { __index = C })
+for name, list in pairs { listener = "listeners", service = "services", node = "nodes", route = "routes",
+                          access_log = "logs" } do
+  recorder["tide_generation_add_" .. name] = function(g)
+    local struct = C["tide_generation_add_" .. name](g)
+    table.insert(added[list], struct)
+    return struct
+  end
+end
+for _, name in ipairs { "host", "path", "method" } do
+  recorder["tide_generation_add_" .. name] = function(g, at, len, why)
+    table.insert(added[name .. "s"], at)
+    return C["tide_generation_add_" .. name](g, at, len, why)
+  end
+end
+function recorder.tide_generation_trust(g, at, len)
+  table.insert(added.trusted, at)
+  return C.tide_generation_trust(g, at, len)
+end
+function recorder.tide_generation_add_header(g, name, name_len, value, value_len, why)
+  table.insert(added.headers, name .. ": " .. value)
+  return C.tide_generation_add_header(g, name, name_len, value, value_len, why)
+end
+
+local function text(slice)
+  return slice.len > 0 and ffi.string(slice.at, slice.len) or nil
+end
+
+describe("a generation", function()
+  local config, generation
+
+  setup(function()
+    package.loaded["tidegate.ffi"] = recorder
+    package.loaded["tidegate.config.build"] = nil
+    package.loaded["tidegate.config"] = nil
+    config = require "tidegate.config"
+    package.loaded["tidegate.ffi"] = C
+  end)
+
+  teardown(function()
+    package.loaded["tidegate.config.build"] = nil
+    package.loaded["tidegate.config"] = nil
+  end)
+
+  after_each(function()
+    if generation then C.tide_generation_drop(generation) end
+    generation = nil
+  end)
+
+  local function build(lines)
+    for _, list in ipairs { "listeners", "services", "nodes", "routes", "logs", "hosts", "paths", "methods", "headers",
+                            "trusted" } do
+      added[list] = {}
+    end
+    local folder = files.folder()
+    files.write(folder .. "/tidegate.yaml", configuration.small(lines))
+    local result = config.load(folder .. "/tidegate.yaml", { variables = {} })
+    assert.equal("", result.report:text())
+    generation = result.generation
+    return folder
+  end
+
+  it("has the gateway's settings", function()
+    local folder = build [[
+gateway:
+  threads: 3
+  user: nobody
+  trusted_proxies: [10.0.0.0/8, "::1"]
+  grace: 1500ms
+  id_header: X-Id
+timeouts: { idle: 1s, head: 2s, body: 3s, write: 4s }
+limits: { head: 1KiB, headers: 5, uri: 2KiB, body: 0, connections: 6, requests_per_connection: 7 }
+security: { deny_hidden_files: false, require_content_length: true, merge_slashes: false }
+log: { level: warn, error: e.log }
+]]
+    local g = C.tide_generation_gateway(generation)
+    assert.same({ 3, 1500, "nobody", folder .. "/run/tidegate.pid", "x-id", 2, folder .. "/e.log" },
+                { g.threads, g.grace_ms, text(g.user), text(g.pid_file), text(g.id_header), g.log_level,
+                  text(g.error_log) })
+    assert.same({ 1000, 2000, 3000, 4000 },
+                { g.timeouts.idle_ms, g.timeouts.head_ms, g.timeouts.body_ms, g.timeouts.write_ms })
+    local l = g.limits
+    assert.same({ 1024, 5, 2048, 0, 6, 7 },
+                { l.head_bytes, l.headers, l.uri_bytes, tonumber(l.body_bytes), l.connections,
+                  l.requests_per_connection })
+    local s = g.security
+    assert.same({ false, true, false }, { s.deny_hidden_files, s.require_content_length, s.merge_slashes })
+    assert.same({ "10.0.0.0/8", "::1" }, added.trusted)
+  end)
+
+  it("stays who it is when no user is named", function()
+    build ""
+    assert.is_nil(text(C.tide_generation_gateway(generation).user))
+  end)
+
+  it("has listeners", function()
+    build 'listen: ["[::1]:8080", { address: ":1", name: a, proxy_protocol: true }]'
+    local one, two = added.listeners[1], added.listeners[2]
+    assert.same({ "[::1]:8080", nil, false, false }, { text(one.address), text(one.name), one.proxy_protocol, one.tls })
+    assert.same({ "0.0.0.0:1", "a", true }, { text(two.address), text(two.name), two.proxy_protocol })
+  end)
+
+  it("has services and their nodes", function()
+    local folder = build [[
+services:
+  plain:
+    host_header: app.internal
+    balance: weighted_round_robin
+    nodes: [{ url: "127.0.0.1:9000", weight: 3 }, { url: "http://[::1]:9001", enabled: false }, "unix:app.sock"]
+    timeouts: { connect: 1s, send: 2s, first_byte: 3s, idle: 4s }
+    retries: { attempts: 5 }
+    pool: { idle_per_node: 6, idle: 7s, lifetime: 0, max_requests: 8 }
+  secure:
+    host_header: node
+    nodes: ["https://127.0.0.1"]
+    tls: { verify: false, server_name: App.Internal }
+]]
+    local s = added.services[1]
+    assert.same({ "plain", C.PROTOCOL_HTTP, C.HOST_FIXED, "app.internal", C.BALANCE_WEIGHTED_ROUND_ROBIN },
+                { text(s.name), s.protocol, s.host_policy, text(s.host), s.balance })
+    assert.same({ 1000, 2000, 3000, 4000, 5 }, { s.connect_ms, s.send_ms, s.first_byte_ms, s.idle_ms, s.attempts })
+    assert.same({ 6, 7000, 0, 8 }, { s.pool_idle_per_node, s.pool_idle_ms, s.pool_lifetime_ms, s.pool_max_requests })
+    s = added.services[2]
+    assert.same({ C.PROTOCOL_HTTPS, C.HOST_NODE, nil, false, "app.internal" },
+                { s.protocol, s.host_policy, text(s.host), s.tls_verify, text(s.tls_server_name) })
+    local seen = {}
+    for i, n in ipairs(added.nodes) do seen[i] = { text(n.host), n.port, n.is_unix, n.enabled, n.weight } end
+    assert.same({ { "127.0.0.1", 9000, false, true, 3 }, { "::1", 9001, false, false, 1 },
+                  { folder .. "/app.sock", 0, true, true, 1 }, { "127.0.0.1", 443, false, true, 1 } }, seen)
+  end)
+
+  it("has routes that lead to services", function()
+    local folder = build [[
+listen: [":0", { address: ":0", name: a }, { address: ":0", name: b }]
+services: { one: "127.0.0.1:1", two: "127.0.0.1:2" }
+routes:
+  - { service: two, hosts: [a.b, "*.c"], paths: [/x, "/y/**"], methods: [GET, PURGE], on: [b, a, b], priority: -2,
+      strip_prefix: /y/, add_prefix: /z, timeout: 5s, retries: { attempts: 0 } }
+  - { name: off, service: one, enabled: false }
+  - { service: one }
+]]
+    assert.equal(2, #added.routes)
+    local r = added.routes[1]
+    assert.same({ "route 1", folder .. "/tidegate.yaml:4", C.ACTION_SERVICE, 1, -2, 5000, 0, "/y", "/z" },
+                { text(r.name), text(r.source), r.action, r.service, r.priority, r.timeout_ms, r.attempts,
+                  text(r.strip_prefix), text(r.add_prefix) })
+    assert.equal(6, tonumber(r.listeners))
+    assert.same({ { "a.b", "*.c" }, { "/x", "/y/*" }, { "GET", "PURGE" } }, { added.hosts, added.paths, added.methods })
+    r = added.routes[2]
+    assert.same({ "route 3", 0, 0, -1, nil }, { text(r.name), r.service, r.timeout_ms, r.attempts,
+                                                text(r.strip_prefix) })
+    assert.equal(0, tonumber(r.listeners))
+  end)
+
+  it("has a bit for each of 64 listeners", function()
+    local list = {}
+    for i = 1, 64 do list[i] = ('{ address: "127.0.0.1:%d", name: l%d }'):format(i, i) end
+    build("listen: [" .. table.concat(list, ", ") .. "]\nroutes: [{ path: /, on: [l1, l64], respond: {} }]")
+    assert.is_true(added.routes[1].listeners == bit.bor(1ULL, bit.lshift(1ULL, 63)))
+  end)
+
+  it("has routes that answer", function()
+    build [[
+routes:
+  - { path: /a, respond: { status: 201, headers: { X-B: two, x-a: one }, body: "a\0b" } }
+  - { path: /b, respond: { echo: true } }
+  - { path: /c, redirect: { to: "https://x${request_uri}", status: 308 } }
+  - { path: /d, respond: {} }
+]]
+    local r = added.routes
+    assert.same({ C.ACTION_RESPOND, 201, "a\0b" }, { r[1].action, r[1].status, text(r[1].body) })
+    assert.same({ "x-b: two", "x-a: one" }, added.headers)
+    assert.equal(C.ACTION_ECHO, r[2].action)
+    assert.same({ C.ACTION_REDIRECT, 308, "https://x${request_uri}" },
+                { r[3].action, r[3].status, text(r[3].redirect_to) })
+    assert.same({ C.ACTION_RESPOND, 200, nil }, { r[4].action, r[4].status, text(r[4].body) })
+  end)
+
+  it("has access logs", function()
+    build 'log: { access: [{ file: stdout }, { file: stderr, format: combined }, { file: /x, template: "${status}" }] }'
+    local seen = {}
+    for i, l in ipairs(added.logs) do seen[i] = { text(l.file), l.format, text(l.template_text) } end
+    assert.same({ { "stdout", C.LOG_JSON }, { "stderr", C.LOG_COMBINED }, { "/x", C.LOG_TEMPLATE, "${status}" } }, seen)
+  end)
+
+  it("can be made many times over", function()
+    for _ = 1, 50 do
+      build 'services: { a: "127.0.0.1:1" }\nroutes: [{ path: /, service: a }]'
+      C.tide_generation_drop(generation)
+      generation = nil
+    end
+  end)
+end)
+
+describe("certificates", function()
+  local folder = files.folder()
+  local made = os.execute(("cd %s && for n in a b; do openssl req -x509 -newkey rsa:2048 -nodes -days 2 " ..
+    "-subj /CN=$n.test -addext subjectAltName=DNS:$n.test -keyout $n.key -out $n.pem 2>/dev/null; done"):format(folder))
+
+  files.write(folder .. "/huge", ("x"):rep(100000))
+
+  local function complaints(tls)
+    files.write(folder .. "/tidegate.yaml", configuration.small("listen: [{ address: ':1', tls: { " .. tls .. " } }]"))
+    local result = configuration.load_file(folder .. "/tidegate.yaml", { dry = false })
+    local list = {}
+    local pattern = folder:gsub("%p", "%%%0") .. "/"
+    for i, e in ipairs(result.report.errors) do list[i] = e.path .. ": " .. e.message:gsub(pattern, "") end
+    return list, result
+  end
+
+  it("were made for this spec", function() assert.equal(0, made) end)
+
+  it("are loaded", function()
+    local list, result = complaints "certificates: [{ cert: a.pem, key: a.key }, { cert: b.pem, key: b.key }]"
+    assert.same({}, list)
+    assert.same({ "tidegate.yaml", "a.pem", "a.key", "b.pem", "b.key" },
+                { result.files[1]:match "[^/]+$", result.files[2]:match "[^/]+$", result.files[3]:match "[^/]+$",
+                  result.files[4]:match "[^/]+$", result.files[5]:match "[^/]+$" })
+  end)
+
+  it("may ask clients for theirs", function()
+    assert.same({}, (complaints("certificates: [{ cert: a.pem, key: a.key }], client_auth: { mode: required, " ..
+                                "ca: b.pem }, min_version: 1.3")))
+  end)
+
+  local cases = {
+    { "must be there", "certificates: [{ cert: x.pem, key: a.key }]",
+      "listen[1].tls.certificates[1].cert: cannot read x.pem: No such file or directory" },
+    { "must fit their keys", "certificates: [{ cert: a.pem, key: a.key }, { cert: a.pem, key: b.key }]",
+      "listen[1].tls.certificates[2].key: cannot load the private key \"b.key\": key values mismatch" },
+    { "must not be keys", "certificates: [{ cert: a.key, key: a.key }]",
+      "listen[1].tls.certificates[1].cert: cannot load the certificate \"a.key\": no start line" },
+    { "must have known ciphers", "certificates: [{ cert: a.pem, key: a.key }], ciphers: NONSENSE",
+      'listen[1].tls.ciphers: ciphers: OpenSSL does not know any of "NONSENSE"' },
+    { "must have a readable CA", "certificates: [{ cert: a.pem, key: a.key }], client_auth: { mode: optional, " ..
+      "ca: a.key }", "listen[1].tls.client_auth.ca: client_auth.ca: cannot load \"a.key\"" },
+    { "must have an OCSP response of a sane size", "certificates: [{ cert: a.pem, key: a.key, ocsp: huge }]",
+      "listen[1].tls.certificates[1].ocsp: cannot load the OCSP response \"huge\"" },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function()
+      local list = complaints(case[2])
+      assert.equal(1, #list)
+      assert.equal(case[3], list[1]:sub(1, #case[3]))
+    end)
+  end
+end)
