@@ -54,8 +54,8 @@ Try in another terminal:
 
   for i in 1 2 3 4 5 6; do curl -s $url; done
       in turn: $1 $2 $3 $1 $2 $3
-  for i in \$(seq 600); do curl -s $url/weighted; done | sort | uniq -c
-      by weight 3:2:1: 300, 200 and 100
+  for i in \$(seq 60); do curl -s $url/weighted; done | sort | uniq -c
+      by weight 3:2:1: 30, 20 and 10
   kill $first
   for i in 1 2 3 4 5 6; do curl -s $url; done
       only $2 and $3, and no error

@@ -125,6 +125,7 @@ end
 local commands = {}
 
 local function hand_over(mode, file, options)
+  io.stdout:flush()     -- before C forks: what is still in the buffer would be written by both
   C.tide_command(mode, file, table.concat(options.set, "\n"))
   return GOOD
 end

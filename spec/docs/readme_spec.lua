@@ -7,8 +7,7 @@ local markdown = require "support.markdown"
 local processes = require "support.processes"
 local shell = require "support.shell"
 local signal = require "posix.signal"
-local socket = require "posix.sys.socket"
-local unistd = require "posix.unistd"
+local wire = require "support.wire"
 
 local PAGES = { "README.md" }
 for page in shell.must("ls docs/*.md"):gmatch "[^\n]+" do PAGES[#PAGES + 1] = page end
@@ -19,11 +18,12 @@ local function tidegate() return os.getenv "TIDEGATE" or "build/tidegate" end
 local function free_ports(n)
   local ports, fds = {}, {}
   for i = 1, n do
-    fds[i] = assert(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0))
-    assert(socket.bind(fds[i], { family = socket.AF_INET, addr = "127.0.0.1", port = 0 }))
-    ports[i] = tostring(socket.getsockname(fds[i]).port)
+    local port
+    fds[i], port = wire.listen {}
+    ports[i] = tostring(port)
   end
-  for _, fd in ipairs(fds) do unistd.close(fd) end
+  for _, fd in ipairs(fds) do wire.close(fd) end
+  table.sort(ports)
   return ports
 end
 
@@ -79,10 +79,12 @@ describe("the README's walk-through", function()
   setup(function()
     ports = free_ports(4)
     local env = { PORTS = table.concat(ports, " ", 1, 3), GATEWAY_PORT = ports[4], TIDEGATE = tidegate() }
-    local out
-    demo, out = shell.start("exec sh conf/demo/run.sh", { env = env })
-    clock.wait_until(function() return (files.read(out) or ""):find "Ctrl%-C ends all" end, 30, "the demo")
-    demo = { pid = demo, out = out }
+    local pid, out = shell.start("exec sh conf/demo/run.sh", { env = env })
+    demo = { pid = pid, out = out }
+    clock.wait_until(function()
+      if processes.ended(pid) then error("the demo ended:\n" .. files.read(out)) end
+      return (files.read(out) or ""):find "Ctrl%-C ends all"
+    end, 30, "the demo")
   end)
 
   teardown(function()

@@ -59,6 +59,12 @@ local answers = {
     conn:send("HTTP/1.1 200 OK\r\n\r\nuntil the end")
     return true
   end,
+  ["/released"] = function(conn, head)
+    conn:read_body(head)
+    conn:note { kind = "waiting" }
+    conn:wait_release()
+    conn:respond(200, "late")
+  end,
   ["/early-hints"] = function(conn, head)
     conn:send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n")
     return upstream.ok(conn, head)
@@ -147,6 +153,19 @@ describe("the HTTP/1.1 server", function()
       c:send_bytewise(request { target = "/a" } .. request { method = "POST", target = "/b", body = "body" })
       assert.truthy(assert(c:response()).body:find("GET /a ", 1, true))
       assert.truthy(assert(c:response()).body:find("POST /b .*body$"))
+    end)
+
+    it("takes a request that came in pieces while the one before was served", function()
+      local whole = request { target = "/after" }
+      assert.equal(200, (status_of(request {})))
+      c:send(request { target = "/released" } .. whole:sub(1, 10))
+      up:wait_event("waiting")
+      c:send(whole:sub(11))
+      -- Once another connection is served, the loop has seen these bytes too.
+      assert.equal(200, assert(client.ask(gw:port(), request {})).status)
+      up:release()
+      assert.equal("late", assert(c:response()).body)
+      assert.truthy(assert(c:response { timeout = 1 }).body:find("GET /after ", 1, true))
     end)
 
     it("tells chunked and sized bodies apart in a row", function()

@@ -2,7 +2,6 @@
 local client = require "support.client"
 local clock = require "support.clock"
 local gateway = require "support.gateway"
-local signal = require "posix.signal"
 local upstream = require "support.upstream"
 
 local request = client.request
@@ -244,13 +243,12 @@ describe("the pool", function()
         it(("that ends by %s as a POST comes, the %s first, is replaced invisibly"):format(how, first), function()
           ok { target = "/released", headers = { "X-How: " .. how } }
           up:wait_event("waiting")
-          local worker = gw:worker_pid()
-          signal.kill(worker, signal.SIGSTOP)
+          gw:pause()
           if first == "request" then c:send(request { method = "POST", target = "/again", body = "body" }) end
           up:release()
           up:wait_event("ended")
           if first == "end" then c:send(request { method = "POST", target = "/again", body = "body" }) end
-          signal.kill(worker, signal.SIGCONT)
+          gw:resume()
           local response = assert(c:response())
           assert.equal(200, response.status)
           local posts = 0

@@ -20,7 +20,8 @@ cdef([[
   typedef uint32_t socklen_t;
   struct sockaddr { uint16_t sa_family; char sa_data[14]; };
   struct sockaddr_in { uint16_t sin_family; uint8_t sin_port[2], sin_addr[4], sin_zero[8]; };
-  struct sockaddr_in6 { uint16_t sin6_family; uint8_t sin6_port[2]; uint32_t flow; uint8_t sin6_addr[16]; uint32_t scope; };
+  struct sockaddr_in6 { uint16_t sin6_family; uint8_t sin6_port[2]; uint32_t flow; uint8_t sin6_addr[16];
+                        uint32_t scope; };
   struct sockaddr_un { uint16_t sun_family; char sun_path[108]; };
   void *mmap(void *at, size_t len, int protection, int flags, int fd, int64_t offset);
   int mprotect(void *at, size_t len, int protection);
@@ -62,7 +63,8 @@ local function declare(name)
 end
 
 for _, name in ipairs {
-  "base/rc.h", "base/slice.h", "base/arena.h", "base/buf.h", "base/clock.h", "base/list.h", "base/map.h", "base/queue.h",
+  "base/rc.h", "base/slice.h", "base/arena.h", "base/buf.h", "base/clock.h", "base/list.h", "base/map.h",
+  "base/queue.h",
   "net/deadline.h", "net/addr.h", "net/proxy_protocol.h", "net/resolver.h", "net/loop.h",
   "http/header.h", "http/url.h", "http/h1_parse.h", "http/h1_chunked.h", "http/request.h", "http/h1_write.h",
   "proxy/router.h",

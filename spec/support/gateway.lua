@@ -103,6 +103,22 @@ function Gateway:memory()
   return tonumber(status:match("VmRSS:%s*(%d+) kB")) * 1024
 end
 
+local function stands_still(worker)
+  for task in assert(io.popen(("cat /proc/%d/task/*/stat"):format(worker))):lines() do
+    if not task:find "%) T " then return false end
+  end
+  return true
+end
+
+--- Lets the worker stand still, so that things happen behind its back.
+function Gateway:pause()
+  local worker = self:worker_pid()
+  signal.kill(worker, signal.SIGSTOP)
+  clock.wait_until(function() return stands_still(worker) end, 5, "the worker to stand still")
+end
+
+function Gateway:resume() signal.kill(self:worker_pid(), signal.SIGCONT) end
+
 function Gateway:signal(number) signal.kill(self.pid, number) end
 
 --- Stops it in good order. A sanitizer's report, or an end that is none, is an error.

@@ -86,8 +86,8 @@ local function serve(up, fd, number, handler)
   conn.reader = Reader.new(fd, function(bytes) conn:note { kind = "bytes", bytes = bytes } end)
   conn:note { kind = "accepted" }
   handler(conn)
-  conn:note { kind = "ended", how = conn.reader.ended or "here" }
   conn:close()
+  conn:note { kind = "ended", how = conn.reader.ended or "here" }
 end
 
 local function accept_all(up, listening, handler)

@@ -31,7 +31,7 @@ function wire.ready(fd, event, deadline)
 end
 
 --- A listening socket.
--- @tparam table o unix: path of a socket; backlog (128); receive_buffer: bytes
+-- @tparam table o unix: path of a socket; backlog (2048); receive_buffer: bytes
 -- @treturn number descriptor
 -- @treturn number|string port or path
 function wire.listen(o)
@@ -45,7 +45,7 @@ function wire.listen(o)
     assert(socket.setsockopt(fd, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1))
     assert(socket.bind(fd, { family = socket.AF_INET, addr = "127.0.0.1", port = o.port or 0 }))
   end
-  assert(socket.listen(fd, o.backlog or 128))
+  assert(socket.listen(fd, o.backlog or 2048))
   return fd, o.unix or socket.getsockname(fd).port
 end
 

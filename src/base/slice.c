@@ -57,11 +57,11 @@ bool slice_to_u64(struct slice s, uint64_t max, uint64_t *out)
     uint64_t n = 0;
     while (s.len > DIGITS_SAFE && s.at[0] == '0')
         s = slice_from(s, 1);
-    if (s.len == 0 || s.len > DIGITS_SAFE)
+    if (s.len == 0 || s.len > DIGITS_SAFE + 1)
         return false;
     for (size_t i = 0; i < s.len; i++) {
         unsigned digit = (unsigned char)s.at[i] - '0';
-        if (digit > 9)
+        if (digit > 9 || (i == DIGITS_SAFE && n > (UINT64_MAX - digit) / 10))
             return false;
         n = n * 10 + digit;
     }

@@ -460,6 +460,13 @@ static bool parse_head(struct front *f, const struct span *in)
     return true;
 }
 
+/* The socket may hold more whose event has passed already. */
+static void read_on(struct front *f)
+{
+    if (f->stream.io.ready & IO_READABLE)
+        loop_ready(loop_of(f), &f->again);
+}
+
 static void read_head(struct front *f)
 {
     struct span in;
@@ -477,8 +484,10 @@ static void read_head(struct front *f)
                 refuse(f, RC_HEAD_LIMIT);
                 return;
             }
-            if (!line && buf_len(&f->in) < f->request->limits->head_bytes)
+            if (!line && buf_len(&f->in) < f->request->limits->head_bytes) {
+                read_on(f);
                 return;
+            }
             rc = next_input(f, &in);
         }
     } else {
@@ -501,6 +510,7 @@ static void read_head(struct front *f)
         stash(f);
     }
     front_register(f);
+    read_on(f);
 }
 
 /* -- states before and after requests -- */

@@ -187,7 +187,7 @@ static enum rc take_status_line(const char **at, const char *end, struct h1_head
 {
     size_t n = (size_t)(end - *at);
     if (n < 13)
-        return memcmp(*at, "HTTP/1.", n < 7 ? n : 7) == 0 ? RC_AGAIN : RC_MALFORMED;
+        return memcmp(*at, "HTTP/", n < 5 ? n : 5) == 0 ? RC_AGAIN : RC_MALFORMED;
     enum rc rc = take_version(at, &head->minor);
     if (rc != RC_OK)
         return rc;

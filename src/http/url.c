@@ -1,5 +1,7 @@
 #include "http/url.h"
 
+#include "net/addr.h"
+
 enum {
     UNRESERVED = 1,     /* RFC 3986 section 2.3 */
     SUB_DELIM = 2,      /* section 2.2 */
@@ -57,11 +59,13 @@ static enum rc recode(struct slice path, char *out, size_t *len)
         if (encoded) {
             int high = i + 1 < path.len ? hex_digit((unsigned char)path.at[i + 1]) : -1;
             int low = i + 2 < path.len ? hex_digit((unsigned char)path.at[i + 2]) : -1;
-            if (high < 0 || low < 0 || (high == 0 && low == 0))
+            if (high < 0 || low < 0)
                 return RC_MALFORMED;
             c = (unsigned char)(high << 4 | low);
             i += 2;
         }
+        if (c == 0)
+            return RC_MALFORMED;
         if (classes[c] & (encoded ? UNRESERVED : ALLOWED)) {
             out[n++] = (char)c;
             continue;
@@ -140,11 +144,27 @@ static enum rc split_literal(struct slice authority, struct slice *host, struct 
     if (!end)
         return RC_MALFORMED;
     *host = slice_make(authority.at, (size_t)(end + 1 - authority.at));
-    for (size_t i = 1; i + 1 < host->len; i++)
-        if (hex_digit((unsigned char)host->at[i]) < 0 && host->at[i] != ':' && host->at[i] != '.')
-            return RC_MALFORMED;
     *port = slice_from(authority, host->len);
-    return host->len > 3 ? RC_OK : RC_MALFORMED;
+    struct peer p;
+    return peer_parse(*host, &p) && p.family == AF_INET6 ? RC_OK : RC_MALFORMED;
+}
+
+/* reg-name, RFC 3986 section 3.2.2, without empty labels. *any: all classes of its bytes. */
+static bool is_name(struct slice host, unsigned *any)
+{
+    bool allowed = true;
+    char before = '.';
+    *any = 0;
+    for (size_t i = 0; i < host.len; i++) {
+        unsigned class = classes[(unsigned char)host.at[i]];
+        *any |= class;
+        allowed &= (class & HOST) && !(before == '.' && host.at[i] == '.');
+        before = host.at[i];
+    }
+    for (size_t i = 0; *any & PERCENT && i < host.len; i++)
+        allowed &= host.at[i] != '%' || (i + 2 < host.len && hex_digit((unsigned char)host.at[i + 1]) >= 0 &&
+                                         hex_digit((unsigned char)host.at[i + 2]) >= 0);
+    return allowed && before != '.';
 }
 
 enum rc url_split_authority(struct slice authority, struct arena *a, struct slice *host, struct slice *port)
@@ -168,15 +188,8 @@ enum rc url_split_authority(struct slice authority, struct arena *a, struct slic
     }
     if (!host->len)
         return RC_MALFORMED;
-    if (host->at[0] == '[')
-        return RC_OK;
-    unsigned all = HOST, any = 0;
-    bool allowed = true;
-    for (size_t i = 0; i < host->len; i++) {
-        any |= all = classes[(unsigned char)host->at[i]];
-        allowed &= (all & HOST) != 0;
-    }
-    if (!allowed)
+    unsigned any = UPPER;
+    if (host->at[0] != '[' && !is_name(*host, &any))
         return RC_MALFORMED;
     if (any & UPPER) {
         char *lower = arena_alloc(a, host->len);

@@ -109,6 +109,7 @@ static const struct trouble {
       "expected a key, indented like its neighbours in the map that starts on line", false, true },
     { "did not find expected '-'",
       "expected \"- \", indented like its neighbours in the list that starts on line", false, true },
+    { "did not find expected node content", "expected a value", false, false },
     { "block sequence entries are not", "a list cannot start here: \"- \" starts a line of its own", false, false },
     { "unexpected end of stream", "this quote is not closed", true, false },
     { "cannot start any token", "a word that starts with this character needs quotes", false, false },

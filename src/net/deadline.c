@@ -79,7 +79,9 @@ void deadline_remove(struct deadlines *all, struct deadline *d)
 
 void deadlines_run(struct deadlines *all, uint64_t now_ms)
 {
-    while (all->count && all->heap[0]->armed_ms <= now_ms) {
+    /* One that is set to a past time while it fires waits for the next run: no deadline can hold the loop. */
+    uint32_t fires = all->count;
+    while (fires && all->count && all->heap[0]->armed_ms <= now_ms) {
         struct deadline *d = all->heap[0];
         if (d->due_ms > now_ms && d->due_ms != DEADLINE_NEVER) {
             d->armed_ms = d->due_ms;
@@ -88,6 +90,7 @@ void deadlines_run(struct deadlines *all, uint64_t now_ms)
         }
         uint64_t due = d->due_ms;
         deadline_remove(all, d);
+        fires--;
         if (due != DEADLINE_NEVER)
             d->fire(d);
     }

@@ -22,6 +22,9 @@ static enum rc parse_line(struct slice in, struct proxy_header *out, size_t *use
     if (line.len == 0 || line.at[line.len - 1] != '\r')
         return RC_MALFORMED;
     line = slice_from(slice_make(line.at, line.len - 1), 6);
+    unsigned spaces = 0;
+    for (size_t i = 0; i < line.len; i++)
+        spaces += line.at[i] == ' ';
     struct slice family = next_word(&line);
     if (slice_equal(family, SLICE_OF("UNKNOWN")))
         return RC_OK;
@@ -31,8 +34,10 @@ static enum rc parse_line(struct slice in, struct proxy_header *out, size_t *use
     struct slice from = next_word(&line), to = next_word(&line), from_port = next_word(&line), to_port = next_word(&line);
     struct peer ignored;
     uint64_t port, port_to;
-    if (line.len || !peer_parse(from, &out->peer) || !peer_parse(to, &ignored) ||
-        out->peer.family != (v4 ? AF_INET : AF_INET6) || !slice_to_u64(from_port, 65535, &port) ||
+    int wanted = v4 ? AF_INET : AF_INET6;
+    if (spaces != 4 || memchr(from.at, '[', from.len) || memchr(to.at, '[', to.len) ||
+        !peer_parse(from, &out->peer) || !peer_parse(to, &ignored) || out->peer.family != wanted ||
+        ignored.family != wanted || !slice_to_u64(from_port, 65535, &port) ||
         !slice_to_u64(to_port, 65535, &port_to))
         return RC_MALFORMED;
     out->peer.port = (uint16_t)port;
@@ -60,6 +65,8 @@ static enum rc parse_binary(struct slice in, struct proxy_header *out, size_t *u
         return RC_OK;                           /* LOCAL: a health check of the balancer itself */
     unsigned family = at[13] >> 4;
     size_t ip = family == 1 ? 4 : 16;
+    if (family > 3)
+        return RC_MALFORMED;
     if (family != 1 && family != 2)
         return RC_OK;                           /* unix or unspecified: nothing to learn */
     if ((at[13] & 0x0f) != 1 || len < 2 * ip + 4)

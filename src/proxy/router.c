@@ -12,7 +12,8 @@ struct entry {                      /* one (host, path) pair of a route */
 };
 
 struct place {                      /* a path segment under a host */
-    uint32_t exact, prefix;         /* 1 + index of the first entry that ends here, that covers all below */
+    uint32_t exact, prefix;         /* 1 + index of the first entry that ends here, that covers all below; in a root,
+                                     * exact are the entries without a path */
 };
 
 struct edge { struct slice segment; uint32_t parent, child, hash; };
@@ -232,7 +233,7 @@ static void link_entry(struct router *r, uint32_t index)
     uint32_t place = root_of(r, e->host);
     while (class != PATH_ANY && next_segment(&path, &segment))
         place = child_of(r, place, segment);
-    uint32_t *list = class == PATH_EXACT ? &r->places[place].exact : &r->places[place].prefix;
+    uint32_t *list = class != PATH_PREFIX ? &r->places[place].exact : &r->places[place].prefix;
     e->next = *list;
     *list = index + 1;
 }
@@ -288,7 +289,8 @@ static void consider(const struct router *r, struct search *s, uint32_t list)
 static void walk(const struct router *r, struct search *s, uint32_t place)
 {
     struct slice path = s->query->path, segment;
-    consider(r, s, r->places[place].prefix);
+    consider(r, s, r->places[place].exact);
+    consider(r, s, r->places[place].prefix);    /* "/" and star stands for all, the asterisk of OPTIONS too */
     if (!r->edge_cap || !path.len || path.at[0] != '/')
         return;
     while (next_segment(&path, &segment)) {
@@ -306,9 +308,9 @@ struct router_answer router_find(const struct router *r, const struct router_que
     struct search s = { .query = q };
     if (r->host_cap && q->host.len) {
         const struct host *h = find_host(r, slice_hash(q->host), q->host);
-        if (h->name.at)
+        if (h->name.at && q->host.at[0] != '.')
             walk(r, &s, h->root);
-        for (size_t i = 0; r->wildcards && i < q->host.len; i++) {
+        for (size_t i = 1; r->wildcards && i < q->host.len; i++) {
             struct slice suffix = slice_from(q->host, i);
             if (suffix.at[0] != '.')
                 continue;

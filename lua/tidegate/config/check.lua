@@ -43,6 +43,12 @@ function Checker:warn(owner, key, message, ...)
   self.report:warn(place, path, message:format(...))
 end
 
+--- The end of a message that says which name of a set was meant.
+function Checker:near(word, set)
+  self.sorted[set] = self.sorted[set] or sorted_keys(set)
+  return (self.report:near(word, self.sorted[set]))
+end
+
 --- An absolute name; a file that cannot be read is an error at its key.
 function Checker:readable(owner, key)
   if not owner or not owner[key] then return end
@@ -147,15 +153,14 @@ end
 
 -- -- routes --
 
+--- services and listeners are sets of names.
 function Checker:references(route, services, listeners)
   if route.service and not services[route.service] then
-    self:fail(route, "service", "there is no service %s%s", quote(route.service),
-              self.report:near(route.service, sorted_keys(services)))
+    self:fail(route, "service", "there is no service %s%s", quote(route.service), self:near(route.service, services))
   end
   for i, name in ipairs(route.on or {}) do
     if not listeners[name] then
-      self:fail(route.on, i, "no listener has the name %s%s", quote(name),
-                self.report:near(name, sorted_keys(listeners)))
+      self:fail(route.on, i, "no listener has the name %s%s", quote(name), self:near(name, listeners))
     end
   end
 end
@@ -254,7 +259,9 @@ end
 -- @tparam Sources sources
 -- @tparam Report report
 return function(config, marks, sources, report)
-  local self = setmetatable({ marks = marks, sources = sources, report = report, folder = sources.folder }, Checker)
+  local self = setmetatable({
+    marks = marks, sources = sources, report = report, folder = sources.folder, sorted = {},
+  }, Checker)
   local listeners = self:listeners(config.listen or {})
   for _, name in ipairs(config.services and marks[config.services].order or {}) do
     self:service(config.services[name])

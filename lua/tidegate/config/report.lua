@@ -6,7 +6,7 @@ Report.__index = Report
 
 local TOLD_MAX = 50         -- errors told; the rest is counted
 local NOTED_MAX = 10000     -- errors noted at all
-local NEAR_MAX = 200        -- words looked for among the known ones, which takes time
+local NEAR_MAX = 100        -- words looked for among the known ones, which takes time
 local COLUMNS_MAX = 100     -- of a source line; longer ones are cut around the caret
 
 function Report.new()

@@ -1,6 +1,6 @@
 --- The word that was meant: the nearest by edit distance.
 
-local WORD_MAX = 64       -- longer words get no suggestion
+local WORD_MAX = 40       -- longer words get no suggestion
 local WORDS_MAX = 1000    -- nor do words looked for among more than these
 
 --- Number of insertions, removals, changes and swaps of neighbours that turn a into b.

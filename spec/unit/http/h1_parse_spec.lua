@@ -23,7 +23,8 @@ describe("h1_parse_request", function()
     { "the smallest head", "GET / HTTP/1.1\r\n\r\n", method = "GET", target = "/", minor = 1, fields = {} },
     { "HTTP/1.0", "GET / HTTP/1.0\r\n\r\n", minor = 0 },
     { "a higher minor version as ours", "GET / HTTP/1.9\r\n\r\n", minor = 1 },
-    { "one empty line in front", "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", method = "GET", fields = { { "Host", "a" } } },
+    { "one empty line in front", "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+      method = "GET", fields = { { "Host", "a" } } },
     { "absolute form", "GET http://a:80/b?c HTTP/1.1\r\n\r\n", target = "http://a:80/b?c" },
     { "authority form", "CONNECT a:443 HTTP/1.1\r\n\r\n", method = "CONNECT", target = "a:443" },
     { "asterisk form", "OPTIONS * HTTP/1.1\r\n\r\n", target = "*" },
@@ -36,10 +37,12 @@ describe("h1_parse_request", function()
       fields = { { "b", "1" }, { "A", "2" }, { "b", "3" } } },
     { "no space after the colon", "GET / HTTP/1.1\r\nA:b\r\n\r\n", fields = { { "A", "b" } } },
     { "white space around a value", "GET / HTTP/1.1\r\nA: \t b c\t \r\n\r\n", fields = { { "A", "b c" } } },
-    { "empty values", "GET / HTTP/1.1\r\nA:\r\nB: \r\nC:\t \t\r\n\r\n", fields = { { "A", "" }, { "B", "" }, { "C", "" } } },
+    { "empty values", "GET / HTTP/1.1\r\nA:\r\nB: \r\nC:\t \t\r\n\r\n",
+      fields = { { "A", "" }, { "B", "" }, { "C", "" } } },
     { "colons in a value", "GET / HTTP/1.1\r\nA: b:c: d\r\n\r\n", fields = { { "A", "b:c: d" } } },
     { "a tab in a value", "GET / HTTP/1.1\r\nA: b\tc\r\n\r\n", fields = { { "A", "b\tc" } } },
-    { "bytes over 127 in a value", "GET / HTTP/1.1\r\nA: \128\195\164\255\r\n\r\n", fields = { { "A", "\128\195\164\255" } } },
+    { "bytes over 127 in a value", "GET / HTTP/1.1\r\nA: \128\195\164\255\r\n\r\n",
+      fields = { { "A", "\128\195\164\255" } } },
     { "every token byte in a name", "GET / HTTP/1.1\r\n!#$%&'*+-.^_`|~09AZaz: 1\r\n\r\n",
       fields = { { "!#$%&'*+-.^_`|~09AZaz", "1" } } },
     { "a name of one byte", "GET / HTTP/1.1\r\na: 1\r\n\r\n", fields = { { "a", "1" } } },
@@ -59,7 +62,8 @@ describe("h1_parse_request", function()
   it("understands values of every length, wherever they end", function()
     for len = 0, 70 do
       local value = ("v"):rep(len)
-      local rc, head = heads.parse("request", "GET /" .. value .. " HTTP/1.1\r\nA: " .. value .. "\r\nB" .. value .. ": 1\r\n\r\n")
+      local bytes = ("GET /%s HTTP/1.1\r\nA: %s\r\nB%s: 1\r\n\r\n"):format(value, value, value)
+      local rc, head = heads.parse("request", bytes)
       assert.equal("OK", rc)
       assert.equal("/" .. value, head.target)
       assert.same({ { "A", value }, { "B" .. value, "1" } }, head.fields)
@@ -162,14 +166,15 @@ describe("h1_parse_request", function()
     { "one field too many", "GET / HTTP/1.1\r\na: 1\r\nb: 2\r\nc: 3\r\n\r\n", { headers = 2 }, "HEAD_LIMIT" },
     { "a head at the limit", "GET / HTTP/1.1\r\na: 1\r\n\r\n", { head_bytes = 24 }, "OK" },
     { "a head over the limit", "GET / HTTP/1.1\r\na: 12\r\n\r\n", { head_bytes = 24 }, "HEAD_LIMIT" },
-    { "a head that can no longer end within the limit", "GET / HTTP/1.1\r\na: 12345", { head_bytes = 24 }, "HEAD_LIMIT" },
+    { "a head that cannot end within the limit", "GET / HTTP/1.1\r\na: 12345", { head_bytes = 24 }, "HEAD_LIMIT" },
     { "a head that can still end within the limit", "GET / HTTP/1.1\r\na: 123", { head_bytes = 24 }, "AGAIN" },
     { "a body behind a head at the limit", "GET / HTTP/1.1\r\na: 1\r\n\r\nbody", { head_bytes = 24 }, "OK" },
   }
   for _, case in ipairs(limits) do
     it(("gives %s for %s"):format(case[4], case[1]), function()
       assert.equal(case[4], (heads.parse("request", case[2], case[3])))
-      assert.same({}, heads.surprises("request", case[4] == "OK" and case[2]:match "^.-\r\n\r\n" or case[2], case[4], case[3]))
+      local head = case[4] == "OK" and case[2]:match "^.-\r\n\r\n" or case[2]
+      assert.same({}, heads.surprises("request", head, case[4], case[3]))
     end)
   end
 end)

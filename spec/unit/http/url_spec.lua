@@ -18,19 +18,23 @@ describe("url_normalise", function()
     { "/.", "/" }, { "/./", "/" }, { "/a/.", "/a/" }, { "/a/./", "/a/" }, { "/a/./b", "/a/b" }, { "/./a", "/a" },
     { "/a/..", "/" }, { "/a/../", "/" }, { "/a/../b", "/b" }, { "/a/b/..", "/a/" }, { "/a/b/../", "/a/" },
     { "/a/b/../../c", "/c" }, { "/a/b/c/./../../g", "/a/g" }, { "/a/./b/../c/.", "/a/c/" }, { "/././.", "/" },
-    { "/...", "/..." }, { "/.a", "/.a" }, { "/a.", "/a." }, { "/a..", "/a.." }, { "/..a", "/..a" }, { "/a/...", "/a/..." },
+    { "/...", "/..." }, { "/.a", "/.a" }, { "/a.", "/a." }, { "/a..", "/a.." }, { "/..a", "/..a" },
+    { "/a/...", "/a/..." },
     { "/.../..", "/" }, { "/a/.b/..c/d..", "/a/.b/..c/d.." },
     -- above the root
     { "/..", nil }, { "/../", nil }, { "/../a", nil }, { "/a/../..", nil }, { "/a/../../b", nil }, { "/./..", nil },
     { "/a/b/../../../c", nil }, { "/%2e%2e/a", nil }, { "/a/%2e./..", nil },
     -- slashes
-    { "//", "//", "/" }, { "///", "///", "/" }, { "//a", "//a", "/a" }, { "/a//", "/a//", "/a/" }, { "/a//b", "/a//b", "/a/b" },
-    { "/a///b//c//", "/a///b//c//", "/a/b/c/" }, { "/a//../b", "/a/b", "/b" }, { "//..", "/", nil }, { "//../a", "/a", nil },
+    { "//", "//", "/" }, { "///", "///", "/" }, { "//a", "//a", "/a" }, { "/a//", "/a//", "/a/" },
+    { "/a//b", "/a//b", "/a/b" },
+    { "/a///b//c//", "/a///b//c//", "/a/b/c/" }, { "/a//../b", "/a/b", "/b" }, { "//..", "/", nil },
+    { "//../a", "/a", nil },
     { "/a/..//b", "//b", "/b" }, { "/a//.", "/a//", "/a/" }, { "/.//a", "//a", "/a" }, { "//.", "//", "/" },
     { "/a//b/../..", "/a/", "/" },
     -- percent-encoding
     { "/%41%62%7A%30%2D%2E%5F%7E", "/Abz0-._~" }, { "/%61%2f%62", "/a%2Fb" }, { "/%2f%2F", "/%2F%2F" },
-    { "/%3f%3D%26", "/%3F%3D%26" }, { "/%25%32%65", "/%252e" }, { "/%252e%252e/a", "/%252e%252e/a" }, { "/%5c..%5c", "/%5C..%5C" },
+    { "/%3f%3D%26", "/%3F%3D%26" }, { "/%25%32%65", "/%252e" }, { "/%252e%252e/a", "/%252e%252e/a" },
+    { "/%5c..%5c", "/%5C..%5C" },
     { "/a%20b", "/a%20b" }, { "/%c3%a4", "/%C3%A4" }, { "/%e4/%ff", "/%E4/%FF" }, { "/%7f%01", "/%7F%01" },
     { "/%2e", "/" }, { "/%2E/a", "/a" }, { "/a/%2e%2E", "/" }, { "/a/.%2e/b", "/b" }, { "/a/%2e./b", "/b" },
     { "/a/%2e%2e%2f", "/a/..%2F" }, { "/a%2e%2e/b", "/a../b" },
@@ -76,7 +80,9 @@ describe("url_normalise", function()
 
   it("does what RFC 3986 says, over any path", function()
     core.seed()
-    local pieces = { "/", "/", "/", ".", "..", "%2e", "%2E", "a", "b", "%41", "%2f", "%2F", "%25", " ", "\200", ";", "%" }
+    local pieces = {
+      "/", "/", "/", ".", "..", "%2e", "%2E", "a", "b", "%41", "%2f", "%2F", "%25", " ", "\200", ";", "%",
+    }
 
     -- Decodes and encodes, then takes segments off one after the other.
     local function slow(path, merge)
@@ -89,15 +95,9 @@ describe("url_normalise", function()
       if broken or path:sub(1, 1) ~= "/" then return nil end
       path = path:gsub("\1", ""):gsub("[^%w%-%._~!$&'()*+,;=:@/\2]", function(c) return ("\2%02X"):format(c:byte()) end)
       path = path:gsub("\2", "%%")
-      local out, last = {}, nil
-      for segment in path:sub(2):gmatch "([^/]*)/?" do
-        table.insert(out, segment)
-        last = segment
-      end
-      table.remove(out)                     -- gmatch ends with one empty match more
-      if path:sub(-1) == "/" then table.insert(out, "") end
-      last = out[#out]
-      local kept = {}
+      local out, kept = {}, {}
+      for segment in path:gmatch "/([^/]*)" do table.insert(out, segment) end
+      local last = out[#out]
       for i, segment in ipairs(out) do
         if segment == ".." then
           if #kept == 0 then return nil end
@@ -128,7 +128,8 @@ describe("url_is_hidden", function()
     { "/", false }, { "/a", false }, { "/a.b", false }, { "/a/b.", false }, { "/.a", true }, { "/a/.b", true },
     { "/.git/config", true }, { "/a/.htaccess", true }, { "/a/..b/c", true }, { "/...", true }, { "//.a", true },
     { "/.well-known/acme", false }, { "/.well-known/", false }, { "/.well-known", true }, { "/.well-known/.a", true },
-    { "/.well-known/a/.b", true }, { "/a/.well-known/b", true }, { "/.well-knownx/a", true }, { "/.Well-Known/a", true },
+    { "/.well-known/a/.b", true }, { "/a/.well-known/b", true }, { "/.well-knownx/a", true },
+    { "/.Well-Known/a", true },
     { "/a./.", true }, { "*", false },
   }
   for _, case in ipairs(cases) do
@@ -148,10 +149,12 @@ describe("url_split_authority", function()
     { "[2001:DB8::A]:80", "[2001:db8::a]", "80" }, { "a_b", "a_b", "" }, { "a%41b", "a%41b", "" },
     { "xn--bcher-kva.example", "xn--bcher-kva.example", "" },
     { "", nil }, { ":", nil }, { ":80", nil }, { ".", nil }, { ".:80", nil }, { "a:65536", nil }, { "a:-1", nil },
-    { "a:+1", nil }, { "a: 1", nil }, { "a:1 ", nil }, { "a:1:2", nil }, { "a::1", nil }, { "::1", nil }, { "a b", nil },
+    { "a:+1", nil }, { "a: 1", nil }, { "a:1 ", nil }, { "a:1:2", nil }, { "a::1", nil }, { "::1", nil },
+    { "a b", nil },
     { "a\tb", nil }, { "a/b", nil }, { "a?b", nil }, { "a#b", nil }, { "a@b", nil }, { "a\\b", nil }, { "a\"b", nil },
     { "a<b>", nil }, { "a\0b", nil }, { "a\0", nil }, { "\195\164", nil }, { "a|b", nil }, { "[", nil }, { "[]", nil },
-    { "[::1", nil }, { "[::1]80", nil }, { "[::1]a", nil }, { "[::1]:a", nil }, { "[::1]:80:80", nil }, { "[g::1]", nil },
+    { "[::1", nil }, { "[::1]80", nil }, { "[::1]a", nil }, { "[::1]:a", nil }, { "[::1]:80:80", nil },
+    { "[g::1]", nil },
     { "[::1]]", nil }, { "[[::1]]", nil }, { "[::1%25lo]", nil }, { "[1]", nil }, { "[:::]", nil }, { "]", nil },
     { "a%4", nil }, { "a%zz", nil }, { "%", nil }, { "a..", nil }, { "a..:80", nil }, { "..", nil },
   }
@@ -172,11 +175,14 @@ end)
 describe("url_split_absolute", function()
   local cases = {
     { "http://a/", "a", "/" }, { "http://a/b/c?d=e", "a", "/b/c?d=e" }, { "https://a:443/", "a:443", "/" },
-    { "HTTP://A/b", "A", "/b" }, { "HtTpS://a", "a", "" }, { "http://a?b", "a", "?b" }, { "http://[::1]:80/", "[::1]:80", "/" },
+    { "HTTP://A/b", "A", "/b" }, { "HtTpS://a", "a", "" }, { "http://a?b", "a", "?b" },
+    { "http://[::1]:80/", "[::1]:80", "/" },
     { "http://a//b", "a", "//b" }, { "http://a/http://b/", "a", "/http://b/" }, { "http://a/@b", "a", "/@b" },
     { "", nil }, { "http", nil }, { "http:", nil }, { "http:/a", nil }, { "http://", nil }, { "http:///a", nil },
-    { "http://?a", nil }, { "ftp://a/", nil }, { "ws://a/", nil }, { "//a/", nil }, { "/a", nil }, { "*", nil }, { "a:80", nil },
-    { "http://u@a/", nil }, { "http://u:p@a/", nil }, { "http://@a/", nil }, { " http://a/", nil }, { "httpx://a/", nil },
+    { "http://?a", nil }, { "ftp://a/", nil }, { "ws://a/", nil }, { "//a/", nil }, { "/a", nil }, { "*", nil },
+    { "a:80", nil },
+    { "http://u@a/", nil }, { "http://u:p@a/", nil }, { "http://@a/", nil }, { " http://a/", nil },
+    { "httpx://a/", nil },
   }
   for _, case in ipairs(cases) do
     it((case[2] and "understands %q" or "refuses %q"):format(case[1]), function()

@@ -26,7 +26,8 @@ describe("proxy_header_parse", function()
   local good = {
     { "version 1 over IPv4", "PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n", "192.168.0.1 56324 > 443" },
     { "version 1 over IPv6", "PROXY TCP6 2001:db8::1 ::1 1 65535\r\n", "2001:db8::1 1 > 65535" },
-    { "the longest IPv6 line", "PROXY TCP6 " .. ("ffff:"):rep(7) .. "ffff " .. ("ffff:"):rep(7) .. "ffff 65535 65535\r\n",
+    { "the longest IPv6 line",
+      "PROXY TCP6 " .. ("ffff:"):rep(7) .. "ffff " .. ("ffff:"):rep(7) .. "ffff 65535 65535\r\n",
       "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 > 65535" },
     { "version 1 of an unknown family", "PROXY UNKNOWN\r\n", nil },
     { "an unknown family with words behind it", "PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n", nil },

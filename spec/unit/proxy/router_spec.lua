@@ -35,7 +35,9 @@ local function build(routes)
       table.insert(kept, array)
       r.other_methods, r.other_count = array, #others
     end
-    for _, listener in ipairs(route.listeners or {}) do r.listeners = r.listeners + bit.lshift(1, listener) end
+    for _, listener in ipairs(route.listeners or {}) do
+      r.listeners = bit.bor(r.listeners, bit.lshift(1ULL, listener))
+    end
     for _, host in ipairs(route.hosts or { "" }) do
       for _, path in ipairs(route.paths or { "" }) do C.router_add(router, slice(host), slice(path), r) end
     end
@@ -66,7 +68,8 @@ local function matches_path(pattern, path)
   if pattern == "" then return true end
   if pattern:sub(-1) ~= "*" then return pattern == path end
   local prefix = pattern:gsub("/%*+$", "")
-  return (path == prefix and prefix ~= "") or path:sub(1, #prefix + 1) == prefix .. "/"
+  if prefix == "" then return true end          -- the asterisk of OPTIONS, too
+  return path == prefix or path:sub(1, #prefix + 1) == prefix .. "/"
 end
 
 local function host_rank(host) return host == "" and 3 or host:sub(1, 2) == "*." and 2 or 1 end
@@ -92,7 +95,8 @@ end
 local function rank(route, order, host, path)
   return {
     -(route.priority or 0), host_rank(host), host_rank(host) == 2 and -#host or 0, path_rank(path),
-    path_rank(path) == 2 and -#path:gsub("%*+$", "") or 0, -((route.methods and 1 or 0) + (route.listeners and 1 or 0)), order,
+    path_rank(path) == 2 and -#path:gsub("%*+$", "") or 0,
+    -((route.methods and 1 or 0) + (route.listeners and 1 or 0)), order,
   }
 end
 
@@ -147,7 +151,8 @@ describe("router", function()
         { "aexample.com", "/", nil }, { "a.example.com.net", "/", nil } } },
     { "wants a label in front of a wildcard", { r "*.example.com" }, { { ".example.com", "/", nil } } },
     { "prefers exact to wildcard to any host", { r(), r "*.b.c", r "*.c", r "a.b.c" },
-      { { "a.b.c", "/", 4 }, { "x.b.c", "/", 2 }, { "x.y.b.c", "/", 2 }, { "x.c", "/", 3 }, { "b.c", "/", 3 }, { "c", "/", 1 } } },
+      { { "a.b.c", "/", 4 }, { "x.b.c", "/", 2 }, { "x.y.b.c", "/", 2 }, { "x.c", "/", 3 }, { "b.c", "/", 3 },
+        { "c", "/", 1 } } },
     { "falls back to a lower host class where the path differs", { r("a.b", "/x"), r("*.b", "/y"), r(nil, "/z") },
       { { "a.b", "/x", 1 }, { "a.b", "/y", 2 }, { "a.b", "/z", 3 }, { "a.b", "/", nil } } },
     { "finds an exact path", { r(nil, "/a/b") },
@@ -157,13 +162,15 @@ describe("router", function()
     { "finds a prefix on segment borders, itself too", { r(nil, "/a/*") },
       { { "", "/a", 1 }, { "", "/a/", 1 }, { "", "/a/b/c", 1 }, { "", "/ab", nil }, { "", "/", nil } } },
     { "takes two stars as one", { r(nil, "/a/**") }, { { "", "/a", 1 }, { "", "/a/b", 1 }, { "", "/b", nil } } },
-    { "prefers the exact path, then the longest prefix, then any", { r(), r(nil, "/*"), r(nil, "/a/*"), r(nil, "/a/b/*"),
-      r(nil, "/a/b") },
-      { { "", "/a/b", 5 }, { "", "/a/b/c", 4 }, { "", "/a/c", 3 }, { "", "/b", 2 }, { "", "*", 1 } } },
-    { "keeps the prefix of everything from a path that is none", { r(nil, "/*") }, { { "", "/", 1 }, { "", "*", nil } } },
+    { "prefers the exact path, then the longest prefix, then any",
+      { r(), r(nil, "/*"), r(nil, "/a/*"), r(nil, "/a/b/*"), r(nil, "/a/b") },
+      { { "", "/a/b", 5 }, { "", "/a/b/c", 4 }, { "", "/a/c", 3 }, { "", "/b", 2 }, { "", "*", 2 } } },
+    { "lets the prefix of everything take the asterisk of OPTIONS", { r(nil, "/*") },
+      { { "", "/", 1 }, { "", "*", 1 } } },
     { "lets priority win over all", { r("a", "/x"), r(nil, nil, { priority = 1 }) }, { { "a", "/x", 2 } } },
     { "lets negative priority lose", { r(nil, nil), r("a", "/x", { priority = -1 }) }, { { "a", "/x", 1 } } },
-    { "takes the extremes of priority", { r(nil, nil, { priority = -2147483648 }), r(nil, nil, { priority = 2147483647 }) },
+    { "takes the extremes of priority",
+      { r(nil, nil, { priority = -2147483648 }), r(nil, nil, { priority = 2147483647 }) },
       { { "", "/", 2 } } },
     { "prefers further conditions", { r(), r(nil, nil, { methods = { "GET" } }),
       r(nil, nil, { methods = { "GET" }, listeners = { 0 } }) }, { { "", "/", 3 } } },
@@ -188,14 +195,17 @@ describe("router", function()
     { "lets all but TRACE through without methods", { r(nil, "/a") }, "TRACE", nil, ANY, false },
     { "knows methods without a name of its own", { r(nil, "/a") }, "PURGE", 1 },
     { "lets TRACE through where it is named", { r(nil, "/a", { methods = { "TRACE" } }) }, "TRACE", 1 },
-    { "says which methods there would be", { r(nil, "/a", { methods = { "GET" } }), r(nil, "/*", { methods = { "POST" } }) },
+    { "says which methods there would be",
+      { r(nil, "/a", { methods = { "GET" } }), r(nil, "/*", { methods = { "POST" } }) },
       "PUT", nil, GET + POST, false },
-    { "goes on to the next route by method", { r(nil, "/a", { methods = { "GET" } }), r(nil, "/*", { methods = { "PUT" } }) },
+    { "goes on to the next route by method",
+      { r(nil, "/a", { methods = { "GET" } }), r(nil, "/*", { methods = { "PUT" } }) },
       "PUT", 2 },
     { "finds a method by its text", { r(nil, "/a", { methods = { "PURGE", "BAN" } }) }, "BAN", 1 },
     { "ignores no case in methods", { r(nil, "/a", { methods = { "PURGE", "GET" } }) }, "purge", nil, GET, true },
     { "allows nothing where the path differs", { r(nil, "/b", { methods = { "GET" } }) }, "PUT", nil, 0, false },
-    { "allows nothing on another listener", { r(nil, "/a", { listeners = { 1 }, methods = { "GET" } }) }, "PUT", nil, 0, false },
+    { "allows nothing on another listener", { r(nil, "/a", { listeners = { 1 }, methods = { "GET" } }) },
+      "PUT", nil, 0, false },
     { "finds nothing on another listener", { r(nil, "/a", { listeners = { 1 } }) }, "GET", nil, 0, false },
     { "finds a route of its listener", { r(nil, "/a", { listeners = { 1, 0 } }) }, "GET", 1 },
   }
@@ -207,9 +217,10 @@ describe("router", function()
   end
 
   it("knows the last listener there can be", function()
-    local route = { { } }
-    local find = build(route)
+    local find = build { { listeners = { 63 } }, { listeners = { 31 } } }
     assert.equal(1, (find { listener = 63 }))
+    assert.equal(2, (find { listener = 31 }))
+    assert.is_nil((find { listener = 32 }))
   end)
 
   it("finds what a slow look through all routes finds", function()
@@ -252,14 +263,17 @@ describe("router", function()
           host = math.random(10) == 1 and "" or host(), path = math.random(20) == 1 and "*" or path(),
           method = method(), listener = math.random(0, 2),
         }
-        assert.same({ find_slowly(routes, request) }, { find(request) }, request.method .. " " .. request.host .. request.path)
+        local name = ("%s %s%s on %d"):format(request.method, request.host, request.path, request.listener)
+        assert.same({ find_slowly(routes, request) }, { find(request) }, name)
       end
     end
   end)
 
   it("finds among ten thousand routes", function()
     local routes = {}
-    for i = 1, 10000 do routes[i] = { hosts = { ("h%d.example"):format(i % 1000) }, paths = { ("/p%d/*"):format(i) } } end
+    for i = 1, 10000 do
+      routes[i] = { hosts = { ("h%d.example"):format(i % 1000) }, paths = { ("/p%d/*"):format(i) } }
+    end
     local find = build(routes)
     for i = 1, 10000, 7 do
       assert.equal(i, (find { host = ("h%d.example"):format(i % 1000), path = ("/p%d/x"):format(i) }))
