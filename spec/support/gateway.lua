@@ -104,10 +104,10 @@ function Gateway:memory()
 end
 
 local function stands_still(worker)
-  for task in assert(io.popen(("cat /proc/%d/task/*/stat"):format(worker))):lines() do
-    if not task:find "%) T " then return false end
-  end
-  return true
+  local tasks = assert(io.popen(("cat /proc/%d/task/*/stat"):format(worker)))
+  local text = tasks:read "*a"
+  tasks:close()
+  return text:find "%) T " and not text:find "%) [^T] "
 end
 
 --- Lets the worker stand still, so that things happen behind its back.
@@ -125,6 +125,7 @@ function Gateway:signal(number) signal.kill(self.pid, number) end
 function Gateway:stop()
   if self.stopped then return end
   self.stopped = true
+  if self:worker_pid() then self:resume() end
   self:signal(signal.SIGTERM)
   local code = processes.join(self.pid, 20)
   local log = self:log()
