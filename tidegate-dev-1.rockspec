@@ -22,9 +22,7 @@ external_dependencies = {
 
 build = {
   type = "make",
-  -- A folder of its own: this binary knows where the rock keeps its Lua.
-  build_variables = { B = "build/rock", PREFIX = "$(PREFIX)" },
-  install_variables = { B = "build/rock", PREFIX = "$(PREFIX)" },
   build_target = "build",
   install_target = "install",
+  install_variables = { PREFIX = "$(PREFIX)" },
 }

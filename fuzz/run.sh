@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fuzz targets: fuzz/run.sh "h1_request url" 60 runs each for 60 seconds and fails when one has a finding.
-# Seeds are fuzz/corpus/NAME; what is found on the way stays in build/fuzz/corpus/NAME; a finding in build/fuzz/findings.
+# Seeds are fuzz/corpus/NAME; what is found on the way stays in build/fuzz/corpus/NAME, findings in build/fuzz/findings.
 set -eu
 cd "$(dirname "$0")/.."
 targets=$1

@@ -21,7 +21,8 @@ static void check_normal(struct slice path, bool merge_slashes)
         assert(c > ' ' && c < 0x7f && !strchr("?#\\\"<>", c));
         assert(!merge_slashes || i == 0 || c != '/' || path.at[i - 1] != '/');
         /* Of "%2E" and "%2e" neither may be left, nor %00. */
-        assert(c != '%' || (i + 2 < path.len && memcmp(path.at + i, "%2E", 3) != 0 && memcmp(path.at + i, "%00", 3) != 0));
+        assert(c != '%' || i + 2 < path.len);
+        assert(c != '%' || (memcmp(path.at + i, "%2E", 3) != 0 && memcmp(path.at + i, "%00", 3) != 0));
     }
 }
 

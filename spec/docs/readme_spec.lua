@@ -203,7 +203,9 @@ describe("docs/operations.md", function()
     local gw = gateway.start "routes: [{ path: /, respond: {} }]"
     local _, text = gw:status()
     gw:stop()
-    local function shape(status) return (status:gsub("for [^\n]+", "for"):gsub("%d+%.?%d*", "0"):gsub("0 [KMGT]?i?B", "B")) end
+    local function shape(status)
+      return (status:gsub("for [^\n]+", "for"):gsub("%d+%.?%d*", "0"):gsub("0 [KMGT]?i?B", "B"))
+    end
     local shown
     for _, block in ipairs(markdown.blocks "docs/operations.md") do
       if block.text:find "^tidegate .*running for" then shown = block.text end

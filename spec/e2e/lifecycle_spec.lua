@@ -115,7 +115,8 @@ describe("a gateway's life", function()
       local folder = gw.folder .. "/data" .. tostring(clock.now()):gsub("%D", "")
       os.execute(("mkdir '%s' && ln -sfn '%s' '%s/data.new'"):format(folder, folder, gw.folder))
       files.write(folder .. "/tidegate.yaml", text)
-      os.execute(("mv -T '%s/data.new' '%s/data' && ln -sfn data/tidegate.yaml '%s'"):format(gw.folder, gw.folder, gw.file))
+      os.execute(("mv -T '%s/data.new' '%s/data' && ln -sfn data/tidegate.yaml '%s'"):format(gw.folder, gw.folder,
+                                                                                              gw.file))
     end },
   }
   for _, case in ipairs(saves) do

@@ -78,8 +78,9 @@ describe("a TLS listener", function()
   for _, version in ipairs { "-tls1_2", "-tls1_3" } do
     it("resumes a session by its ticket, whichever loop it comes to: " .. version, function()
       local session = files.folder() .. "/session"
-      local first = output("(sleep 0.3; printf 'GET / HTTP/1.1\\r\\nHost: a.test\\r\\nConnection: close\\r\\n\\r\\n'; " ..
-                           "sleep 0.3) | timeout 10 openssl s_client -connect 127.0.0.1:%d %s -sess_out '%s' -ign_eof",
+      local first = output("(sleep 0.3; printf 'GET / HTTP/1.1\\r\\n" ..
+                           "Host: a.test\\r\\nConnection: close\\r\\n\\r\\n'; sleep 0.3) " ..
+                           "| timeout 10 openssl s_client -connect 127.0.0.1:%d %s -sess_out '%s' -ign_eof",
                            gw:port(), version, session)
       assert.truthy(first:find("New, TLS", 1, true), first)
       for _ = 1, 4 do
@@ -91,7 +92,8 @@ describe("a TLS listener", function()
   end
 
   it("closes a connection that does not speak TLS, and goes on", function()
-    local text = output("printf 'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | timeout 5 socat - TCP:127.0.0.1:%d", gw:port())
+    local text = output("printf 'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | timeout 5 socat - TCP:127.0.0.1:%d",
+                        gw:port())
     assert.is_nil(text:find("secret", 1, true))
     assert.equal("secret", curl(gw:port(), ""))
   end)
@@ -101,13 +103,14 @@ describe("a TLS listener", function()
     local fresh = certificates.sign(authority, "fresh", "DNS:a.test,IP:127.0.0.1")
     files.write(a.key, files.read(fresh.key))
     files.write(a.cert, files.read(fresh.cert))
-    clock.wait_until(function() return subject(gw:port(), "-servername a.test") == "fresh" end, 5, "the new certificate")
+    local function name() return subject(gw:port(), "-servername a.test") end
+    clock.wait_until(function() return name() == "fresh" end, 5, "the new certificate")
     files.write(a.cert, "nonsense\n")
     gw:wait_log("cannot load the certificate")
-    assert.equal("fresh", subject(gw:port(), "-servername a.test"))
+    assert.equal("fresh", name())
     files.write(a.key, key)
     files.write(a.cert, good)
-    clock.wait_until(function() return subject(gw:port(), "-servername a.test") == "a" end, 5, "the old certificate")
+    clock.wait_until(function() return name() == "a" end, 5, "the old certificate")
   end)
 end)
 

@@ -39,10 +39,9 @@ describe("the Dockerfile", function()
   it("installs every library that the gateway is linked with", function()
     local binary = os.getenv "TIDEGATE" or "build/tidegate"
     for library in shell.must("readelf -d " .. binary):gmatch "NEEDED.-%[([^%]]+)%]" do
-      local path = shell.must("ldd " .. binary):match(library:gsub("%p", "%%%0") .. " => (%S+)")
-      local package = path and shell.run("dpkg-query -S '*/" .. library .. "'"):match "^([%w%.+-]+):"
-      local is_base = ({ libc6 = true, ["libgcc-s1"] = true, libasan6 = true, libasan8 = true, libubsan1 = true })[package]
-      assert.is_truthy(is_base or text:find(" " .. tostring(package), 1, true), library .. " of " .. tostring(package))
+      local package = shell.must("dpkg-query -S '*/" .. library .. "'"):match "^([%w%.+-]+):"
+      local is_there = package == "libc6" or package:find "san%d"       -- in the image already; of this build only
+      assert.is_truthy(is_there or text:find(" " .. package, 1, true), library .. " of " .. package)
     end
   end)
 

@@ -8,16 +8,16 @@ local socket = require "posix.sys.socket"
 local poll = require "posix.poll"
 
 describe("conf/tidegate.service", function()
-  local sections, section = {}, nil
+  local sections, current = {}, nil
   for line in files.read("conf/tidegate.service"):gmatch "[^\n]+" do
     local name = line:match "^%[(%a+)%]$"
     if name then
-      section = {}
-      sections[name] = section
+      current = name
+      sections[name] = {}
     elseif not line:find "^#" then
       local key, value = line:match "^(%u%a+)=(.*)$"
       assert(key, "not a line of a unit: " .. line)
-      section[key] = value
+      sections[current][key] = value
     end
   end
 
@@ -69,7 +69,8 @@ describe("a service manager", function()
       assert.equal(1, poll.rpoll(fd, 20000))
       return socket.recv(fd, 4096)
     end
-    local pid = shell.start(("exec %s run -c %s/tidegate.yaml"):format(os.getenv "TIDEGATE" or "build/tidegate", folder),
+    local binary = os.getenv "TIDEGATE" or "build/tidegate"
+    local pid = shell.start(("exec %s run -c %s/tidegate.yaml"):format(binary, folder),
                             { env = { NOTIFY_SOCKET = folder .. "/notify" } })
     assert.equal("READY=1", heard())
     processes.kill(pid, signal.SIGTERM)

@@ -26,8 +26,8 @@ end
 function certificates.sign(authority, name, alternatives)
   local base = authority.folder .. "/" .. name
   authority.serial = authority.serial + 1
-  run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj '/CN=%s' -keyout '%s.key' -out '%s.csr'",
-      name, base, base)
+  run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj '/CN=%s' " ..
+      "-keyout '%s.key' -out '%s.csr'", name, base, base)
   files.write(base .. ".ext", "subjectAltName=" .. alternatives .. "\n")
   run("openssl x509 -req -in '%s.csr' -CA '%s' -CAkey '%s' -set_serial %d -days 2 -extfile '%s.ext' -out '%s.pem'",
       base, authority.ca, authority.key, authority.serial, base, base)

@@ -56,7 +56,7 @@ function gateway.start(yaml, o)
     if code then error(("the gateway ended with code %d:\n%s"):format(code, gw:log()), 0) end
     return files.read(gw.out):match("tidegate is ready: [^\n]*\n")
   end, o.timeout or 20, "the gateway's ready line")
-  for port in line:gmatch(":(%d+)%f[%D]") do gw.ports[#gw.ports + 1] = tonumber(port) end
+  for port in line:gsub("%b[]", ""):gmatch(":(%d+)%f[%D]") do gw.ports[#gw.ports + 1] = tonumber(port) end
   return gw
 end
 

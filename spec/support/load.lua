@@ -40,8 +40,8 @@ local function ask_on(o, folder, number)
 end
 
 --- Starts it.
--- @tparam table o to: port or path; clients (4); target, method, headers, body of the request; connect: a new connection
--- for each request
+-- @tparam table o to: port or path; clients (4); target, method, headers, body of the request; connect: a new
+-- connection for each request
 function load.start(o)
   local self = setmetatable({ folder = files.folder(), pids = {} }, Load)
   for number = 1, o.clients or 4 do

@@ -13,16 +13,16 @@ local function launch(script, o)
   local out = o.out or files.folder() .. "/out"
   return processes.fork(function()
     if o.folder then assert(unistd.chdir(o.folder)) end
-    -- A make that runs this spec has words for its own children only.
-    for _, name in ipairs { "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "SAN", "T" } do stdlib.setenv(name, nil) end
-    for name, value in pairs(o.env or {}) do stdlib.setenv(name, value) end
+    -- Words of the make and the runner above are not for a user's commands.
+    for _, name in ipairs { "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "SAN", "T", "LUA_PATH" } do stdlib.setenv(name, nil) end
+    for name, value in pairs(o.env or {}) do stdlib.setenv(name, value or nil) end
     processes.become { "sh", "-c", ("exec > %s 2>&1 < /dev/null\n%s"):format(quoted(out), script) }
   end), out
 end
 
 --- Runs a script to its end.
 -- @tparam string script
--- @tparam[opt] table o folder: where; env: more variables; timeout in seconds (60)
+-- @tparam[opt] table o folder: where; env: more variables, false for none; timeout in seconds (60)
 -- @treturn string what it wrote, to standard output and error
 -- @treturn number exit code
 function shell.run(script, o)

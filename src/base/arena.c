@@ -23,7 +23,7 @@ static void open_block(struct arena *a, struct arena_block *b)
 
 void *arena_grow(struct arena *a, size_t size)
 {
-    size_t room = size > a->block_bytes - sizeof(struct arena_block) ? size : a->block_bytes - sizeof(struct arena_block);
+    size_t usual = a->block_bytes - sizeof(struct arena_block), room = size > usual ? size : usual;
     struct arena_block *b = malloc(sizeof *b + room);
     if (!b)
         abort();

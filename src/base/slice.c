@@ -125,8 +125,8 @@ static uint64_t load(const char *at, size_t len)
     return word;
 }
 
-/* `fold` is all ones to set bit 5 wherever bit 6 is set, which makes letters equal but for case; 0 to take bytes as they
- * are. */
+/* `fold` is all ones to set bit 5 wherever bit 6 is set, which makes letters equal but for case; 0 takes bytes as
+ * they are. */
 static uint32_t hash(struct slice s, uint64_t fold)
 {
     uint64_t h = seed ^ (s.len * 0xa0761d6478bd642fu);

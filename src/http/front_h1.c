@@ -331,7 +331,8 @@ static enum rc read_fields(struct front *f, struct request *r)
     }
     f->keep = f->old ? seen.keep_alive && !seen.close : !seen.close;
     /* After CONNECT a client takes what follows for a tunnel. */
-    f->keep = f->keep && r->method != METHOD_CONNECT && ++f->requests < f->set->requests_per_connection && !f->set->draining;
+    f->keep = f->keep && r->method != METHOD_CONNECT && !f->set->draining;
+    f->keep = f->keep && ++f->requests < f->set->requests_per_connection;
     struct slice upgrade = headers_value(&r->headers, HEADER_UPGRADE);
     /* Not to cleartext HTTP/2: what follows would be requests that nobody here looks at. */
     r->wants_upgrade = seen.upgrade && !f->old && upgrade.len && r->body == BODY_NONE &&
@@ -760,8 +761,8 @@ static void op_send_interim(struct request *r, const struct response *p)
     if (f->old)
         return;                         /* RFC 9110 section 15.2 */
     h1_write_response(&o, p, false, CONNECTION_NONE, SLICE_NONE);
-    if (!o.full)
-        (void)write_out(f, slice_make(loop_of(f)->render, (size_t)(o.at - loop_of(f)->render)));   /* the final one tells */
+    if (!o.full)                        /* a client that is gone is noticed with the final response */
+        (void)write_out(f, slice_make(loop_of(f)->render, (size_t)(o.at - loop_of(f)->render)));
 }
 
 static bool has_room(struct span body, size_t before, size_t after)
@@ -769,7 +770,8 @@ static bool has_room(struct span body, size_t before, size_t after)
     return body.len && body.before >= before && body.after >= after;
 }
 
-/* head (a view of the loop's render buffer), body and framing leave in one write where there is room around the body. */
+/* head (a view of the loop's render buffer), body and framing leave in one write where there is room around the
+ * body. */
 static enum rc write_framed(struct front *f, struct slice head, struct span body, bool last)
 {
     size_t chunk = f->chunk_out ? CHUNK_BEFORE : 0, tail = f->chunk_out ? CHUNK_AFTER : 0;
@@ -786,9 +788,9 @@ static enum rc write_framed(struct front *f, struct slice head, struct span body
     }
     char *base = loop_of(f)->render;
     struct out o = { base + head.len, base + RENDER_BYTES, false };
-    char size[CHUNK_BEFORE], *at = size + CHUNK_BEFORE;
+    char size[CHUNK_BEFORE];
     if (body.len && f->chunk_out) {
-        at = h1_write_chunk_size(size + CHUNK_BEFORE, body.len);
+        char *at = h1_write_chunk_size(size + CHUNK_BEFORE, body.len);
         out_put(&o, slice_make(at, (size_t)(size + CHUNK_BEFORE - at)));
     }
     enum rc rc = RC_OK;

@@ -17,7 +17,8 @@ struct h1_head {
 };
 
 /* RC_OK; RC_AGAIN (the beginning of a head); RC_MALFORMED; RC_VERSION; RC_URI_LIMIT; RC_HEAD_LIMIT; RC_UNKNOWN_CODING
- * (a method over 32 bytes). Slices are views of `in`; only the header list takes from the arena. headers must be clear. */
+ * (a method over 32 bytes). Slices are views of `in`; only the header list takes from the arena. headers must be
+ * clear. */
 enum rc h1_parse_request(struct slice in, const struct h1_limits *limits, struct arena *a, struct h1_head *head,
                          struct headers *headers);
 enum rc h1_parse_response(struct slice in, const struct h1_limits *limits, struct arena *a, struct h1_head *head,

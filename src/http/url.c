@@ -12,6 +12,7 @@ enum {
     UPPER = 16,         /* a letter that has another case */
 };
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): designators */
 #define U(c) [c] = UNRESERVED
 #define B(c) [c] = UNRESERVED | UPPER
 #define D(c) [c] = SUB_DELIM
@@ -27,6 +28,7 @@ static const uint8_t classes[256] = {
 #undef U
 #undef B
 #undef D
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static int hex_digit(unsigned char c)
 {

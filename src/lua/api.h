@@ -36,7 +36,8 @@ struct node_settings *tide_generation_add_node(struct generation *g);
 int tide_generation_add_certificate(struct generation *g, const char *cert, const char *key, const char *ocsp,
                                     struct tide_error *e);
 
-/* To the route added last. Hosts: "a.example.com" or "*.example.com", in lower case. Paths: "/exact" or "/prefix/" + "*".
+/* To the route added last. Hosts: "a.example.com" or "*.example.com", in lower case. Paths: "/exact", or "/prefix/" and
+ * a star.
  * A route without hosts matches any host; without paths, any path. Methods in upper case; none: all but TRACE.
  * 0, or -1 with the reason. */
 int tide_generation_add_host(struct generation *g, const char *host, size_t len, struct tide_error *e);

@@ -268,8 +268,8 @@ static struct slice node_key(struct generation *g, const struct service *s, cons
     size_t size = t->name.len + n + strlen(host) + t->tls_ca.len + t->tls_server_name.len + t->tls_cert.len +
                   t->tls_key.len + 64;
     char *key = arena_alloc(&g->arena, size);
-    int len = snprintf(key, size, "%.*s|%.*s|%s|%d|%d|%.*s|%.*s|%.*s|%.*s", (int)t->name.len, t->name.at, (int)n, address,
-                       host, t->protocol, t->tls_verify, (int)t->tls_ca.len, t->tls_ca.at,
+    int len = snprintf(key, size, "%.*s|%.*s|%s|%d|%d|%.*s|%.*s|%.*s|%.*s", (int)t->name.len, t->name.at, (int)n,
+                       address, host, t->protocol, t->tls_verify, (int)t->tls_ca.len, t->tls_ca.at,
                        (int)t->tls_server_name.len, t->tls_server_name.at, (int)t->tls_cert.len, t->tls_cert.at,
                        (int)t->tls_key.len, t->tls_key.at);
     return slice_make(key, (size_t)len);

@@ -31,7 +31,8 @@ static enum rc parse_line(struct slice in, struct proxy_header *out, size_t *use
     bool v4 = slice_equal(family, SLICE_OF("TCP4"));
     if (!v4 && !slice_equal(family, SLICE_OF("TCP6")))
         return RC_MALFORMED;
-    struct slice from = next_word(&line), to = next_word(&line), from_port = next_word(&line), to_port = next_word(&line);
+    struct slice from = next_word(&line), to = next_word(&line);
+    struct slice from_port = next_word(&line), to_port = next_word(&line);
     struct peer ignored;
     uint64_t port, port_to;
     int wanted = v4 ? AF_INET : AF_INET6;

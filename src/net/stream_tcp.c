@@ -1,5 +1,5 @@
-/* stream_tcp: the plain stream. It makes its system calls without libc's wrappers: those are cancellation points, and in
- * a program with threads each pays for the chance of being cancelled, which no thread of ours is. */
+/* stream_tcp: the plain stream. It makes its system calls without libc's wrappers: those are cancellation points, and
+ * in a program with threads each pays for the chance of being cancelled, which no thread of ours is. */
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>

@@ -3,6 +3,7 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -177,10 +178,8 @@ static void common_options(SSL_CTX *ctx)
 static enum rc set_ciphers(SSL_CTX *ctx, struct slice ciphers)
 {
     static const char modern[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
-    return SSL_CTX_set_cipher_list(ctx, slice_equal(ciphers, SLICE_OF("modern")) || !ciphers.len ? modern
-                                                                                                : ciphers.at) == 1
-               ? RC_OK
-               : RC_MALFORMED;
+    bool usual = !ciphers.len || slice_equal(ciphers, SLICE_OF("modern"));
+    return SSL_CTX_set_cipher_list(ctx, usual ? modern : ciphers.at) == 1 ? RC_OK : RC_MALFORMED;
 }
 
 static enum rc set_client_auth(SSL_CTX *ctx, const struct tls_server_settings *s)
@@ -282,6 +281,11 @@ static bool load_ocsp(struct certificate *c, const char *file)
         fclose(f);
     if (n == 0 || n == sizeof bytes)
         return false;
+    const unsigned char *at = bytes;
+    OCSP_RESPONSE *parsed = d2i_OCSP_RESPONSE(NULL, &at, (long)n);
+    if (!parsed)
+        return false;
+    OCSP_RESPONSE_free(parsed);
     c->ocsp = OPENSSL_memdup(bytes, n);
     c->ocsp_bytes = (long)n;
     return c->ocsp != NULL;

@@ -128,6 +128,15 @@ static void put_ms(struct out *o, uint64_t us)
     out_put(o, slice_make(fraction, 4));
 }
 
+static struct slice version_of(const struct request *r)
+{
+    switch (r->version) {
+    case 10: return SLICE_OF("HTTP/1.0");
+    case 20: return SLICE_OF("HTTP/2");
+    default: return SLICE_OF("HTTP/1.1");
+    }
+}
+
 static void put_field(struct out *o, enum field f, const struct exchange *x, uint64_t now_us)
 {
     const struct request *r = &x->req;
@@ -148,9 +157,7 @@ static void put_field(struct out *o, enum field f, const struct exchange *x, uin
     case FIELD_METHOD: put_or_dash(o, r->method_text); break;
     case FIELD_TARGET: put_or_dash(o, r->target); break;
     case FIELD_PATH: put_or_dash(o, r->path); break;
-    case FIELD_VERSION:
-        out_put(o, r->version == 10 ? SLICE_OF("HTTP/1.0") : r->version == 20 ? SLICE_OF("HTTP/2") : SLICE_OF("HTTP/1.1"));
-        break;
+    case FIELD_VERSION: out_put(o, version_of(r)); break;
     case FIELD_HOST: put_or_dash(o, r->host); break;
     case FIELD_STATUS: out_number(o, x->head_sent ? (uint64_t)x->res.status : (uint64_t)rc_status(x->failure)); break;
     case FIELD_BYTES_IN: out_number(o, r->bytes_in); break;

@@ -87,7 +87,8 @@ static bool will_drain(const struct exchange *x)
     case RC_BODY_LIMIT:
     case RC_CLIENT_SLOW: return false;
     default:
-        return !x->req.expects_continue && x->req.method != METHOD_CONNECT && !(x->req.body == BODY_SIZED && x->req.body_bytes > DRAIN_MAX);
+        return !x->req.expects_continue && x->req.method != METHOD_CONNECT &&
+               (x->req.body != BODY_SIZED || x->req.body_bytes <= DRAIN_MAX);
     }
 }
 

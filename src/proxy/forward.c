@@ -2,7 +2,6 @@
 
 #include "http/h1_write.h"
 
-
 static void skip_all(struct headers *headers, enum header_id id)
 {
     if (!headers->first[id])

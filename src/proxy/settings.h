@@ -26,7 +26,7 @@ struct gateway_settings {
 enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
 
 struct listener_settings {
-    struct slice address;         /* canonical: "1.2.3.4:80", "[::]:80", "unix:/abs/path"; its identity across reloads */
+    struct slice address;         /* canonical: "1.2.3.4:80", "[::]:80", "unix:/abs/path"; its identity over reloads */
     struct slice name;            /* empty: none */
     bool proxy_protocol;
     bool tls;

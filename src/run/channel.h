@@ -8,7 +8,8 @@
 #include "proxy/generation.h"
 
 enum message_kind {
-    MESSAGE_HELLO,      /* worker: the configuration is good; text is the pid file. Answer: BOUND without fds, or FAILED */
+    MESSAGE_HELLO,      /* worker: the configuration is good; text is the pid file, count the grace in milliseconds.
+                         * Answer: BOUND without fds, or FAILED */
     MESSAGE_BIND,       /* worker: give me count sockets that listen on text */
     MESSAGE_BOUND,      /* supervisor: here they are; text is the real address */
     MESSAGE_FAILED,     /* supervisor: no; text says why */

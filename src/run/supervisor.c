@@ -76,8 +76,9 @@ static bool take_pid_file(struct supervisor *s, const char *file, char *why, siz
     make_folder_of(file);
     int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0) {
-        snprintf(why, size, "cannot write the pid file \"%s\": %s; set gateway.pid_file to a place that can be written\n",
-                 file, strerror(errno));
+        snprintf(why, size,
+                 "cannot write the pid file \"%s\": %s; set gateway.pid_file to a place that can be written\n", file,
+                 strerror(errno));
         return false;
     }
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -165,7 +166,8 @@ static void on_ready(struct supervisor *s)
     s->ready = true;
     snprintf(line, sizeof line, "%.3900s (pid %d)\n", message.text, (int)getpid());
     if (s->state.old_worker) {
-        log_info("supervisor", "new worker is ready, the old one drains", "old", log_number((uint64_t)s->state.old_worker));
+        log_info("supervisor", "new worker is ready, the old one drains", "old",
+                 log_number((uint64_t)s->state.old_worker));
         kill(s->state.old_worker, SIGTERM);
         s->state.old_worker = 0;
     }

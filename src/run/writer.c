@@ -124,6 +124,12 @@ static void sink_close(struct sink *s)
     s->retry_ms = 0;
 }
 
+static void complain(const struct sink *s, const char *what)
+{
+    dprintf(STDERR_FILENO, "tidegate: cannot %s the log file \"%s\": %s; its lines are lost and counted\n", what,
+            s->file, strerror(errno));
+}
+
 static bool sink_open(struct writer *w, struct sink *s, uint64_t now_ms)
 {
     if (s->fd >= 0)
@@ -138,8 +144,7 @@ static bool sink_open(struct writer *w, struct sink *s, uint64_t now_ms)
     else
         s->fd = open(s->file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (s->fd < 0 && !s->failing)
-        dprintf(STDERR_FILENO, "tidegate: cannot open the log file \"%s\": %s; its lines are lost and counted\n", s->file,
-                strerror(errno));
+        complain(s, "open");
     s->failing = s->fd < 0;
     pthread_mutex_unlock(&w->lock);
     s->retry_ms = now_ms + RETRY_MS;
@@ -161,8 +166,7 @@ static void sink_flush(struct writer *w, struct sink *s, uint64_t now_ms)
             done += (size_t)n;
         }
         if (done < s->len && !s->failing) {
-            dprintf(STDERR_FILENO, "tidegate: cannot write to the log file \"%s\": %s; its lines are lost and counted\n",
-                    s->file, strerror(errno));
+            complain(s, "write to");
             s->failing = true;
         } else if (done == s->len) {
             s->failing = false;

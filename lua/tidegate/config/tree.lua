@@ -126,9 +126,9 @@ end
 local limits = {
   "limits", type = "object", default = {}, doc = "what a client may send",
   fields = ordered {
-    size("head", "32KiB", "request line and headers together; beyond: 431", "256B", "16MiB"),
+    size("head", "32KiB", "request line and headers together; beyond: 431", "256B", "128KiB"),
     count("headers", 100, "number of header lines; beyond: 431", 1, 10000),
-    size("uri", "8KiB", "request target; beyond: 414", "16B", "16MiB"),
+    size("uri", "8KiB", "request target; beyond: 414", "16B", "64KiB"),
     size("body", "64MiB", "request body; beyond: 413; 0: no limit"),
     count("connections", 100000, "open client connections; beyond: 503"),
     count("requests_per_connection", 10000, "requests on one connection, which is then closed"),

@@ -1,0 +1,122 @@
+--- Where connections come in: IPv4, IPv6, unix sockets, several at once, behind a balancer that speaks PROXY [G8].
+local client = require "support.client"
+local gateway = require "support.gateway"
+local upstream = require "support.upstream"
+
+describe("listeners", function()
+  it("take IPv6", function()
+    local gw = gateway.start('listen: ["[::1]:0"]\nroutes: [{ path: "/*", respond: { body: six } }]\n')
+    local pipe = io.popen(("curl -s -m 5 -g 'http://[::1]:%d/'"):format(gw:port()))
+    assert.equal("six", pipe:read("*a"))
+    pipe:close()
+    gw:stop()
+  end)
+
+  it("take a unix socket, and say so to the upstream", function()
+    local up = upstream.by_path {}
+    local gw = gateway.start(([[
+listen: ["127.0.0.1:0", "unix:gate.sock"]
+services: { app: { nodes: ["%s"] } }
+routes: [{ path: "/*", service: app }]
+]]):format(up.node))
+    assert.equal(200, client.ask(gw.folder .. "/gate.sock", client.request {}).status)
+    assert.equal("unix", up:last_request():get "x-forwarded-for")
+    gw:stop()
+    assert.is_false(pcall(client.connect, gw.folder .. "/gate.sock"))
+  end)
+
+  it("reach a unix socket node", function()
+    local behind = gateway.start('listen: ["127.0.0.1:0", "unix:b.sock"]\n' ..
+                                 'routes: [{ path: "/*", respond: { body: b } }]\n')
+    local gw = gateway.start(([[
+services: { app: { nodes: ["unix:%s/b.sock"] } }
+routes: [{ path: "/*", service: app }]
+]]):format(behind.folder))
+    for _ = 1, 3 do assert.equal("b", client.ask(gw:port(), client.request {}).body) end
+    gw:stop()
+    behind:stop()
+  end)
+
+  it("have routes of their own", function()
+    local gw = gateway.start [[
+listen:
+  - { address: "127.0.0.1:0", name: outside }
+  - { address: "127.0.0.2:0", name: inside }
+routes:
+  - { path: "/*", on: [inside], respond: { body: inside } }
+  - { path: "/*", respond: { body: anywhere } }
+]]
+    local pipe = io.popen(("curl -s -m 5 http://127.0.0.2:%d/"):format(gw:port(2)))
+    assert.equal("inside", pipe:read("*a"))
+    pipe:close()
+    assert.equal("anywhere", client.ask(gw:port(1), client.request {}).body)
+    gw:stop()
+  end)
+end)
+
+describe("the PROXY protocol", function()
+  local up, gw, distrusting
+
+  local CONFIG = [[
+gateway: { threads: 1, grace: 1s, trusted_proxies: [%s] }
+listen: [{ address: "127.0.0.1:0", proxy_protocol: true }]
+services: { app: { nodes: ["%s"] } }
+routes: [{ path: "/*", service: app }]
+]]
+
+  setup(function()
+    up = upstream.by_path {}
+    gw = gateway.start(CONFIG:format("127.0.0.1/32", up.node))
+    distrusting = gateway.start(CONFIG:format("10.0.0.0/8", up.node))
+  end)
+
+  teardown(function()
+    gw:stop()
+    distrusting:stop()
+  end)
+
+  local V2 = "\r\n\r\n\0\r\nQUIT\n"
+  local four = V2 .. "\33\17\0\12" .. "\203\0\113\7" .. "\127\0\0\1" .. "\4\1" .. "\1\187"
+  local cases = {
+    { "version 1 with IPv4", "PROXY TCP4 203.0.113.7 127.0.0.1 1025 443\r\n", "203.0.113.7", "443" },
+    { "version 1 with IPv6", "PROXY TCP6 2001:db8::7 ::1 1025 443\r\n", "2001:db8::7", "443" },
+    { "version 1, unknown", "PROXY UNKNOWN\r\n", "127.0.0.1" },
+    { "version 2 with IPv4", four, "203.0.113.7", "443" },
+    { "version 2 with extensions", V2 .. "\33\17\0\16" .. four:sub(17) .. "\4\0\1\0", "203.0.113.7", "443" },
+    { "version 2, local", V2 .. "\32\0\0\0", "127.0.0.1" },
+  }
+  for _, case in ipairs(cases) do
+    for _, way in ipairs { "send", "send_bytewise" } do
+      it(("tells who the client is: %s (%s)"):format(case[1], way), function()
+        local c = client.connect(gw:port())
+        c[way](c, case[2] .. client.request {})
+        assert.equal(200, assert(c:response()).status)
+        local got = up:last_request()
+        assert.equal(case[3], got:get "x-forwarded-for")
+        if case[4] then assert.equal(case[4], got:get "x-forwarded-port") end
+        c:send(client.request {})
+        assert.equal(200, assert(c:response()).status)
+        c:close()
+      end)
+    end
+  end
+
+  it("is not believed from anyone else", function()
+    local c = client.connect(distrusting:port())
+    c:send(cases[1][2] .. client.request {})
+    assert.equal(200, assert(c:response()).status)
+    assert.equal("127.0.0.1", up:last_request():get "x-forwarded-for")
+    c:close()
+  end)
+
+  for _, bytes in ipairs { client.request {}, "PROXY TCP4 nonsense\r\n" .. client.request {}, V2 .. "\255\17\0\12" } do
+    it(("closes a connection that begins otherwise: %q"):format(bytes:sub(1, 24)), function()
+      local before = #up:requests()
+      local c = client.connect(gw:port())
+      c:send(bytes)
+      assert.is_nil((c:response()))
+      assert.equal(before, #up:requests())
+      c:close()
+    end)
+  end
+end)
