@@ -66,7 +66,7 @@ void arena_free(struct arena *a)
 void *arena_zero(struct arena *a, size_t size)
 {
     void *p = arena_alloc(a, size);
-    return memset(p, 0, size);
+    return size ? memset(p, 0, size) : p;
 }
 
 struct slice arena_copy(struct arena *a, struct slice s)

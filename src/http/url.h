@@ -17,6 +17,6 @@ bool url_is_hidden(struct slice path);
  * it had to change). RC_MALFORMED for anything that RFC 3986 section 3.2.2 does not allow, or an empty name. */
 enum rc url_split_authority(struct slice authority, struct arena *a, struct slice *host, struct slice *port);
 
-/* Takes "http://authority" or "https://authority" off an absolute-form target; *path is what follows ("/" at least).
+/* Takes "http://authority" or "https://authority" off an absolute-form target; *path is what follows, maybe nothing.
  * RC_MALFORMED for other schemes, or user information. */
 enum rc url_split_absolute(struct slice target, struct slice *authority, struct slice *path);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "http/request.h"
+#include "http/url.h"
 #include "lua/api.h"
 #include "net/resolver.h"
 #include "proxy/access_log.h"
@@ -189,7 +190,15 @@ int tide_generation_add_path(struct generation *g, const char *path, size_t len,
     if (len == 0 || path[0] != '/' || memchr(p.at, '*', p.len) || len - p.len > 2 ||
         (p.len < len && path[p.len - 1] != '/'))
         return refuse(e, "expected \"/exact\" or \"/prefix/*\", found \"%.*s\"", (int)len, path);
-    *w->paths_end = add_text(g, path, len);
+    struct slice normal = SLICE_OF("/");
+    if (p.len > 1 && url_normalise(p, g->gateway.security.merge_slashes, &g->arena, &normal) != RC_OK)
+        return refuse(e, "\"%.*s\" can never be the path of a request: a broken percent-encoding, or \"..\" above the root",
+                      (int)len, path);
+    /* Requests come in normal form, so patterns must have it too: "/%7eme" is "/~me". */
+    char *text = arena_alloc(&g->arena, normal.len + 2);
+    memcpy(text, normal.at, normal.len);
+    memcpy(text + normal.len, path + p.len, len - p.len);
+    *w->paths_end = add_text(g, text, normal.len + len - p.len);
     w->paths_end = &(*w->paths_end)->next;
     return 0;
 }

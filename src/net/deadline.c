@@ -45,7 +45,8 @@ static void sift_down(struct deadlines *all, uint32_t i)
 
 void deadline_arm(struct deadlines *all, struct deadline *d, uint64_t due_ms)
 {
-    d->due_ms = d->armed_ms = due_ms;
+    d->due_ms = due_ms;
+    d->armed_ms = due_ms > all->ran_ms ? due_ms : all->ran_ms + 1;
     if (d->place) {
         sift_up(all, d->place - 1);
         return;
@@ -79,9 +80,8 @@ void deadline_remove(struct deadlines *all, struct deadline *d)
 
 void deadlines_run(struct deadlines *all, uint64_t now_ms)
 {
-    /* One that is set to a past time while it fires waits for the next run: no deadline can hold the loop. */
-    uint32_t fires = all->count;
-    while (fires && all->count && all->heap[0]->armed_ms <= now_ms) {
+    all->ran_ms = now_ms;
+    while (all->count && all->heap[0]->armed_ms <= now_ms) {
         struct deadline *d = all->heap[0];
         if (d->due_ms > now_ms && d->due_ms != DEADLINE_NEVER) {
             d->armed_ms = d->due_ms;
@@ -90,7 +90,6 @@ void deadlines_run(struct deadlines *all, uint64_t now_ms)
         }
         uint64_t due = d->due_ms;
         deadline_remove(all, d);
-        fires--;
         if (due != DEADLINE_NEVER)
             d->fire(d);
     }

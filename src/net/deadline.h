@@ -7,16 +7,21 @@
 
 struct deadline {
     uint64_t due_ms;                        /* when it should fire; DEADLINE_NEVER: not at all */
-    uint64_t armed_ms;                      /* what the heap sorts by, <= due_ms */
+    uint64_t armed_ms;                      /* what the heap sorts by: <= due_ms, but never in a run that is over */
     uint32_t place;                         /* 1 + index in the heap; 0: not in it */
     void (*fire)(struct deadline *d);       /* may set it again */
 };
 
-struct deadlines { struct deadline **heap; uint32_t count, cap; };
+struct deadlines {
+    struct deadline **heap;
+    uint32_t count, cap;
+    uint64_t ran_ms;                        /* the newest run's time */
+};
 
 void deadlines_free(struct deadlines *all);
 
-/* In loop milliseconds (clock.now_ms). Setting a past time fires in the next tick. */
+/* In loop milliseconds (clock.now_ms). A time that is over by the newest run fires in the next one, so that a deadline
+ * which sets itself again cannot keep the others from firing. */
 void deadline_arm(struct deadlines *all, struct deadline *d, uint64_t due_ms);      /* private: the slow path */
 static inline void deadline_set(struct deadlines *all, struct deadline *d, uint64_t due_ms)
 {

@@ -1,5 +1,6 @@
 #include "proxy/balancer.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 static uint32_t common_divisor(uint32_t a, uint32_t b) { return b ? common_divisor(b, a % b) : a; }
@@ -14,6 +15,7 @@ uint32_t balancer_schedule(const uint32_t *weights, uint32_t count, uint16_t *sc
     if (!current || !share)
         abort();
     for (uint32_t i = 0; i < count; i++) {
+        assert(weights[i] > 0);
         divisor = common_divisor(weights[i], divisor);
         total += weights[i];
     }

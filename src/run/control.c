@@ -96,6 +96,7 @@ static void set_report(struct control *c, const char *text)
 static struct generation *load(struct control *c)
 {
     lua_State *L = c->L;
+    file_watch_note(c->files);
     lua_pushstring(L, c->options->config);
     lua_pushstring(L, c->options->overrides);
     if (!vm_call(L, "tidegate.control", "load", 2, 3)) {
@@ -282,9 +283,8 @@ static char *on_command(void *who, const char *line)
     if (strcmp(line, "reload") == 0) {
         bool good = reload(c);
         char head[64];
-        snprintf(head, sizeof head, good ? "generation %llu is in force\n" : "",
-                 (unsigned long long)c->generation_number);
-        if (asprintf(&answer, "%s\n%s%s", good ? "ok" : "error", head, c->last_report) < 0)
+        snprintf(head, sizeof head, "generation %llu is in force\n", (unsigned long long)c->generation_number);
+        if (asprintf(&answer, "%s\n%s%s", good ? "ok" : "error", good ? head : "", c->last_report) < 0)
             return NULL;
         return answer;
     }

@@ -58,12 +58,8 @@ static void on_quiet(struct deadline *d)
         w->changed(w->who);
 }
 
-static void on_readable(struct watch *watch)
+static void look_soon(struct file_watch *w)
 {
-    struct file_watch *w = LINK_OWNER(watch, struct file_watch, watch);
-    char events[16 * 1024] __attribute__((aligned(8)));
-    while (read(watch->fd, events, sizeof events) > 0)
-        ;                               /* which file it was, the comparison tells */
     uint64_t now = w->loop->clock.now_ms, due = now + QUIET_MS;
     if (!w->first_ms)
         w->first_ms = now;
@@ -71,6 +67,15 @@ static void on_readable(struct watch *watch)
         due = w->first_ms + MOST_MS;
     deadline_remove(&w->loop->deadlines, &w->quiet);
     loop_deadline(w->loop, &w->quiet, due);
+}
+
+static void on_readable(struct watch *watch)
+{
+    struct file_watch *w = LINK_OWNER(watch, struct file_watch, watch);
+    char events[16 * 1024] __attribute__((aligned(8)));
+    while (read(watch->fd, events, sizeof events) > 0)
+        ;                               /* which file it was, the comparison tells */
+    look_soon(w);
 }
 
 static void open_inotify(struct file_watch *w)
@@ -100,18 +105,16 @@ struct file_watch *file_watch_new(struct loop *loop, void (*changed)(void *who),
     return w;
 }
 
-static void forget_files(struct file_watch *w)
+static void forget_files(struct file *files, int count)
 {
-    for (int i = 0; i < w->count; i++)
-        free(w->files[i].name);
-    free(w->files);
-    w->files = NULL;
-    w->count = 0;
+    for (int i = 0; i < count; i++)
+        free(files[i].name);
+    free(files);
 }
 
 void file_watch_free(struct file_watch *w)
 {
-    forget_files(w);
+    forget_files(w->files, w->count);
     deadline_remove(&w->loop->deadlines, &w->quiet);
     loop_unwatch(w->loop, &w->watch);
     if (w->watch.fd >= 0)
@@ -131,9 +134,26 @@ static void watch_folders(struct file_watch *w, const char *name)
         (void)inotify_add_watch(w->watch.fd, dirname(real), EVENTS);
 }
 
+void file_watch_note(struct file_watch *w)
+{
+    for (int i = 0; i < w->count; i++)
+        w->files[i].seen = look(w->files[i].name);
+}
+
+static struct seen noted(const struct file *files, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(files[i].name, name) == 0)
+            return files[i].seen;
+    return look(name);
+}
+
 void file_watch_set(struct file_watch *w, const char *files)
 {
-    forget_files(w);
+    struct file *old = w->files;
+    int old_count = w->count;
+    w->files = NULL;
+    w->count = 0;
     open_inotify(w);
     while (*files) {
         size_t len = strcspn(files, "\n");
@@ -143,8 +163,10 @@ void file_watch_set(struct file_watch *w, const char *files)
             if (!w->files || !name)
                 abort();
             watch_folders(w, name);
-            w->files[w->count++] = (struct file){ name, look(name) };
+            w->files[w->count++] = (struct file){ name, noted(old, old_count, name) };
         }
         files += len + (files[len] == '\n');
     }
+    forget_files(old, old_count);
+    look_soon(w);
 }

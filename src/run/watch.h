@@ -7,5 +7,8 @@ struct file_watch;
 
 struct file_watch *file_watch_new(struct loop *loop, void (*changed)(void *who), void *who);
 void file_watch_free(struct file_watch *w);
-/* The files to look at from now on, one absolute name per line; how they are now is "unchanged". */
+/* Call before the files are read: how they are now is "unchanged". */
+void file_watch_note(struct file_watch *w);
+/* The files to look at from now on, one absolute name per line. What has changed since file_watch_note is told soon: a
+ * save while the files were being read is not missed. */
 void file_watch_set(struct file_watch *w, const char *files);
