@@ -1,6 +1,5 @@
 #include "proxy/balancer.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 static uint32_t common_divisor(uint32_t a, uint32_t b) { return b ? common_divisor(b, a % b) : a; }
@@ -11,13 +10,15 @@ uint32_t balancer_schedule(const uint32_t *weights, uint32_t count, uint16_t *sc
     uint32_t divisor = 0, turns = 0;
     if (count == 0 || count > BALANCER_TURNS_MAX)
         return 0;
+    for (uint32_t i = 0; i < count; i++)
+        total += weights[i];
+    if (total == 0)
+        return 0;
     int64_t *current = calloc(count, sizeof *current), *share = calloc(count, sizeof *share);
     if (!current || !share)
         abort();
     for (uint32_t i = 0; i < count; i++) {
-        assert(weights[i] > 0);
         divisor = common_divisor(weights[i], divisor);
-        total += weights[i];
     }
     for (uint32_t i = 0; i < count; i++) {
         share[i] = weights[i] / divisor;
