@@ -51,12 +51,11 @@ else
 fi
 code=$?
 
-passed=0 failed=0 pending=0
-if [ -s "$outcome" ]; then
-    read -r passed failed pending < "$outcome"
-else
+passed=0 failed=0 pending=0 end=
+[ ! -s "$outcome" ] || read -r passed failed pending end < "$outcome"
+if [ "$end" != end ]; then
     echo "FAILED the run ended early (code $code$([ $code = 124 ] && echo ', over its time limit'))"
-    failed=1
+    failed=$((failed + 1))
 fi
 for report in "$reports"/*; do
     [ -s "$report" ] || continue

@@ -39,7 +39,7 @@ describe("the Dockerfile", function()
   it("installs every library that the gateway is linked with", function()
     local binary = os.getenv "TIDEGATE" or "build/tidegate"
     for library in shell.must("readelf -d " .. binary):gmatch "NEEDED.-%[([^%]]+)%]" do
-      local package = shell.must("dpkg-query -S '*/" .. library .. "'"):match "^([%w%.+-]+):"
+      local package = shell.must("dpkg-query -S '*-linux-gnu/" .. library .. "'"):match "^([%w%.+-]+):"
       local is_there = package == "libc6" or package:find "san%d"       -- in the image already; of this build only
       assert.is_truthy(is_there or text:find(" " .. package, 1, true), library .. " of " .. package)
     end

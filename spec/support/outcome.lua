@@ -1,5 +1,5 @@
 --- How a run of specs is told: failures at once and in full, one line per file, and the sums into the file that
--- OUTCOME names ("passed failed pending"), for whoever adds them up.
+-- OUTCOME names ("passed failed pending", and "end" once all is over), for whoever adds them up.
 local busted = require "busted"
 local base = require "busted.outputHandlers.base"
 local pretty = require "pl.pretty"
@@ -35,11 +35,20 @@ return function()
     return nil, true
   end
 
+  local function note(last_word)
+    local path = os.getenv "OUTCOME"
+    if not path then return end
+    local out = assert(io.open(path, "w"))
+    out:write(("%d %d %d%s\n"):format(passed, failed, pending, last_word))
+    out:close()
+  end
+
   local function on_file_end(file)
     print(("%-52s %4d passed%s  %6.2f s"):format(
       file.name, file_passed, file_failed > 0 and (", %d FAILED"):format(file_failed) or "",
       system.gettime() - file_started))
     io.stdout:flush()
+    note ""
     return nil, true
   end
 
@@ -68,12 +77,7 @@ return function()
   end
 
   local function on_suite_end()
-    local path = os.getenv "OUTCOME"
-    if path then
-      local out = assert(io.open(path, "w"))
-      out:write(("%d %d %d\n"):format(passed, failed, pending))
-      out:close()
-    end
+    note " end"
     return nil, true
   end
 

@@ -454,8 +454,10 @@ static int start(struct control *c)
     if (!g)
         return doom(c, c->last_report, 2);
     const struct gateway_settings *s = &g->gateway;
-    if (!ask_supervisor(c, MESSAGE_HELLO, (int)s->grace_ms, s->pid_file.at))
+    if (!ask_supervisor(c, MESSAGE_HELLO, (int)s->grace_ms, s->pid_file.at)) {
+        generation_free(g);
         return doom(c, message.text, 1);
+    }
     start_loops(c, s->threads);
     registry_on_orphan(on_orphan);
     writer_add_queue(c->writer, &c->log);

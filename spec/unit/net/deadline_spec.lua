@@ -162,7 +162,7 @@ describe("deadline", function()
         model[i] = nil
         C.deadline_remove(set.all, set[i])
       else
-        now = now + math.random(0, 50)
+        now = now + math.random(50)
         local due = {}
         for k, time in pairs(model) do
           if time <= now then table.insert(due, k) end
