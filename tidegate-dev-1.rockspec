@@ -14,7 +14,6 @@ description = {
 dependencies = { "lua >= 5.1, < 5.2" }
 
 external_dependencies = {
-  LIBEV = { header = "ev.h" },
   OPENSSL = { header = "openssl/ssl.h" },
   YAML = { header = "yaml.h" },
   LUAJIT = { header = "luajit-2.1/luajit.h" },

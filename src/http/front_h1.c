@@ -41,6 +41,7 @@ struct front {
     uint64_t body_left;                 /* of a sized body */
     uint32_t lingered;
     struct chunked chunked;
+    struct tls_facts tls;               /* all NULL without TLS */
     struct peer peer;
     uint16_t local_port;
     uint8_t peer_text_len, port_text_len;       /* 0: not printed yet */
@@ -400,12 +401,9 @@ static struct request *open_request(struct front *f)
     r->peer_text = slice_make(f->peer_text, f->peer_text_len);
     r->port_text = slice_make(f->port_text, f->port_text_len);
     r->listener = f->listener;
-    if (r->is_tls) {
-        struct tls_facts facts = stream_tls_facts(&f->stream);
-        r->tls_version = facts.version;
-        r->tls_cipher = facts.cipher;
-        r->tls_name = facts.server_name;
-    }
+    r->tls_version = f->tls.version;
+    r->tls_cipher = f->tls.cipher;
+    r->tls_name = f->tls.server_name;
     f->request = r;
     f->head_sent = f->chunk_out = f->body_done = false;
     f->keep = false;
@@ -554,6 +552,7 @@ static void shake_hands(struct front *f)
 {
     enum rc rc = f->stream.ops->handshake(&f->stream);
     if (rc == RC_OK) {
+        f->tls = stream_tls_facts(&f->stream);
         f->state = FRONT_IDLE;
         return;
     }

@@ -1,26 +1,27 @@
 #include "net/loop.h"
 
-#include <ev.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 enum { BATCH = 256 };
 
 struct inside {
     struct loop *loop;
-    struct ev_loop *ev;
     int epoll;
-    ev_io sockets;                  /* our epoll set */
-    ev_timer timer;                 /* the next deadline */
-    ev_prepare before_sleep;
-    ev_async posted;
-    uint64_t timer_ms;              /* what the timer is set to */
+    bool stopped;
+    struct watch posted;            /* an eventfd */
+    struct watch nobody;            /* stands in for a watch that went away in the middle of a batch */
     pthread_mutex_t lock;           /* of jobs */
     struct job *jobs, **jobs_end;
     struct epoll_event events[BATCH];
 };
+
+/* What an event is about: a socket's io, or a watch, told apart by the lowest bit of the pointer. */
+enum { WATCH_BIT = 1 };
 
 static struct inside *inside(struct loop *loop) { return loop->private; }
 
@@ -37,69 +38,59 @@ static void run_ready(struct loop *loop)
     }
 }
 
-static void on_sockets(struct ev_loop *ev, ev_io *w, int events)
+static void on_socket(struct io *io, uint32_t got)
 {
-    struct inside *in = w->data;
-    struct loop *loop = in->loop;
-    (void)ev, (void)events;
-    clock_tick(&loop->clock);
-    int n = epoll_wait(in->epoll, in->events, BATCH, 0);
-    for (int i = 0; i < n; i++) {
-        struct io *io = in->events[i].data.ptr;
-        uint32_t got = in->events[i].events;
-        if (io->fd < 0)
-            continue;               /* closed earlier in this batch */
-        io->ready |= (uint8_t)((got & EPOLLIN ? IO_READABLE : 0) | (got & EPOLLOUT ? IO_WRITABLE : 0) |
-                               (got & (EPOLLRDHUP | EPOLLHUP) ? IO_HUP | IO_READABLE : 0) |
-                               (got & (EPOLLERR | EPOLLHUP) ? IO_ERROR | IO_READABLE | IO_WRITABLE : 0));
-        io->on_event(io);
-    }
-    run_ready(loop);
+    if (io->fd < 0)
+        return;                     /* closed earlier in this batch */
+    io->ready |= (uint8_t)((got & EPOLLIN ? IO_READABLE : 0) | (got & EPOLLOUT ? IO_WRITABLE : 0) |
+                           (got & (EPOLLRDHUP | EPOLLHUP) ? IO_HUP | IO_READABLE : 0) |
+                           (got & (EPOLLERR | EPOLLHUP) ? IO_ERROR | IO_READABLE | IO_WRITABLE : 0));
+    io->on_event(io);
 }
 
-static void on_timer(struct ev_loop *ev, ev_timer *w, int events)
+static void on_posted(struct watch *w)
 {
-    struct inside *in = w->data;
-    (void)ev, (void)events;
-    in->timer_ms = DEADLINE_NEVER;
-    clock_tick(&in->loop->clock);
-    deadlines_run(&in->loop->deadlines, in->loop->clock.now_ms);
-    run_ready(in->loop);
-}
-
-/* The timer is moved only to an earlier time: one that comes too early looks, finds nothing and is set again. */
-static void on_before_sleep(struct ev_loop *ev, ev_prepare *w, int events)
-{
-    struct inside *in = w->data;
-    (void)events;
-    run_ready(in->loop);
-    uint64_t next = deadlines_next(&in->loop->deadlines);
-    if (next >= in->timer_ms)
-        return;
-    in->timer_ms = next;
-    clock_tick(&in->loop->clock);
-    uint64_t now = in->loop->clock.now_ms;
-    ev_timer_stop(ev, &in->timer);
-    ev_now_update(ev);
-    ev_timer_set(&in->timer, next > now ? (double)(next - now) / 1000.0 : 0.0, 0.0);
-    ev_timer_start(ev, &in->timer);
-}
-
-static void on_posted(struct ev_loop *ev, ev_async *w, int events)
-{
-    struct inside *in = w->data;
-    (void)ev, (void)events;
+    struct inside *in = LINK_OWNER(w, struct inside, posted);
+    uint64_t times;
+    if (read(w->fd, &times, sizeof times) < 0)
+        return;                     /* another turn has taken the jobs */
     pthread_mutex_lock(&in->lock);
     struct job *jobs = in->jobs;
     in->jobs = NULL;
     in->jobs_end = &in->jobs;
     pthread_mutex_unlock(&in->lock);
-    clock_tick(&in->loop->clock);
     for (struct job *next; jobs; jobs = next) {
         next = jobs->next;
         jobs->run(in->loop, jobs);
     }
-    run_ready(in->loop);
+}
+
+/* Milliseconds until the next deadline, rounded up by one: a deadline must have passed when its run comes. */
+static int patience(struct loop *loop)
+{
+    uint64_t next = deadlines_next(&loop->deadlines), now = loop->clock.now_ms;
+    if (next == DEADLINE_NEVER)
+        return -1;
+    if (next <= now)
+        return 0;
+    return next - now < 60000 ? (int)(next - now) : 60000;
+}
+
+static void turn(struct loop *loop, struct inside *in)
+{
+    int n = epoll_wait(in->epoll, in->events, BATCH, patience(loop));
+    clock_tick(&loop->clock);
+    for (int i = 0; i < n; i++) {
+        uintptr_t who = (uintptr_t)in->events[i].data.ptr;
+        struct watch *w = (struct watch *)(who & ~(uintptr_t)WATCH_BIT);
+        if (!(who & WATCH_BIT))
+            on_socket((struct io *)who, in->events[i].events);
+        else if (w->loop)
+            w->on_readable(w);
+    }
+    if (deadlines_next(&loop->deadlines) <= loop->clock.now_ms)
+        deadlines_run(&loop->deadlines, loop->clock.now_ms);
+    run_ready(loop);
 }
 
 struct loop *loop_new(void *owner)
@@ -117,21 +108,14 @@ struct loop *loop_new(void *owner)
     list_init(&loop->ready);
     clock_tick(&loop->clock);
     in->loop = loop;
-    in->timer_ms = DEADLINE_NEVER;
     in->jobs_end = &in->jobs;
     pthread_mutex_init(&in->lock, NULL);
-    in->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     in->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (!in->ev || in->epoll < 0)
+    in->posted.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    in->posted.on_readable = on_posted;
+    if (in->epoll < 0 || in->posted.fd < 0)
         abort();
-    ev_io_init(&in->sockets, on_sockets, in->epoll, EV_READ);
-    ev_timer_init(&in->timer, on_timer, 0.0, 0.0);
-    ev_prepare_init(&in->before_sleep, on_before_sleep);
-    ev_async_init(&in->posted, on_posted);
-    in->sockets.data = in->timer.data = in->before_sleep.data = in->posted.data = in;
-    ev_io_start(in->ev, &in->sockets);
-    ev_prepare_start(in->ev, &in->before_sleep);
-    ev_async_start(in->ev, &in->posted);
+    loop_watch(loop, &in->posted);
     return loop;
 }
 
@@ -139,7 +123,7 @@ void loop_free(struct loop *loop)
 {
     struct inside *in = inside(loop);
     run_ready(loop);
-    ev_loop_destroy(in->ev);
+    close(in->posted.fd);
     close(in->epoll);
     pthread_mutex_destroy(&in->lock);
     deadlines_free(&loop->deadlines);
@@ -149,8 +133,15 @@ void loop_free(struct loop *loop)
     free(loop);
 }
 
-void loop_run(struct loop *loop) { ev_run(inside(loop)->ev, 0); }
-void loop_stop(struct loop *loop) { ev_break(inside(loop)->ev, EVBREAK_ALL); }
+void loop_run(struct loop *loop)
+{
+    struct inside *in = inside(loop);
+    run_ready(loop);
+    while (!in->stopped)
+        turn(loop, in);
+}
+
+void loop_stop(struct loop *loop) { inside(loop)->stopped = true; }
 
 bool loop_add(struct loop *loop, struct io *io)
 {
@@ -189,36 +180,30 @@ void loop_post(struct loop *loop, struct job *job)
     *in->jobs_end = job;
     in->jobs_end = &job->next;
     pthread_mutex_unlock(&in->lock);
-    ev_async_send(in->ev, &in->posted);
-}
-
-static void on_watch(struct ev_loop *ev, ev_io *w, int events)
-{
-    struct watch *watch = w->data;
-    (void)ev, (void)events;
-    clock_tick(&watch->loop->clock);
-    watch->on_readable(watch);
+    uint64_t one = 1;
+    if (write(in->posted.fd, &one, sizeof one) < 0)
+        return;                     /* the counter is full: the loop is awake */
 }
 
 void loop_watch(struct loop *loop, struct watch *w)
 {
-    ev_io *io = w->ev;
-    if (io)
+    struct epoll_event e = { .events = EPOLLIN, .data.ptr = (void *)((uintptr_t)w | WATCH_BIT) };
+    if (w->loop)
         return;
-    w->ev = io = calloc(1, sizeof *io);
-    if (!io)
-        abort();
+    if (epoll_ctl(inside(loop)->epoll, EPOLL_CTL_ADD, w->fd, &e) < 0)
+        abort();                    /* only without kernel memory: nothing would work */
     w->loop = loop;
-    ev_io_init(io, on_watch, w->fd, EV_READ);
-    io->data = w;
-    ev_io_start(inside(loop)->ev, io);
 }
 
+/* The watch may be freed right after: the rest of the batch forgets it. */
 void loop_unwatch(struct loop *loop, struct watch *w)
 {
-    if (!w->ev)
+    struct inside *in = inside(loop);
+    if (!w->loop)
         return;
-    ev_io_stop(inside(loop)->ev, w->ev);
-    free(w->ev);
-    w->ev = NULL;
+    (void)epoll_ctl(in->epoll, EPOLL_CTL_DEL, w->fd, NULL);     /* gone already when the fd is closed */
+    for (int i = 0; i < BATCH; i++)
+        if (in->events[i].data.ptr == (void *)((uintptr_t)w | WATCH_BIT))
+            in->events[i].data.ptr = (void *)((uintptr_t)&in->nobody | WATCH_BIT);
+    w->loop = NULL;
 }

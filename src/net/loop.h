@@ -1,7 +1,6 @@
 #pragma once
-/* loop: one event loop, and the only file that knows libev. Sockets that carry traffic are edge-triggered: they are
- * registered once in an epoll set of our own, which libev polls as one of its watchers. Everything else (listeners,
- * inotify, signals) is level-triggered through libev itself.
+/* loop: one event loop over one epoll set. Sockets that carry traffic are edge-triggered and registered once; everything
+ * else (listeners, inotify, signals, wake-ups) is level-triggered.
  *
  * What may run when: an io's on_event runs inside a batch. Whoever wants an object looked at again calls loop_ready,
  * and the task runs after the batch, before the loop sleeps. Memory of an object that has an io is given back through
@@ -43,8 +42,7 @@ struct job {
 
 /* A level-triggered watcher. */
 struct watch {
-    void *ev;                       /* private */
-    struct loop *loop;              /* set by loop_watch */
+    struct loop *loop;              /* set while it is watched */
     int fd;
     void (*on_readable)(struct watch *w);
 };

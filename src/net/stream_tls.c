@@ -76,16 +76,17 @@ static enum rc failed(struct stream *s, int result)
         s->io.ready &= (uint8_t)~IO_WRITABLE;
         return RC_AGAIN;
     }
-    if (why == SSL_ERROR_ZERO_RETURN)
-        return RC_EOF;
-    return RC_RESET;
+    /* OpenSSL wants its queue of errors empty before each call. Emptying it after a failure, not before every call, keeps
+     * it off the hot path. A handshake's words are kept for whoever asks. */
+    if (SSL_is_init_finished(s->tls))
+        ERR_clear_error();
+    return why == SSL_ERROR_ZERO_RETURN ? RC_EOF : RC_RESET;
 }
 
 static enum rc tls_read(struct stream *s, char *at, size_t size, size_t *n)
 {
     *n = 0;
     do {                        /* one record a turn, as long as OpenSSL holds more bytes */
-        ERR_clear_error();
         int got = SSL_read(s->tls, at + *n, (int)(size - *n));
         if (got <= 0) {
             enum rc rc = failed(s, got);
@@ -106,7 +107,6 @@ static enum rc tls_write(struct stream *s, struct slice bytes, size_t *n)
 {
     *n = 0;
     while (*n < bytes.len) {
-        ERR_clear_error();
         int sent = SSL_write(s->tls, bytes.at + *n, (int)(bytes.len - *n));
         if (sent <= 0) {
             enum rc rc = failed(s, sent);
@@ -133,6 +133,7 @@ static void tls_shut(struct stream *s)
     ERR_clear_error();
     if (SSL_is_init_finished(s->tls))
         SSL_shutdown(s->tls);           /* the peer may be gone: nothing to do about it */
+    ERR_clear_error();
     (void)shutdown(s->io.fd, SHUT_WR);
 }
 
@@ -208,5 +209,6 @@ struct tls_facts stream_tls_facts(const struct stream *s)
 const char *stream_tls_error(const struct stream *s)
 {
     long verify = s->tls ? SSL_get_verify_result(s->tls) : X509_V_OK;
-    return verify != X509_V_OK ? X509_verify_cert_error_string(verify) : tls_last_error();
+    const char *words = tls_last_error();           /* empties the queue in any case */
+    return verify != X509_V_OK ? X509_verify_cert_error_string(verify) : words;
 }
