@@ -41,7 +41,7 @@ $(B)/tidegate: $(B)/main.o $(OBJECTS)
 $(B)/libtidegate.so: $(OBJECTS)
 	$(CC) $(LDFLAGS) -shared -o $@ $^ $(LDLIBS)
 
-$(B)/%.o: src/%.c
+$(B)/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -60,11 +60,13 @@ $(B)/cdef.o: $(B)/cdef.c
 packages:                                   ## install what is missing of Debian's packages
 	@sh .ci/packages
 
-run: packages                               ## start it with conf/tidegate.yaml, in the foreground
+run:                                        ## start it with conf/tidegate.yaml, in the foreground
+	@sh .ci/packages build
 	@$(MAKE) --no-print-directory build
 	build/tidegate run -c conf/tidegate.yaml
 
-demo: packages                              ## three small upstreams and a gateway that balances over them
+demo:                                       ## three small upstreams and a gateway that balances over them
+	@sh .ci/packages build
 	@$(MAKE) --no-print-directory build
 	sh conf/demo/run.sh
 
@@ -80,6 +82,7 @@ tsan:                                       ## a load with reloads under the thr
 
 FUZZERS := $(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c))
 fuzz:                                       ## each fuzz target for S seconds (T=h1_parse: only that one)
+	@sh .ci/packages build fuzz
 	@sh fuzz/run.sh "$(if $(filter spec,$(T)),$(FUZZERS),$(T))" $(S)
 
 BENCH_TOOLS := build/bench/load build/bench/upstream
@@ -87,20 +90,21 @@ build/bench/%: bench/%.c $(wildcard bench/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARNINGS) -o $@ $< -lssl -lcrypto -lm
 bench: build $(BENCH_TOOLS)                 ## the standard loads beside nginx and HAProxy, compared with the last run
+	@sh .ci/packages build bench
 	$(LUA) bench/run.lua $(BENCH)
 
 lint:                                       ## luacheck, clang-format --dry-run, clang-tidy
 	@sh .ci/lint
 
 format:                                     ## clang-format, in place
-	clang-format -i $$(git ls-files 'src/*.[ch]' 'bench/*.[ch]' 'fuzz/*.c')
+	@sh .ci/format
 
 SHARE := $(DESTDIR)$(PREFIX)/share/tidegate
 install: build                              ## into PREFIX (/usr/local), below DESTDIR
-	install -D -m 755 build/tidegate $(DESTDIR)$(PREFIX)/bin/tidegate
-	mkdir -p $(SHARE)
-	cp -R lua plugins conf $(SHARE)/
-	install -D -m 644 conf/tidegate.service $(DESTDIR)$(PREFIX)/lib/systemd/system/tidegate.service
+	install -D -m 755 $(B)/tidegate $(DESTDIR)$(PREFIX)/bin/tidegate
+	mkdir -p $(SHARE) $(DESTDIR)$(PREFIX)/lib/systemd/system
+	cp -R lua conf $(wildcard plugins) $(SHARE)/
+	sed 's|/usr/local/|$(PREFIX)/|' conf/tidegate.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/tidegate.service
 
 uninstall:                                  ## takes out what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/tidegate $(DESTDIR)$(PREFIX)/lib/systemd/system/tidegate.service

@@ -54,6 +54,34 @@ routes:
   end)
 end)
 
+describe("a connection", function()
+  it("stays one of its listener when listeners change their order in the file", function()
+    local names = { [[
+listen:
+  - { address: "127.0.0.1:0", name: outside }
+  - { address: "127.0.0.2:0", name: inside }
+]], [[
+listen:
+  - { address: "127.0.0.2:0", name: inside }
+  - { address: "127.0.0.1:0", name: outside }
+]] }
+    local routes = [[
+routes:
+  - { path: "/*", on: [inside], respond: { body: inside } }
+  - { path: "/*", on: [outside], respond: { body: outside } }
+]]
+    local gw = gateway.start(names[1] .. routes)
+    local c = client.connect(gw:port())
+    for round = 1, 4 do
+      c:send(client.request {})
+      assert.equal("outside", assert(c:response()).body)
+      gw:write(names[round % 2 + 1] .. routes)
+      assert.equal(0, (gw:reload()))
+    end
+    gw:stop()
+  end)
+end)
+
 describe("the PROXY protocol", function()
   local up, gw, distrusting
 

@@ -31,7 +31,7 @@ struct front_start {
     bool proxy_protocol;                /* it begins with a PROXY header */
     bool trust_proxy;                   /* ... which is believed */
     uint16_t local_port;
-    uint32_t listener;                  /* bit index */
+    uint32_t listener;                  /* its number, for routes that name listeners */
 };
 /* Takes the socket; reads at once, because a deferred accept means that bytes are there. */
 void fronts_accept(struct fronts *set, int fd, const struct sockaddr *peer, const struct front_start *start);

@@ -90,7 +90,7 @@ struct request {
     struct peer peer;                   /* who is connected (or who the PROXY header named) */
     uint16_t local_port;
     struct slice peer_text, port_text;  /* the peer's IP and the local port, printed once per connection */
-    uint32_t listener;                  /* bit index for routes */
+    uint32_t listener;                  /* number of its listener, below 64 */
     const char *tls_version, *tls_cipher, *tls_name;    /* NULL without TLS */
 
     const struct limits *limits;        /* of the request's generation */

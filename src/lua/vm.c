@@ -32,8 +32,9 @@ const char *vm_lua_folder(void)
         snprintf(folder, sizeof folder, "%s", wish);
         return folder;
     }
-    /* build/tidegate in a source tree, bin/tidegate under any prefix. */
-    static const char *const near[] = { "/../lua", "/../share/tidegate/lua" };
+    /* build/tidegate (or build/san-1/tidegate) in a source tree, bin/tidegate under any prefix, or in a tree of rocks. */
+    static const char *const near[] = { "/../lua", "/../../lua", "/../share/tidegate/lua",
+                                        "/../lib/luarocks/rocks-5.1/tidegate/dev-1/share/tidegate/lua" };
     char exe[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
     for (unsigned i = 0; n > 0 && i < sizeof near / sizeof near[0]; i++) {

@@ -84,7 +84,7 @@ struct route_settings {
     struct slice add_prefix;
     uint32_t timeout_ms;          /* the whole exchange; 0: none */
     int32_t attempts;             /* -1: the service's */
-    uint64_t listeners;           /* bit per listener index; 0: all */
+    uint64_t listeners;           /* bit per listener, in the order they were added; 0: all */
 };
 
 enum log_format { LOG_JSON, LOG_COMMON, LOG_COMBINED, LOG_TEMPLATE };

@@ -25,7 +25,7 @@
 
 enum { TICKET_MS = 8 * 3600 * 1000, DRAIN_LOOK_MS = 20, LOG_RING = 1 << 18 };
 
-struct bound { char address[ADDR_TEXT]; char real[ADDR_TEXT]; uint16_t port; struct bound *next; };
+struct bound { char address[ADDR_TEXT]; char real[ADDR_TEXT]; uint16_t port; uint32_t id; struct bound *next; };
 
 struct control {
     const struct control_options *options;
@@ -156,6 +156,33 @@ static struct bound *find_bound(struct control *c, struct slice address)
     return NULL;
 }
 
+/* A number that no bound listener has. They go round: connections of a listener that is gone keep theirs for a while. */
+static uint32_t free_id(struct control *c)
+{
+    static uint32_t turn;
+    for (;;) {
+        uint32_t id = turn++ % LISTENERS_MAX;
+        bool used = false;
+        for (struct bound *b = c->bound; b; b = b->next)
+            used |= b->id == id;
+        if (!used)
+            return id;
+    }
+}
+
+/* Routes name listeners by their place in the file; connections know the number of theirs, which stays when the file is
+ * put in another order. */
+static void number_listeners(struct control *c, struct generation *g)
+{
+    for (uint32_t i = 0; i < g->route_count; i++) {
+        uint64_t places = g->routes[i]->settings.listeners, ids = 0;
+        for (uint32_t k = 0; k < g->listener_count; k++)
+            if (places >> k & 1)
+                ids |= 1ull << find_bound(c, g->listeners[k]->settings.address)->id;
+        g->routes[i]->match.listeners = ids;
+    }
+}
+
 /* A set of sockets for each listener of g that is not bound yet; fds[i] has one per loop. False with the reason. */
 static bool bind_new(struct control *c, const struct generation *g, struct new_listener *added, int (*fds)[LOOPS_MAX],
                      uint32_t *count)
@@ -177,11 +204,13 @@ static bool bind_new(struct control *c, const struct generation *g, struct new_l
         struct addr real;
         if (addr_parse(slice_text(b->real), &real))
             b->port = peer_of(&real.u.any).port;
+        b->id = free_id(c);
         b->next = c->bound;
         c->bound = b;
         struct new_listener *n = &added[*count];
         snprintf(n->address, sizeof n->address, "%s", b->address);
         n->port = b->port;
+        n->id = b->id;
         for (uint32_t k = 0; k < c->loop_count; k++)
             fds[*count][k] = (int)k < message.count ? message.fds[k] : dup(message.fds[0]);
         ++*count;
@@ -232,6 +261,7 @@ static bool publish(struct control *c, struct generation *g)
     }
     struct generation *old = c->generation;
     generation_open(g, c->loop_count);
+    number_listeners(c, g);
     g->number = ++c->generation_number;
     g->unused = on_unused;
     apply_logs(c, g);

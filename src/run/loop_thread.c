@@ -64,7 +64,7 @@ static void on_accept(struct listener *l, int fd, const struct sockaddr *from)
         .proxy_protocol = use->settings.proxy_protocol,
         .trust_proxy = use->settings.proxy_protocol && (peer.family == AF_UNIX || generation_trusts(g, &peer)),
         .local_port = a->port,
-        .listener = a->index,
+        .listener = a->id,
     };
     fronts_accept(&p->fronts, fd, from, &start);
     atomic_store_explicit(&p->counters.accept_errors, l->errors, memory_order_relaxed);
@@ -193,6 +193,7 @@ static void run_install(struct loop *loop, struct job *job)
         a->owner = t;
         a->index = (uint32_t)index;
         a->port = in->added[i].port;
+        a->id = in->added[i].id;
         memcpy(a->address, in->added[i].address, sizeof a->address);
         list_append(&t->accepting, &a->in_all);
         listener_start(&a->listener, loop, in->added[i].fd, on_accept);

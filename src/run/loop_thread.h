@@ -23,6 +23,7 @@ struct accepting {                      /* one listening socket of one loop */
     char address[ADDR_TEXT];            /* identity */
     uint16_t port;                      /* the real one */
     uint32_t index;                     /* in the current generation */
+    uint32_t id;                        /* bit of the listener in routes, the same over reloads */
 };
 
 struct loop_thread {
@@ -34,7 +35,7 @@ struct loop_thread {
 };
 
 /* A socket for one loop, with the identity of its listener. */
-struct new_listener { char address[ADDR_TEXT]; uint16_t port; int fd; };
+struct new_listener { char address[ADDR_TEXT]; uint16_t port; uint32_t id; int fd; };
 
 void loop_thread_start(struct loop_thread *t, uint32_t index, struct writer *w);
 /* Joins; the thread must have been told to stop. */

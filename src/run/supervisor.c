@@ -12,11 +12,11 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "lua/api.h"
 #include "net/listener.h"
@@ -54,26 +54,13 @@ static uint64_t now_ms(void) { return clock_us() / 1000; }
 
 /* -- pid file -- */
 
-static bool make_folder_of(const char *file)
-{
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s", file);
-    for (char *c = path + 1; (c = strchr(c, '/')); c++) {
-        *c = 0;
-        if (mkdir(path, 0755) < 0 && errno != EEXIST)
-            return false;
-        *c = '/';
-    }
-    return true;
-}
-
 /* The lock, not the file, says that a gateway runs: it ends with the process, however that ends. */
 static bool take_pid_file(struct supervisor *s, const char *file, char *why, size_t size)
 {
     struct handover *h = &s->state;
     if (h->pid_fd >= 0)
         return true;
-    make_folder_of(file);
+    folder_make_above(file);
     int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0) {
         snprintf(why, size,

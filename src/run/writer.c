@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "proxy/generation.h"
 
 enum {
@@ -130,6 +131,12 @@ static void complain(const struct sink *s, const char *what)
             s->file, strerror(errno));
 }
 
+static int open_file(const char *file)
+{
+    folder_make_above(file);
+    return open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+}
+
 static bool sink_open(struct writer *w, struct sink *s, uint64_t now_ms)
 {
     if (s->fd >= 0)
@@ -142,7 +149,7 @@ static bool sink_open(struct writer *w, struct sink *s, uint64_t now_ms)
     else if (strcmp(s->file, "stdout") == 0)
         s->fd = STDOUT_FILENO;
     else
-        s->fd = open(s->file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        s->fd = open_file(s->file);
     if (s->fd < 0 && !s->failing)
         complain(s, "open");
     s->failing = s->fd < 0;
