@@ -192,7 +192,8 @@ int tide_generation_add_path(struct generation *g, const char *path, size_t len,
         return refuse(e, "expected \"/exact\" or \"/prefix/*\", found \"%.*s\"", (int)len, path);
     struct slice normal = SLICE_OF("/");
     if (p.len > 1 && url_normalise(p, g->gateway.security.merge_slashes, &g->arena, &normal) != RC_OK)
-        return refuse(e, "\"%.*s\" can never be the path of a request: a broken percent-encoding, or \"..\" above the root",
+        return refuse(e,
+                      "\"%.*s\" can never be a request's path: a broken percent-encoding, or \"..\" above the root",
                       (int)len, path);
     /* Requests come in normal form, so patterns must have it too: "/%7eme" is "/~me". */
     char *text = arena_alloc(&g->arena, normal.len + 2);

@@ -32,7 +32,8 @@ const char *vm_lua_folder(void)
         snprintf(folder, sizeof folder, "%s", wish);
         return folder;
     }
-    /* build/tidegate (or build/san-1/tidegate) in a source tree, bin/tidegate under any prefix, or in a tree of rocks. */
+    /* build/tidegate (or build/san-1/tidegate) in a source tree, bin/tidegate under any prefix, or in a tree of
+     * rocks. */
     static const char *const near[] = { "/../lua", "/../../lua", "/../share/tidegate/lua",
                                         "/../lib/luarocks/rocks-5.1/tidegate/dev-1/share/tidegate/lua" };
     char exe[PATH_MAX];

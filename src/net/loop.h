@@ -1,6 +1,6 @@
 #pragma once
-/* loop: one event loop over one epoll set. Sockets that carry traffic are edge-triggered and registered once; everything
- * else (listeners, inotify, signals, wake-ups) is level-triggered.
+/* loop: one event loop over one epoll set. Sockets that carry traffic are edge-triggered and registered once; all else
+ * (listeners, inotify, signals, wake-ups) is level-triggered.
  *
  * What may run when: an io's on_event runs inside a batch. Whoever wants an object looked at again calls loop_ready,
  * and the task runs after the batch, before the loop sleeps. Memory of an object that has an io is given back through

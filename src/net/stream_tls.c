@@ -76,8 +76,8 @@ static enum rc failed(struct stream *s, int result)
         s->io.ready &= (uint8_t)~IO_WRITABLE;
         return RC_AGAIN;
     }
-    /* OpenSSL wants its queue of errors empty before each call. Emptying it after a failure, not before every call, keeps
-     * it off the hot path. A handshake's words are kept for whoever asks. */
+    /* OpenSSL wants its queue of errors empty before each call. Emptying it after a failure, not before every call,
+     * keeps it off the hot path. A handshake's words are kept for whoever asks. */
     if (SSL_is_init_finished(s->tls))
         ERR_clear_error();
     return why == SSL_ERROR_ZERO_RETURN ? RC_EOF : RC_RESET;

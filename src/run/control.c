@@ -170,8 +170,8 @@ static uint32_t free_id(struct control *c)
     }
 }
 
-/* Routes name listeners by their place in the file; connections know the number of theirs, which stays when the file is
- * put in another order. */
+/* Routes name listeners by their place in the file; connections know the number of theirs, which stays when the file
+ * is put in another order. */
 static void number_listeners(struct control *c, struct generation *g)
 {
     for (uint32_t i = 0; i < g->route_count; i++) {
