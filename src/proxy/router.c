@@ -4,29 +4,44 @@
 
 #include "http/request.h"
 
-struct entry {                      /* one (host, path) pair of a route */
+struct entry {                      /* one (host, path) pair of a route; its index is its rank */
     const struct router_route *route;
-    struct slice host, path;
-    uint32_t rank;
     uint32_t next;                  /* 1 + index of the next in the same list, of a higher rank */
 };
 
-struct place {                      /* a path segment under a host */
-    uint32_t exact, prefix;         /* 1 + index of the first entry that ends here, that covers all below; in a root,
-                                     * exact are the entries without a path */
+struct pair { const struct router_route *route; struct slice host, path; };     /* an entry while the table is built */
+
+/* The entries of a place: 1 + index of the first that ends here, and of the first that covers all below. In a root,
+ * exact are the entries without a path. */
+struct lists { uint32_t exact, prefix; };
+
+enum { INLINE_SEGMENT = 28 };
+
+/* A path segment below another place. All that a search needs of it lies in one cache line, short text included: with
+ * many thousands of routes each line is a miss. */
+struct edge {
+    _Alignas(64) uint32_t hash;
+    uint32_t parent, place;         /* numbers of places; place 0: a free slot */
+    uint32_t len;
+    struct lists lists;
+    const char *text;               /* of a segment over INLINE_SEGMENT bytes */
+    char inline_text[INLINE_SEGMENT];
+};
+_Static_assert(sizeof(struct edge) == 64, "one line");
+
+struct host {                       /* the root of a host's paths */
+    struct slice name;
+    uint32_t hash, place;
+    struct lists lists;
 };
 
-struct edge { struct slice segment; uint32_t parent, child, hash; };
-
-struct host { struct slice name; uint32_t hash, root; };
-
 struct router {
-    struct entry *entries;
-    struct place *places;
-    struct edge *edges;             /* open addressing; child 0: free */
+    struct entry *entries;          /* in the order of ranks, after router_seal */
+    struct pair *pairs;             /* until router_seal */
+    struct edge *edges;             /* open addressing */
     struct host *hosts;             /* open addressing; name.at NULL: free */
+    struct host any_host;           /* of the routes without a host; place 0: none */
     uint32_t entry_count, place_count, edge_cap, edge_count, host_cap, host_count;
-    uint32_t any_host;              /* root of the routes without a host; 0: none */
     bool wildcards;
 };
 
@@ -48,8 +63,6 @@ struct router *router_new(void)
     struct router *r = calloc(1, sizeof *r);
     if (!r)
         abort();
-    r->places = grow(NULL, 0, sizeof *r->places);
-    r->places[0] = (struct place){ 0 };
     r->place_count = 1;             /* place 0 means "none" */
     return r;
 }
@@ -59,7 +72,7 @@ void router_free(struct router *r)
     if (!r)
         return;
     free(r->entries);
-    free(r->places);
+    free(r->pairs);
     free(r->edges);
     free(r->hosts);
     free(r);
@@ -67,8 +80,8 @@ void router_free(struct router *r)
 
 void router_add(struct router *r, struct slice host, struct slice path, const struct router_route *route)
 {
-    r->entries = grow(r->entries, r->entry_count, sizeof *r->entries);
-    r->entries[r->entry_count++] = (struct entry){ .route = route, .host = host, .path = path };
+    r->pairs = grow(r->pairs, r->entry_count, sizeof *r->pairs);
+    r->pairs[r->entry_count++] = (struct pair){ route, host, path };
 }
 
 /* -- building -- */
@@ -103,7 +116,7 @@ static unsigned conditions(const struct router_route *route)
  * further conditions, order in the file. */
 static int compare(const void *left, const void *right)
 {
-    const struct entry *a = left, *b = right;
+    const struct pair *a = left, *b = right;
     struct slice path_a = a->path, path_b = b->path;
     enum host_class host_a = host_class_of(a->host), host_b = host_class_of(b->host);
     enum path_class class_a = path_class_of(&path_a), class_b = path_class_of(&path_b);
@@ -121,19 +134,15 @@ static int compare(const void *left, const void *right)
     return d ? d : order_of(a->route->order, b->route->order);
 }
 
-static uint32_t add_place(struct router *r)
-{
-    r->places = grow(r->places, r->place_count, sizeof *r->places);
-    r->places[r->place_count] = (struct place){ 0 };
-    return r->place_count++;
-}
+static const char *text_of(const struct edge *e) { return e->len > INLINE_SEGMENT ? e->text : e->inline_text; }
 
 static struct edge *find_edge(const struct router *r, uint32_t parent, uint32_t hash, struct slice segment)
 {
     uint32_t i = hash & (r->edge_cap - 1);
     for (;; i = (i + 1) & (r->edge_cap - 1)) {
         struct edge *e = &r->edges[i];
-        if (!e->child || (e->hash == hash && e->parent == parent && slice_equal(e->segment, segment)))
+        if (!e->place || (e->hash == hash && e->parent == parent && e->len == segment.len &&
+                          memcmp(text_of(e), segment.at, segment.len) == 0))
             return e;
     }
 }
@@ -145,26 +154,30 @@ static void grow_edges(struct router *r)
     struct edge *old = r->edges;
     uint32_t old_cap = r->edge_cap;
     r->edge_cap = old_cap ? old_cap * 2 : 64;
-    r->edges = calloc(r->edge_cap, sizeof *r->edges);
+    r->edges = aligned_alloc(64, r->edge_cap * sizeof *r->edges);
     if (!r->edges)
         abort();
+    memset(r->edges, 0, r->edge_cap * sizeof *r->edges);
     for (uint32_t i = 0; i < old_cap; i++)
-        if (old[i].child)
-            *find_edge(r, old[i].parent, old[i].hash, old[i].segment) = old[i];
+        if (old[i].place)
+            *find_edge(r, old[i].parent, old[i].hash, slice_make(text_of(&old[i]), old[i].len)) = old[i];
     free(old);
 }
 
-static uint32_t child_of(struct router *r, uint32_t parent, struct slice segment)
+static struct edge *child_of(struct router *r, uint32_t parent, struct slice segment)
 {
-    if ((r->edge_count + 1) * 2 > r->edge_cap)
+    if ((r->edge_count + 1) * 4 > r->edge_cap * 3)
         grow_edges(r);
     uint32_t hash = edge_hash(parent, segment);
     struct edge *e = find_edge(r, parent, hash, segment);
-    if (!e->child) {
-        *e = (struct edge){ segment, parent, add_place(r), hash };
+    if (!e->place) {
+        *e = (struct edge){ .hash = hash, .parent = parent, .place = r->place_count++, .len = (uint32_t)segment.len,
+                            .text = segment.at };
+        if (segment.len && segment.len <= INLINE_SEGMENT)
+            memcpy(e->inline_text, segment.at, segment.len);
         r->edge_count++;
     }
-    return e->child;
+    return e;
 }
 
 static struct host *find_host(const struct router *r, uint32_t hash, struct slice name)
@@ -190,13 +203,13 @@ static void grow_hosts(struct router *r)
 }
 
 /* Wildcards are kept as ".example.com", which no exact name can be. */
-static uint32_t root_of(struct router *r, struct slice name)
+static struct host *root_of(struct router *r, struct slice name)
 {
     enum host_class class = host_class_of(name);
     if (class == HOST_ANY) {
-        if (!r->any_host)
-            r->any_host = add_place(r);
-        return r->any_host;
+        if (!r->any_host.place)
+            r->any_host.place = r->place_count++;
+        return &r->any_host;
     }
     if (class == HOST_WILDCARD) {
         name = slice_from(name, 1);
@@ -207,10 +220,10 @@ static uint32_t root_of(struct router *r, struct slice name)
     uint32_t hash = slice_hash(name);
     struct host *h = find_host(r, hash, name);
     if (!h->name.at) {
-        *h = (struct host){ name, hash, add_place(r) };
+        *h = (struct host){ .name = name, .hash = hash, .place = r->place_count++ };
         r->host_count++;
     }
-    return h->root;
+    return h;
 }
 
 /* The next segment of a path whose first slash is at its front. */
@@ -227,32 +240,41 @@ static bool next_segment(struct slice *path, struct slice *segment)
 
 static void link_entry(struct router *r, uint32_t index)
 {
-    struct entry *e = &r->entries[index];
-    struct slice path = e->path, segment;
+    const struct pair *pair = &r->pairs[index];
+    struct slice path = pair->path, segment;
     enum path_class class = path_class_of(&path);
-    uint32_t place = root_of(r, e->host);
-    while (class != PATH_ANY && next_segment(&path, &segment))
-        place = child_of(r, place, segment);
-    uint32_t *list = class != PATH_PREFIX ? &r->places[place].exact : &r->places[place].prefix;
-    e->next = *list;
+    struct host *root = root_of(r, pair->host);
+    struct lists *lists = &root->lists;
+    uint32_t place = root->place;
+    while (class != PATH_ANY && next_segment(&path, &segment)) {
+        struct edge *e = child_of(r, place, segment);
+        place = e->place;
+        lists = &e->lists;
+    }
+    uint32_t *list = class != PATH_PREFIX ? &lists->exact : &lists->prefix;
+    r->entries[index] = (struct entry){ pair->route, *list };
     *list = index + 1;
 }
 
 void router_seal(struct router *r)
 {
-    if (r->entry_count)
-        qsort(r->entries, r->entry_count, sizeof *r->entries, compare);
-    for (uint32_t i = r->entry_count; i-- > 0;) {       /* backwards: each list ends up in the order of ranks */
-        r->entries[i].rank = i;
+    if (!r->entry_count)
+        return;
+    r->entries = calloc(r->entry_count, sizeof *r->entries);
+    if (!r->entries)
+        abort();
+    qsort(r->pairs, r->entry_count, sizeof *r->pairs, compare);
+    for (uint32_t i = r->entry_count; i-- > 0;)         /* backwards: each list ends up in the order of ranks */
         link_entry(r, i);
-    }
+    free(r->pairs);
+    r->pairs = NULL;
 }
 
 /* -- searching -- */
 
 struct search {
     const struct router_query *query;
-    const struct entry *best;
+    uint32_t best;                  /* 1 + rank; 0: none yet */
     struct router_answer answer;
 };
 
@@ -272,11 +294,11 @@ static void consider(const struct router *r, struct search *s, uint32_t list)
 {
     while (list) {
         const struct entry *e = &r->entries[list - 1];
-        if (s->best && e->rank > s->best->rank)
+        if (s->best && list > s->best)
             return;
         if (!e->route->listeners || e->route->listeners >> s->query->listener & 1) {
             if (has_method(e->route, s->query)) {
-                s->best = e;
+                s->best = list;
                 return;
             }
             s->answer.allowed |= e->route->methods ? e->route->methods : 1u << METHOD_COUNT;
@@ -286,20 +308,22 @@ static void consider(const struct router *r, struct search *s, uint32_t list)
     }
 }
 
-static void walk(const struct router *r, struct search *s, uint32_t place)
+static void walk(const struct router *r, struct search *s, const struct host *root)
 {
     struct slice path = s->query->path, segment;
-    consider(r, s, r->places[place].exact);
-    consider(r, s, r->places[place].prefix);    /* "/" and star stands for all, the asterisk of OPTIONS too */
+    uint32_t place = root->place;
+    consider(r, s, root->lists.exact);
+    consider(r, s, root->lists.prefix);     /* "/" and star stands for all, the asterisk of OPTIONS too */
     if (!r->edge_cap || !path.len || path.at[0] != '/')
         return;
     while (next_segment(&path, &segment)) {
-        place = find_edge(r, place, edge_hash(place, segment), segment)->child;
+        const struct edge *e = find_edge(r, place, edge_hash(place, segment), segment);
+        place = e->place;
         if (!place)
             return;
-        consider(r, s, r->places[place].prefix);
+        consider(r, s, e->lists.prefix);
         if (!path.len)
-            consider(r, s, r->places[place].exact);
+            consider(r, s, e->lists.exact);
     }
 }
 
@@ -309,18 +333,18 @@ struct router_answer router_find(const struct router *r, const struct router_que
     if (r->host_cap && q->host.len) {
         const struct host *h = find_host(r, slice_hash(q->host), q->host);
         if (h->name.at && q->host.at[0] != '.')
-            walk(r, &s, h->root);
+            walk(r, &s, h);
         for (size_t i = 1; r->wildcards && i < q->host.len; i++) {
             struct slice suffix = slice_from(q->host, i);
             if (suffix.at[0] != '.')
                 continue;
             h = find_host(r, slice_hash(suffix), suffix);
             if (h->name.at)
-                walk(r, &s, h->root);
+                walk(r, &s, h);
         }
     }
-    if (r->any_host)
-        walk(r, &s, r->any_host);
-    s.answer.route = s.best ? s.best->route : NULL;
+    if (r->any_host.place)
+        walk(r, &s, &r->any_host);
+    s.answer.route = s.best ? r->entries[s.best - 1].route : NULL;
     return s.answer;
 }

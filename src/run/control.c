@@ -156,7 +156,7 @@ static struct bound *find_bound(struct control *c, struct slice address)
     return NULL;
 }
 
-/* A number that no bound listener has. They go round: connections of a listener that is gone keep theirs for a while. */
+/* A number that no bound listener has. They go round: connections of a listener that is gone keep theirs a while. */
 static uint32_t free_id(struct control *c)
 {
     static uint32_t turn;
