@@ -77,8 +77,8 @@ test: packages                              ## every spec (T=spec/unit: only tho
 asan:                                       ## every spec under the Address and UB sanitizers
 	@$(MAKE) --no-print-directory test SAN=1
 
-tsan:                                       ## a load with reloads under the thread sanitizer
-	@$(MAKE) --no-print-directory test SAN=thread T=$(if $(filter spec,$(T)),spec/load,$(T))
+tsan:                                       ## the end-to-end specs, reloads under load among them, under the thread sanitizer
+	@$(MAKE) --no-print-directory test SAN=thread T=$(if $(filter spec,$(T)),spec/e2e,$(T))
 
 FUZZERS := $(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c))
 fuzz:                                       ## each fuzz target for S seconds (T=h1_parse: only that one)
