@@ -2,6 +2,9 @@
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
 local config = require "tidegate.config"
+local cjson = require "cjson"
+
+pcall(ffi.cdef, "unsigned umask(unsigned mask);")
 
 local control = {}
 
@@ -11,14 +14,38 @@ local function lines_of(text)
   return list
 end
 
+local loaded            -- the texts of the newest load
+
+local function read_kept(name)
+  local file = io.open(name, "rb")
+  if not file then return nil end
+  local ok, texts = pcall(cjson.decode, file:read "*a")
+  file:close()
+  return ok and texts or nil
+end
+
+--- Keeps the texts of the newest load, which is in force now, for a worker that finds worse ones on disk.
+-- @tparam string name of the file; only its owner can read it, because secrets are in it
+function control.keep(name)
+  local before = ffi.C.umask(63)
+  local file = io.open(name .. ".new", "wb")
+  ffi.C.umask(before)
+  if not file then return end
+  file:write(cjson.encode(loaded))
+  file:close()
+  os.rename(name .. ".new", name)
+end
+
 --- Loads the configuration.
 -- @tparam string path absolute
 -- @tparam ?string overrides assignments of --set, one per line
+-- @tparam ?string good name of a file that control.keep wrote: its texts count instead of what is on disk
 -- @treturn ?number address of the finished generation, which the caller now owns
 -- @treturn string what is wrong or remarkable, for people; "" where all is well
 -- @treturn string absolute names of all files that it depends on, one per line
-function control.load(path, overrides)
-  local result = config.load(path, { set = lines_of(overrides) })
+function control.load(path, overrides, good)
+  local result = config.load(path, { set = lines_of(overrides), texts = good and read_kept(good) })
+  loaded = result.texts
   local address
   if result.generation then address = tonumber(ffi.cast("uintptr_t", result.generation)) end
   return address, result.report:text(), table.concat(result.files, "\n")

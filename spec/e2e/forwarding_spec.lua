@@ -157,6 +157,8 @@ describe("a forwarded request", function()
 
     it("is the client's where there is one", function()
       assert.same({ "My-Id.1/x=2" }, ask({ headers = { "X-Request-Id: My-Id.1/x=2" } }):all "x-request-id")
+      assert.same({ "one" }, ask({ headers = { "X-Request-Id: one", "X-Request-Id: two" } }):all "x-request-id")
+      assert.equal(1, #ask({ headers = { "X-Request-Id: a b", "X-Request-Id: two" } }):all "x-request-id")
     end)
 
     local bad = { { "empty", "" }, { "too long", ("a"):rep(1000) }, { "with spaces", "a b" },

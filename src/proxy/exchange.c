@@ -811,7 +811,7 @@ static void on_timeout(struct request *r)
         r->ops->arm(r, due);
         return;
     }
-    if (x->up)
+    if (x->up && meaning != RC_CLIENT_SLOW && meaning != RC_CLIENT_GONE)
         log_warn("upstream", rc_word(meaning), "service", log_slice(x->service->settings.name), "node", x->node->text,
                  "request", log_slice(x->id));
     if (x->step == STEP_FLUSH && meaning == RC_CLIENT_SLOW)

@@ -166,11 +166,19 @@ static void add_forwarded(struct lines *l, const struct request *r, bool trusted
 
 static void add_id(struct lines *l, struct exchange *x)
 {
-    const struct header *sent = id_field(x);
-    if (sent && sent->value.at == x->id.at)
+    enum header_id known = x->generation->id_header;
+    struct slice name = x->generation->gateway.id_header;
+    bool kept = false;
+    /* One id crosses, the one that was checked and logged. */
+    for (uint32_t i = 0; i < l->headers->count; i++) {
+        struct header *h = &l->headers->at[i];
+        if (h->id != known || (known == HEADER_UNKNOWN && !slice_equal_nocase(h->name, name)))
+            continue;
+        h->skip |= kept || h->value.at != x->id.at;
+        kept |= h->value.at == x->id.at;
+    }
+    if (kept)
         return;
-    if (sent)
-        ((struct header *)(uintptr_t)sent)->skip = true;
     if (x->generation->id_header == HEADER_X_REQUEST_ID) {
         LINE(l, HEADER_X_REQUEST_ID, "X-Request-Id", put(value, x->id));
         return;

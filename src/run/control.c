@@ -92,14 +92,16 @@ static void set_report(struct control *c, const char *text)
     c->last_report = strdup(text);
 }
 
-/* A finished generation, or NULL with the reason in last_report. */
-static struct generation *load(struct control *c)
+/* A finished generation, or NULL with the reason in last_report. good: what keep() wrote, to be taken instead of the
+ * files; else NULL. */
+static struct generation *load(struct control *c, const char *good)
 {
     lua_State *L = c->L;
     file_watch_note(c->files);
     lua_pushstring(L, c->options->config);
     lua_pushstring(L, c->options->overrides);
-    if (!vm_call(L, "tidegate.control", "load", 2, 3)) {
+    lua_pushstring(L, good);
+    if (!vm_call(L, "tidegate.control", "load", 3, 3)) {
         set_report(c, "internal error while loading the configuration: see the log\n");
         return NULL;
     }
@@ -238,9 +240,17 @@ static void unbind_old(struct control *c, const struct generation *g)
 static void apply_logs(struct control *c, struct generation *g)
 {
     log_set_level((enum log_level)g->gateway.log_level);
-    writer_set_error_log(c->writer, g->gateway.error_log);
+    char name[PATH_MAX + 8];
+    struct slice error_log = g->gateway.error_log;
+    if (getenv("TIDEGATE_DETACHED") && slice_equal(error_log, SLICE_OF("stderr"))) {
+        int n = snprintf(name, sizeof name, "%.*s.log", (int)g->gateway.pid_file.len, g->gateway.pid_file.at);
+        error_log = slice_make(name, (size_t)n);        /* in the background nobody reads standard error */
+    }
+    writer_set_error_log(c->writer, error_log);
     for (uint32_t i = 0; i < g->log_count; i++)
-        g->logs[i]->sink = writer_sink(c->writer, g->logs[i]->settings.file);
+        if ((g->logs[i]->sink = writer_sink(c->writer, g->logs[i]->settings.file)) == WRITER_NO_SINK)
+            log_error("control", "too many different log files since the start; restart to free them", "file",
+                      log_slice(g->logs[i]->settings.file));
 }
 
 /* Takes the caller's reference. False, with the reason in last_report: nothing has changed. */
@@ -281,12 +291,23 @@ static bool publish(struct control *c, struct generation *g)
     return true;
 }
 
+/* The configuration in force, for a worker that starts when the files are broken. */
+static void keep(struct control *c)
+{
+    char name[PATH_MAX + 8];
+    struct slice pid_file = c->generation->gateway.pid_file;
+    snprintf(name, sizeof name, "%.*s.good", (int)pid_file.len, pid_file.at);
+    lua_pushstring(c->L, name);
+    (void)vm_call(c->L, "tidegate.control", "keep", 1, 0);      /* has logged why not; nothing depends on it now */
+}
+
 static bool reload(struct control *c)
 {
-    struct generation *g = load(c);
+    struct generation *g = load(c, NULL);
     bool good = g && publish(c, g);
     if (good) {
         c->reloads_good++;
+        keep(c);
         log_info("control", "configuration in force", "generation", log_number(c->generation_number));
     } else {
         c->reloads_bad++;
@@ -480,7 +501,19 @@ static void ready_line(struct control *c, char *out, size_t size)
 static int start(struct control *c)
 {
     char text[4096], why[512];
-    struct generation *g = load(c);
+    struct generation *g = load(c, NULL);
+    const char *good = getenv("TIDEGATE_GOOD");
+    if (!g && good) {
+        /* A worker before us was fine: what is on disk now must not keep the gateway down. */
+        char *report = c->last_report;
+        c->last_report = NULL;
+        g = load(c, good);
+        log_error("control", "the files are broken: the last good configuration is in force");
+        if (write(STDERR_FILENO, report, strlen(report)) < 0)
+            log_error("control", "cannot write to standard error");
+        free(c->last_report);
+        c->last_report = report;
+    }
     if (!g)
         return doom(c, c->last_report, 2);
     const struct gateway_settings *s = &g->gateway;
@@ -504,6 +537,8 @@ static int start(struct control *c)
     log_set_sink(log_line, c);
     if (c->last_report[0])
         log_line(c, slice_text(c->last_report));
+    if (!good || !c->last_report[0])
+        keep(c);
     ready_line(c, text, sizeof text);
     tell_supervisor(c, MESSAGE_READY, text);
     return 0;

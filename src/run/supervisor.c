@@ -28,6 +28,7 @@
 enum {
     BACKOFF_FIRST_MS = 10, BACKOFF_MOST_MS = 5000,
     HEALTHY_MS = 10000,             /* a worker that lived this long starts the back-off anew */
+    FDS_LOOKED_AT = 1024,           /* for descriptors that a caller of start left open */
     KILL_AFTER_MS = 3000,           /* beyond the grace, a worker that does not end is killed */
 };
 
@@ -46,6 +47,7 @@ struct supervisor {
     unsigned restarts;
     char doom[MESSAGE_TEXT];
     int ready_pipe;                 /* tells a waiting `start`; -1: none */
+    int tell_fd;                    /* where the user sees why a start fails */
 };
 
 static struct message message;
@@ -53,6 +55,20 @@ static struct message message;
 static uint64_t now_ms(void) { return clock_us() / 1000; }
 
 /* -- pid file -- */
+
+/* In the background our own log goes where the worker's does by default. */
+static void log_to_file(const char *pid_file)
+{
+    char name[PATH_MAX + 8];
+    if (!getenv("TIDEGATE_DETACHED"))
+        return;
+    snprintf(name, sizeof name, "%s.log", pid_file);
+    int fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return;
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+}
 
 /* The lock, not the file, says that a gateway runs: it ends with the process, however that ends. */
 static bool take_pid_file(struct supervisor *s, const char *file, char *why, size_t size)
@@ -82,6 +98,7 @@ static bool take_pid_file(struct supervisor *s, const char *file, char *why, siz
         return false;
     }
     h->pid_fd = fd;
+    log_to_file(file);
     snprintf(h->pid_file, sizeof h->pid_file, "%s", file);
     return true;
 }
@@ -96,6 +113,8 @@ static void remove_pid_file(struct supervisor *s)
     if (len > 4 && strcmp(s->state.pid_file + len - 4, ".pid") == 0)
         len -= 4;
     snprintf(socket, sizeof socket, "%.*s.sock", (int)len, s->state.pid_file);
+    (void)unlink(socket);
+    snprintf(socket, sizeof socket, "%s.good", s->state.pid_file);
     (void)unlink(socket);
     for (struct held *l = s->state.held; l; l = l->next)
         if (strncmp(l->address, "unix:", 5) == 0)
@@ -145,6 +164,9 @@ static void tell_starter(struct supervisor *s, char code, const char *text)
         log_warn("supervisor", "nobody waits for the start any more");
     close(s->ready_pipe);
     s->ready_pipe = -1;
+    if (s->tell_fd != STDERR_FILENO)
+        close(s->tell_fd);          /* the terminal or pipe that start was called with is not ours to hold */
+    s->tell_fd = STDERR_FILENO;
 }
 
 static void on_ready(struct supervisor *s)
@@ -214,6 +236,11 @@ static void start_worker(struct supervisor *s)
     char restarts[16];
     snprintf(restarts, sizeof restarts, "%u", s->restarts);
     setenv("TIDEGATE_RESTARTS", restarts, 1);
+    if (s->restarts && s->state.pid_fd >= 0) {
+        char good[PATH_MAX + 8];
+        snprintf(good, sizeof good, "%s.good", s->state.pid_file);
+        setenv("TIDEGATE_GOOD", good, 1);
+    }
     pid_t pid = fork();
     if (pid == 0) {
         close(pair[0]);
@@ -221,6 +248,8 @@ static void start_worker(struct supervisor *s)
         handover_close(&s->state);
         if (s->ready_pipe >= 0)
             close(s->ready_pipe);
+        if (s->tell_fd != STDERR_FILENO)
+            close(s->tell_fd);
         pthread_setname_np(pthread_self(), "tidegate worker");
         struct control_options o = { s->options->config, s->options->overrides, pair[1] };
         exit(control_run(&o));      /* not _exit: the sanitizers report at exit */
@@ -261,7 +290,7 @@ static void on_worker_end(struct supervisor *s, int status)
     s->state.worker = 0;
     if (s->stopping)
         return;
-    if (s->doom[0] && write(STDERR_FILENO, s->doom, strlen(s->doom)) < 0)
+    if (s->doom[0] && write(s->tell_fd, s->doom, strlen(s->doom)) < 0)
         log_warn("supervisor", "cannot write to standard error");
     if (s->state.old_worker) {          /* the new binary's worker failed: the old one goes on */
         log_error("supervisor", "the new worker failed, the old one stays", "how", how_it_ended(status));
@@ -312,6 +341,21 @@ static void stop(struct supervisor *s)
         kill(s->state.worker, SIGTERM);
 }
 
+/* check, with the same overrides as we have. Only for a child. */
+static void exec_check(struct supervisor *s)
+{
+    enum { WORDS = 256 };
+    const char *words[WORDS] = { s->binary, "check", "-c", s->options->config };
+    int n = 4;
+    char *lines = strdup(s->options->overrides ? s->options->overrides : ""), *save = NULL;
+    for (char *line = strtok_r(lines, "\n", &save); line && n < WORDS - 2; line = strtok_r(NULL, "\n", &save)) {
+        words[n++] = "--set";
+        words[n++] = line;
+    }
+    execv(s->binary, (char **)(uintptr_t)words);
+    _exit(127);
+}
+
 /* The new binary first proves on the same configuration that it works at all; it then takes our place, and the old
  * worker serves until the new one is ready. */
 static void upgrade(struct supervisor *s)
@@ -321,8 +365,7 @@ static void upgrade(struct supervisor *s)
         sigset_t none;
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        execl(s->binary, s->binary, "check", "-c", s->options->config, (char *)NULL);
-        _exit(127);
+        exec_check(s);
     }
     int status = -1;
     if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
@@ -443,12 +486,19 @@ static int detach(struct supervisor *s)
     }
     close(ends[0]);
     setsid();
+    /* Whatever else the caller had open is not ours to hold: someone may wait for its end. */
+    for (int fd = STDERR_FILENO + 1; fd < FDS_LOOKED_AT; fd++)
+        if (fd != ends[1])
+            close(fd);
     s->ready_pipe = ends[1];
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0) {
+        s->tell_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
         dup2(null, STDIN_FILENO);
         dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
     }
+    setenv("TIDEGATE_DETACHED", "1", 1);
     _exit(run(s));
 }
 
@@ -457,6 +507,7 @@ int supervisor_run(const struct supervisor_options *options)
     static struct supervisor s;
     s.options = options;
     s.ready_pipe = -1;
+    s.tell_fd = STDERR_FILENO;
     handover_init(&s.state);
     ssize_t n = readlink("/proc/self/exe", s.binary, sizeof s.binary - 1);
     if (n > 0)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "proxy/generation.h"
 
 enum {
-    SINKS_MAX = 64,
+    SINKS_MAX = WRITER_NO_SINK,
     CHUNK = 64 * 1024,          /* lines of one file that leave in one write */
     GATHER_MS = 20,             /* lines are gathered this long once there are any */
     RETRY_MS = 1000,            /* a file that cannot be opened is tried again */
@@ -84,7 +85,7 @@ uint32_t writer_sink(struct writer *w, struct slice file)
             break;
     if (i == w->sink_count) {
         if (i == SINKS_MAX)
-            i = WRITER_ERROR_LOG;       /* more files than anyone configures: do not lose the lines */
+            i = SINKS_MAX;              /* the caller tells; its lines are lost and counted */
         else {
             w->sinks[i] = sink_new(file);
             w->sink_count++;
@@ -125,16 +126,27 @@ static void sink_close(struct sink *s)
     s->retry_ms = 0;
 }
 
-static void complain(const struct sink *s, const char *what)
+/* The name may be changed by the control thread: it is copied under the lock, and no file is touched meanwhile. */
+static void name_of(struct writer *w, const struct sink *s, char *out, size_t size)
 {
-    dprintf(STDERR_FILENO, "tidegate: cannot %s the log file \"%s\": %s; its lines are lost and counted\n", what,
-            s->file, strerror(errno));
+    pthread_mutex_lock(&w->lock);
+    snprintf(out, size, "%s", s->file);
+    pthread_mutex_unlock(&w->lock);
 }
 
+static void complain(struct writer *w, const struct sink *s, const char *what, int why)
+{
+    char name[PATH_MAX];
+    name_of(w, s, name, sizeof name);
+    dprintf(STDERR_FILENO, "tidegate: cannot %s the log file \"%s\": %s; its lines are lost and counted\n", what, name,
+            strerror(why));
+}
+
+/* O_NONBLOCK: a named pipe that nobody reads is an error, not a wait. */
 static int open_file(const char *file)
 {
     folder_make_above(file);
-    return open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    return open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
 }
 
 static bool sink_open(struct writer *w, struct sink *s, uint64_t now_ms)
@@ -143,17 +155,17 @@ static bool sink_open(struct writer *w, struct sink *s, uint64_t now_ms)
         return true;
     if (now_ms < s->retry_ms)
         return false;
-    pthread_mutex_lock(&w->lock);
-    if (strcmp(s->file, "stderr") == 0)
+    char name[PATH_MAX];
+    name_of(w, s, name, sizeof name);
+    if (strcmp(name, "stderr") == 0)
         s->fd = STDERR_FILENO;
-    else if (strcmp(s->file, "stdout") == 0)
+    else if (strcmp(name, "stdout") == 0)
         s->fd = STDOUT_FILENO;
     else
-        s->fd = open_file(s->file);
+        s->fd = open_file(name);
     if (s->fd < 0 && !s->failing)
-        complain(s, "open");
+        complain(w, s, "open", errno);
     s->failing = s->fd < 0;
-    pthread_mutex_unlock(&w->lock);
     s->retry_ms = now_ms + RETRY_MS;
     return s->fd >= 0;
 }
@@ -173,7 +185,7 @@ static void sink_flush(struct writer *w, struct sink *s, uint64_t now_ms)
             done += (size_t)n;
         }
         if (done < s->len && !s->failing) {
-            complain(s, "write to");
+            complain(w, s, "write to", errno);
             s->failing = true;
         } else if (done == s->len) {
             s->failing = false;
@@ -192,7 +204,12 @@ static bool take_queue(struct writer *w, struct queue *q, uint64_t now_ms)
     bool any = false;
     for (int i = 0; i < 4096 && queue_peek(q, &tag, &line); i++) {
         any = true;
-        struct sink *s = w->sinks[tag < w->sink_count ? tag : WRITER_ERROR_LOG];
+        struct sink *s = tag < w->sink_count ? w->sinks[tag] : NULL;
+        if (!s) {
+            atomic_fetch_add(&w->lost, 1);
+            queue_release(q);
+            continue;
+        }
         if (s->len + line.len > CHUNK)
             sink_flush(w, s, now_ms);
         memcpy(s->chunk + s->len, line.at, line.len);

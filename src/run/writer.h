@@ -6,7 +6,10 @@
 
 struct writer;
 
-enum { WRITER_ERROR_LOG = 0 };          /* the sink that always exists */
+enum {
+    WRITER_ERROR_LOG = 0,               /* the sink that always exists */
+    WRITER_NO_SINK = 64,                /* there are as many as there may be: lines with this tag are lost */
+};
 
 struct writer *writer_new(void);
 /* Starts the thread; queues must not be added any more. */

@@ -52,7 +52,7 @@ end
 -- @tparam[opt] table options
 --   set = { "path.to.key=value", ... };
 --   getenv, variables: an environment other than the process's;
---   dry = true: builds nothing
+--   dry = true: builds nothing; texts: see Sources.new
 -- @treturn table result
 --   good: no errors; report; files: absolute names of all that was looked at; config: plain values, with holes where it
 --   is not good; generation: struct generation *, owned by the caller, where it is good and not dry
@@ -60,8 +60,8 @@ function config.load(path, options)
   options = options or {}
   local report = Report.new()
   local file = Sources.absolute(path, Sources.working_folder())
-  local sources = Sources.new(Sources.folder_of(file))
-  local result = { report = report, files = sources.list, good = false }
+  local sources = Sources.new(Sources.folder_of(file), options.texts)
+  local result = { report = report, files = sources.list, texts = sources.texts, good = false }
   local node = parse(path, file, sources, report)
   if not node then return result end
   overrides.apply_environment(node, report, top_level(), options.variables)
@@ -80,11 +80,22 @@ function config.load(path, options)
   return result
 end
 
+--- What --set or the environment say about a key of gateway.
+local function overridden(key, set)
+  for i = #(set or {}), 1, -1 do
+    local value = set[i]:match("^gateway%." .. key .. "=(.*)$")
+    if value then return value end
+  end
+  return os.getenv("TIDEGATE_GATEWAY__" .. key:upper())
+end
+
 --- A value after "key:" somewhere in a text that is no YAML.
 local function scrape(text, key)
-  local value = ("\n" .. text):match("\n[ \t]*" .. key .. ":[ \t]*([^\n#]+)")
-  value = value and value:gsub("%s+$", ""):gsub("^([\"'])(.*)%1$", "%2")
-  return value ~= "" and value or nil
+  for line in text:gmatch "[^\n]+" do
+    local value = line:gsub("^%s*#.*", ""):match("%f[%w_]" .. key .. ":%s*([^,}#]+)")
+    value = value and value:gsub("%s+$", ""):gsub("^([\"'])(.*)%1$", "%2")
+    if value and value ~= "" then return value end
+  end
 end
 
 local DEFAULT_PID_FILE, DEFAULT_GRACE = "run/tidegate.pid", 30
@@ -98,8 +109,9 @@ function config.pid_file(path, options)
   if gateway and gateway.pid_file then return gateway.pid_file, gateway.grace or DEFAULT_GRACE end
   local file = Sources.absolute(path, Sources.working_folder())
   local text = Sources.new("/"):read(file, FILE_MAX) or ""
-  local folder = Sources.absolute(scrape(text, "working_dir") or ".", Sources.folder_of(file))
-  return Sources.absolute(scrape(text, "pid_file") or DEFAULT_PID_FILE, folder), DEFAULT_GRACE
+  local function find(key) return overridden(key, options and options.set) or scrape(text, key) end
+  local folder = Sources.absolute(find "working_dir" or ".", Sources.folder_of(file))
+  return Sources.absolute(find "pid_file" or DEFAULT_PID_FILE, folder), DEFAULT_GRACE
 end
 
 return config

@@ -7,8 +7,9 @@ local Sources = {}
 Sources.__index = Sources
 
 --- @tparam string folder where relative names start
-function Sources.new(folder)
-  return setmetatable({ folder = folder, texts = {}, list = {}, known = {} }, Sources)
+-- @tparam[opt] table texts by absolute name: taken instead of what the files hold now
+function Sources.new(folder, texts)
+  return setmetatable({ folder = folder, texts = texts or {}, list = {}, known = {} }, Sources)
 end
 
 function Sources.working_folder()
