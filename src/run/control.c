@@ -605,8 +605,10 @@ int control_run(const struct control_options *options)
     watch_signals(&c);
     on_tickets(&c.tickets);
     int code = start(&c);
-    if (code)
+    if (code) {
+        vm_free(c.L);                   /* libraries under Lua have memory of their own */
         return code;                    /* threads and all end with the process */
+    }
     loop_watch(c.loop, &c.supervisor);
     loop_run(c.loop);
     log_info("control", "worker ends");
