@@ -359,12 +359,18 @@ local function groups(fields, name)
   return type(list[1]) == "string" and { list } or list
 end
 
+--- Where nothing stands after a key ("labels:" with all below it commented out) lists and maps are not given.
+local function is_left_empty(field, node)
+  local kind = field.type
+  return (kind == "list" or kind == "map" or kind == "object") and not field.required and is_nothing(node)
+end
+
 function Check:ties(fields, node, path, meant)
   local function present(names)
     local found, last = {}, nil
     for _, name in ipairs(names) do
       local index = node.fields[name]
-      if index then
+      if index and not is_left_empty(fields[name], node.entries[index].value) then
         found[#found + 1] = name
         last = last and math.max(last, index) or index
       end
@@ -405,12 +411,6 @@ function Check:unknown_key(fields, entry, path)
   if not meant and #names <= 12 then hint = "; expected one of " .. table.concat(names, ", ") end
   self:fail(entry, path, entry.key, "unknown key%s", hint)
   return meant
-end
-
---- Where nothing stands after a key ("labels:" with all below it commented out) lists and maps are not given.
-local function is_left_empty(field, node)
-  local kind = field.type
-  return (kind == "list" or kind == "map" or kind == "object") and not field.required and is_nothing(node)
 end
 
 --- The map that a lone value stands for.
