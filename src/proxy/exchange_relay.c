@@ -1,0 +1,216 @@
+/* The exchange's bodies: the request's upwards, the response's back, and raw bytes both ways after a 101. */
+#include "base/log.h"
+#include "proxy/forward.h"
+#include "proxy/steps.h"
+
+enum {
+    REPLAY_MAX = 64 * 1024,     /* request body kept for another try */
+    SPLICE_FROM = 1 << 20,      /* bodies from here on go through a pipe */
+};
+
+/* -- the request body -- */
+
+static bool may_replay(const struct exchange *x)
+{
+    return x->reused || (x->service->settings.attempts && method_is_idempotent(x->req.method));
+}
+
+enum rc exchange_next_body(struct exchange *x, struct span *out, bool *last)
+{
+    if (x->replay_at < buf_len(&x->replay)) {
+        struct slice s = slice_from(buf_slice(&x->replay), x->replay_at);
+        *out = (struct span){ (char *)(uintptr_t)s.at, s.len, 0, 0 };
+        *last = x->body_ended;
+        x->replay_at += s.len;
+        return RC_OK;
+    }
+    if (x->body_ended) {
+        *out = (struct span){ 0 };
+        *last = true;
+        return RC_OK;
+    }
+    enum rc rc = x->req.ops->read_body(&x->req, out, last);
+    if (rc != RC_OK)
+        return rc;
+    touch(x, WAIT_BODY);
+    x->body_ended = *last;
+    if (!x->body_lost && out->len) {
+        x->replay.max = REPLAY_MAX;
+        if (!may_replay(x) || buf_append(&x->replay, slice_make(out->at, out->len)) != RC_OK) {
+            x->body_lost = true;
+            buf_reset(&x->replay);
+            x->replay_at = 0;
+        } else {
+            x->replay_at = buf_len(&x->replay);
+        }
+    }
+    return RC_OK;
+}
+
+enum rc exchange_pump_up(struct exchange *x)
+{
+    struct up *u = x->up;
+    for (int turn = 0; turn < TURNS; turn++) {
+        enum rc rc = up_flush(u);
+        if (rc == RC_AGAIN) {
+            wait_for(x, WAIT_UP_WRITE);
+            return RC_OK;
+        }
+        if (rc != RC_OK)
+            x->up_deaf = true;
+        if (u->request_done || x->up_deaf)
+            return RC_OK;
+        struct span body;
+        bool last;
+        rc = exchange_next_body(x, &body, &last);
+        if (rc == RC_AGAIN) {
+            wait_for(x, WAIT_BODY);
+            return RC_OK;
+        }
+        if (rc != RC_OK)
+            return rc;
+        rc = up_send_body(u, body, last);
+        touch(x, WAIT_UP_WRITE);
+        if (rc != RC_OK && rc != RC_AGAIN)
+            x->up_deaf = true;
+    }
+    loop_ready(loop_of(x), &x->wake);
+    return RC_OK;
+}
+
+/* -- the response body -- */
+
+/* Large plain bodies: from socket to socket inside the kernel. */
+static bool try_splice(struct exchange *x, struct stream **client)
+{
+    struct up *u = x->up;
+    if (x->splicing) {
+        *client = x->req.ops->raw(&x->req);
+        return *client != NULL;
+    }
+    if (u->body != BODY_SIZED || u->body_left < SPLICE_FROM || u->ahead.len || buf_len(&u->in) > u->taken ||
+        !stream_is_plain(&u->stream) || x->req.is_tls)
+        return false;
+    *client = x->req.ops->raw(&x->req);
+    if (!*client || pipe_take(&x->plane->pipes, &x->pipe) != RC_OK)
+        return false;
+    x->splicing = true;
+    return true;
+}
+
+static enum next relay_spliced(struct exchange *x, struct stream *client)
+{
+    uint64_t moved = 0, before = x->up->body_left;
+    enum rc rc = pipe_move(&x->pipe, &x->up->stream, client, &x->up->body_left, &moved);
+    x->req.bytes_out += moved;
+    if (moved)
+        touch(x, WAIT_CLIENT_WRITE);
+    if (x->up->body_left < before)
+        touch(x, WAIT_UP_READ);
+    if (rc == RC_OK) {
+        pipe_give(&x->plane->pipes, &x->pipe);
+        x->splicing = false;
+        x->up->response_done = true;
+        return go(x, STEP_FLUSH);
+    }
+    if (rc == RC_AGAIN) {
+        wait_for(x, x->pipe.held ? WAIT_CLIENT_WRITE : WAIT_UP_READ);
+        if ((client->io.ready & IO_WRITABLE) && (x->pipe.held || (x->up->stream.io.ready & IO_READABLE)))
+            loop_ready(loop_of(x), &x->wake);
+        return NEXT_WAIT;
+    }
+    return exchange_fail(x, rc == RC_CLIENT_GONE ? rc : RC_RESET);
+}
+
+enum next step_relay(struct exchange *x)
+{
+    enum rc rc = exchange_pump_up(x);
+    if (rc != RC_OK)
+        return exchange_fail(x, rc);
+    for (int turn = 0; turn < TURNS; turn++) {
+        struct stream *client;
+        struct span body;
+        bool last;
+        rc = x->req.ops->flush(&x->req);
+        if (rc == RC_AGAIN) {
+            wait_for(x, WAIT_CLIENT_WRITE);
+            return NEXT_WAIT;
+        }
+        if (rc != RC_OK)
+            return exchange_fail(x, RC_CLIENT_GONE);
+        if (try_splice(x, &client))
+            return relay_spliced(x, client);
+        rc = up_read_body(x->up, &body, &last);
+        if (rc == RC_AGAIN) {
+            wait_for(x, WAIT_UP_READ);
+            return NEXT_WAIT;
+        }
+        if (rc != RC_OK) {
+            count(&x->plane->counters.upstream_failures, 1);
+            log_warn("upstream", "response body cut", "service", log_slice(x->service->settings.name), "node",
+                     x->node->text, "request", log_slice(x->id));
+            return exchange_fail(x, rc);
+        }
+        touch(x, WAIT_UP_READ);
+        touch(x, WAIT_CLIENT_WRITE);
+        x->req.bytes_out += body.len;
+        rc = x->req.ops->send_body(&x->req, body, last);
+        if (rc != RC_OK && rc != RC_AGAIN)
+            return exchange_fail(x, RC_CLIENT_GONE);
+        if (last)
+            return go(x, STEP_FLUSH);
+    }
+    loop_ready(loop_of(x), &x->wake);
+    return NEXT_WAIT;
+}
+
+/* -- after a 101 -- */
+
+enum next exchange_start_tunnel(struct exchange *x)
+{
+    struct slice early_up = x->up->ahead.len ? slice_make(x->up->ahead.at, x->up->ahead.len) : buf_slice(&x->up->in);
+    if (x->up->taken)
+        early_up = slice_from(early_up, x->up->taken);
+    early_up = arena_copy(&x->req.arena, early_up);
+    forward_response(x);
+    x->head_sent = true;
+    x->res.body = BODY_NONE;
+    enum rc rc = x->req.ops->send_head(&x->req, &x->res, (struct span){ 0 }, true);
+    if (rc != RC_OK && rc != RC_AGAIN)
+        return exchange_fail(x, RC_CLIENT_GONE);
+    struct slice early_client = x->req.ops->detach(&x->req);
+    x->up->ahead = (struct span){ 0 };
+    x->tunnel = arena_alloc(&x->req.arena, sizeof *x->tunnel);
+    tunnel_init(x->tunnel, loop_of(x), NULL, &x->up->stream, early_client, early_up);
+    touch(x, WAIT_TUNNEL);
+    return go(x, STEP_TUNNEL);
+}
+
+enum next step_tunnel(struct exchange *x)
+{
+    if (!x->tunnel->out.from) {
+        /* The 101 itself must be out before raw bytes may follow it. */
+        if (x->req.ops->flush(&x->req) == RC_AGAIN) {
+            wait_for(x, WAIT_CLIENT_WRITE);
+            return NEXT_WAIT;
+        }
+        struct stream *client = x->req.ops->raw(&x->req);
+        if (!client)
+            return exchange_fail(x, RC_CLIENT_GONE);
+        x->tunnel->out.from = x->tunnel->back.to = client;
+    }
+    bool moved;
+    enum rc rc = x->tunnel->out.from->io.fd < 0 ? RC_RESET : tunnel_run(x->tunnel, &moved);
+    x->req.bytes_in = x->tunnel->out.bytes;
+    x->req.bytes_out = x->tunnel->back.bytes;
+    if (rc == RC_END || rc == RC_RESET) {
+        exchange_drop_up(x);
+        return rc == RC_END ? NEXT_DONE : NEXT_CUT;
+    }
+    if (moved)
+        touch(x, WAIT_TUNNEL);
+    if (rc == RC_LIMIT)
+        loop_ready(loop_of(x), &x->wake);
+    wait_for(x, WAIT_TUNNEL);
+    return NEXT_WAIT;
+}
