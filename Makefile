@@ -21,7 +21,8 @@ OPTIMISE := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 endif
 CFLAGS   := -std=c11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -fPIC -fno-semantic-interposition -pthread -Isrc -I/usr/include/luajit-2.1 \
             -DTIDEGATE_VERSION='"$(VERSION)"' -DTIDEGATE_SHARE='"$(PREFIX)/share/tidegate"' $(CPPFLAGS)
-LDLIBS   := -lssl -lcrypto -lyaml -lluajit-5.1 -lm -ldl -pthread
+# PCRE2 is called by Lua alone (tide.re): a linker that drops what no C calls is told to keep it.
+LDLIBS   := -lssl -lcrypto -lyaml -lluajit-5.1 -lm -ldl -pthread -Wl,--no-as-needed -lpcre2-8
 LDFLAGS  := $(filter -fsanitize%,$(OPTIMISE)) -Wl,-z,relro,-z,now
 
 SOURCES  := $(wildcard src/base/*.c src/net/*.c src/http/*.c src/proxy/*.c src/lua/*.c src/run/*.c)

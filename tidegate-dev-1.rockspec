@@ -16,6 +16,7 @@ dependencies = { "lua >= 5.1, < 5.2" }
 external_dependencies = {
   OPENSSL = { header = "openssl/ssl.h" },
   YAML = { header = "yaml.h" },
+  PCRE2 = { header = "pcre2.h" },
   LUAJIT = { header = "luajit-2.1/luajit.h" },
 }
 
