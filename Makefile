@@ -21,8 +21,8 @@ OPTIMISE := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 endif
 CFLAGS   := -std=c11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -fPIC -fno-semantic-interposition -pthread -Isrc -I/usr/include/luajit-2.1 \
             -DTIDEGATE_VERSION='"$(VERSION)"' -DTIDEGATE_SHARE='"$(PREFIX)/share/tidegate"' $(CPPFLAGS)
-# PCRE2 is called by Lua alone (tide.re): a linker that drops what no C calls is told to keep it.
-LDLIBS   := -lssl -lcrypto -lyaml -lluajit-5.1 -lm -ldl -pthread -Wl,--no-as-needed -lpcre2-8
+# Some are called by Lua alone (tide.re, compressed bodies): a linker that drops what no C calls is told to keep them.
+LDLIBS   := -lssl -lcrypto -lyaml -lluajit-5.1 -lm -ldl -pthread -Wl,--no-as-needed -lpcre2-8 -lz -lbrotlidec
 LDFLAGS  := $(filter -fsanitize%,$(OPTIMISE)) -Wl,-z,relro,-z,now
 
 SOURCES  := $(wildcard src/base/*.c src/net/*.c src/http/*.c src/proxy/*.c src/lua/*.c src/run/*.c)
@@ -86,13 +86,13 @@ fuzz:                                       ## each fuzz target for S seconds (T
 	@sh .ci/packages build fuzz
 	@sh fuzz/run.sh "$(if $(filter spec,$(T)),$(FUZZERS),$(T))" $(S)
 
-BENCH_TOOLS := build/bench/load build/bench/upstream
-build/bench/%: bench/%.c $(wildcard bench/*.h)
+BENCH_TOOLS := $(B)/bench/load $(B)/bench/upstream
+$(B)/bench/%: bench/%.c $(wildcard bench/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARNINGS) -o $@ $< -lssl -lcrypto -lm
 bench: build $(BENCH_TOOLS)                 ## the standard loads beside nginx and HAProxy, compared with the last run
 	@sh .ci/packages build bench
-	$(LUA) bench/run.lua $(BENCH)
+	$(LUA) bench/run.lua --build $(B) $(BENCH)
 
 lint:                                       ## luacheck, clang-format --dry-run, clang-tidy
 	@sh .ci/lint

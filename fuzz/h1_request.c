@@ -24,6 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct parsed p;
     fuzz_parse(h1_parse_request, in, &p);
     fuzz_check_parse(h1_parse_request, data, size, &p);
+    if (p.rc == RC_MALFORMED)
+        assert(*h1_parse_why(in, p.head.bytes));
     if (p.rc == RC_OK && p.headers.count < 999)
         write_and_read(&p);
     arena_free(&p.arena);

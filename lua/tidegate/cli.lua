@@ -3,17 +3,17 @@ local ffi = require "ffi"
 local argparse = require "argparse"
 local C = require "tidegate.ffi"
 local config = require "tidegate.config"
+local plugin = require "tidegate.cli.plugin"
+local telling = require "tidegate.cli.say"
 
 local cli = {}
 
-local GOOD, FAILED, BAD = 0, 1, 2       -- exit codes: as asked; could not; wrong words or a wrong configuration
+local GOOD, FAILED, BAD = telling.GOOD, telling.FAILED, telling.BAD
+local say, complain = telling.line, telling.complain
 
 local DEFAULT_FILES = { "tidegate.yaml", "/etc/tidegate/tidegate.yaml" }
 local SIGTERM = 15
 local STEP_MS = 50
-
-local function say(...) io.stdout:write(string.format(...), "\n") end
-local function complain(...) io.stderr:write("tidegate: ", string.format(...), "\n") end
 
 -- -- words --
 
@@ -23,6 +23,31 @@ local function add_file_options(command)
   command:option("-s --set", "Overrides one value: --set gateway.threads=2. May be repeated.")
     :argname "KEY=VALUE":count "*"
   return command
+end
+
+local function add_explain(p)
+  local explain = add_file_options(p:command("explain", "Say where a request would go, and through which plugins."))
+  explain:argument("url", "http://host/path"):argname "URL"
+  explain:option("-X --method", "Its method.", "GET"):argname "METHOD"
+  explain:option("-H --header", "A header field, as in 'X-User: me'. May be repeated."):argname "FIELD":count "*"
+  explain:option("--client-ip", "Who asks.", "127.0.0.1"):argname "ADDRESS"
+  explain:flag("--json", "For programs.")
+end
+
+local function add_plugin(p)
+  local group = p:command("plugin", "List, describe, begin and test plugins.")
+    :command_target "action"
+    :require_command(true)
+  add_file_options(group:command("list", "Every plugin there is, and where it is used."))
+    :flag("--json", "For programs.")
+  add_file_options(group:command("doc", "What a plugin does and how it is set up, as Markdown."))
+    :argument("name", "Its name; without one: of all."):argname "NAME":args "?"
+  local new = group:command("new", "Write a plugin to begin with, and its spec.")
+  new:argument("name", "Its name: small letters, digits and _."):argname "NAME"
+  new:option("--dir", "Folder to write them to.", "plugins"):argname "FOLDER"
+  local test = group:command("test", "Run the specs of plugins (NAME_spec.lua) with busted.")
+  test:argument("name", "Of which plugin; without one: of all."):argname "NAME":args "?"
+  test:option("--dir", "Folder of plugins and specs.", "plugins"):argname "FOLDER"
 end
 
 local function parser()
@@ -35,9 +60,12 @@ local function parser()
   add_file_options(p:command("stop", "Stop; requests in flight are waited for."))
   add_file_options(p:command("restart", "Stop, then start. A bad configuration stops nothing."))
   add_file_options(p:command("reload", "Load the configuration again, and say how that went."))
-  add_file_options(p:command("status", "Say how the running gateway is."))
-    :flag("--json", "For programs.")
+  local status = add_file_options(p:command("status", "Say how the running gateway is."))
+  status:flag("--plugins", "What each hook of each plugin has cost, per route.")
+  status:flag("--json", "For programs.")
   add_file_options(p:command("check", "Say all that is wrong with the configuration. Needs no running gateway."))
+  add_explain(p)
+  add_plugin(p)
   p:command("version", "Print the version.")
   return p
 end
@@ -59,14 +87,18 @@ local function exists(path)
   return file ~= nil
 end
 
---- The configuration file that is meant. Nil where there is none, after saying so.
+--- The configuration file that is meant; nil where there is none.
 local function file_of(options)
   if options.config then return options.config end
   for _, path in ipairs(DEFAULT_FILES) do
     if exists(path) then return path end
   end
-  complain("there is no configuration: neither %s; name one with -c FILE", table.concat(DEFAULT_FILES, " nor "))
   return nil
+end
+
+local function say_no_file()
+  complain("there is no configuration: neither %s; name one with -c FILE", table.concat(DEFAULT_FILES, " nor "))
+  return BAD
 end
 
 -- -- the running gateway --
@@ -198,13 +230,18 @@ function commands.status(file, options)
     if options.json then say('{"running":false}') else say_not_running(gate) end
     return FAILED
   end
-  local answer, why = ask(gate, options.json and "status json" or "status", STATUS_MS)
+  local command = "status" .. (options.plugins and " plugins" or "") .. (options.json and " json" or "")
+  local answer, why = ask(gate, command, STATUS_MS)
   if not answer then
     complain("process %d runs, but does not answer: %s", gate.pid, why)
     return FAILED
   end
   io.stdout:write(answer)
   return GOOD
+end
+
+function commands.explain(file, options)
+  return require("tidegate.cli.explain")(file, options)
 end
 
 function commands.version()
@@ -231,7 +268,8 @@ function cli.main(args)
   end
   if options.command == "version" then return commands.version() end
   local file = file_of(options)
-  if not file then return BAD end
+  if options.command == "plugin" then return plugin[options.action](file, options) end
+  if not file then return say_no_file() end
   return commands[options.command](file, options)
 end
 

@@ -1,8 +1,9 @@
 --- What the control thread asks of Lua: a generation from the files, and answers for the control socket.
 local ffi = require "ffi"
-local C = require "tidegate.ffi"
 local config = require "tidegate.config"
+local dictionaries = require "tidegate.dictionaries"
 local cjson = require "cjson"
+local status = require "tidegate.status"
 
 pcall(ffi.cdef, "unsigned umask(unsigned mask);")
 
@@ -47,76 +48,31 @@ function control.load(path, overrides, good)
   local result = config.load(path, { set = lines_of(overrides), texts = good and read_kept(good) })
   loaded = result.texts
   local address
-  if result.generation then address = tonumber(ffi.cast("uintptr_t", result.generation)) end
+  if result.generation then
+    address = tonumber(ffi.cast("uintptr_t", result.generation))
+    dictionaries.apply(result.config.dictionaries)
+  end
   return address, result.report:text(), table.concat(result.files, "\n")
 end
 
-local FIELDS = {
-  "generation", "requests", "connections_total", "connections_open", "bytes_in", "bytes_out", "upstream_tries",
-  "upstream_reused", "upstream_retries", "upstream_failures", "upstream_open", "log_lines", "log_lost",
-  "accept_errors", "refused", "reloads_good", "reloads_bad", "worker_restarts", "threads", "supervisor_pid",
-  "worker_pid",
+--- Saves what is to survive the process. Called now and then, and at the end.
+function control.save() dictionaries.save() end
+
+local ANSWERS = {
+  metrics = function() return 200, require("tidegate.metrics").text(status.read()), "text/plain; version=0.0.4" end,
 }
 
---- All numbers of the gateway as a plain table.
-local function read_status()
-  local raw = ffi.new "struct tide_status"
-  C.tide_status_read(raw)
-  local status = { version = ffi.string(C.tide_version()), started = tonumber(raw.started_ms) / 1000, responses = {} }
-  for _, name in ipairs(FIELDS) do status[name] = tonumber(raw[name]) end
-  status.responses.cut = tonumber(raw.responses[0])
-  for class = 1, 5 do status.responses[class .. "xx"] = tonumber(raw.responses[class]) end
-  return status
-end
+--- Answers a question of a loop, for a client of an internal listener.
+-- @tparam string question
+-- @treturn number status
+-- @treturn string body
+-- @treturn string media type
+function control.answer(question) return ANSWERS[question]() end
 
-local function span(seconds)
-  local parts = {}
-  for _, unit in ipairs { { 86400, "d" }, { 3600, "h" }, { 60, "m" } } do
-    local n = math.floor(seconds / unit[1])
-    if n > 0 then parts[#parts + 1] = n .. unit[2] end
-    seconds = seconds - n * unit[1]
-  end
-  parts[#parts + 1] = math.floor(seconds) .. "s"
-  return table.concat(parts, " ", 1, math.min(#parts, 2))
-end
-
-local function bytes(n)
-  local units = { "B", "KiB", "MiB", "GiB", "TiB" }
-  local i = 1
-  while n >= 1024 and i < #units do
-    n, i = n / 1024, i + 1
-  end
-  return (i == 1 and "%d %s" or "%.1f %s"):format(n, units[i])
-end
-
-local function status_text(state)
-  local s = read_status()
-  local r = s.responses
-  local out = {
-    ("tidegate %s, running for %s"):format(s.version, span(math.max(0, os.time() - s.started))),
-    ("  processes    supervisor %d, worker %d, %d loops, restarted %d times"):format(
-      s.supervisor_pid, s.worker_pid, s.threads, s.worker_restarts),
-    ("  generation   %d (reloads: %d good, %d bad)"):format(s.generation, s.reloads_good, s.reloads_bad),
-    ("  connections  %d open, %d in all, %d refused, %d accept errors"):format(
-      s.connections_open, s.connections_total, s.refused, s.accept_errors),
-    ("  requests     %d (1xx %d, 2xx %d, 3xx %d, 4xx %d, 5xx %d, cut %d)"):format(
-      s.requests, r["1xx"], r["2xx"], r["3xx"], r["4xx"], r["5xx"], r.cut),
-    ("  bytes        %s in, %s out"):format(bytes(s.bytes_in), bytes(s.bytes_out)),
-    ("  upstream     %d open, %d tries, %d on kept connections, %d retries, %d failures"):format(
-      s.upstream_open, s.upstream_tries, s.upstream_reused, s.upstream_retries, s.upstream_failures),
-    ("  access log   %d lines, %d lost"):format(s.log_lines, s.log_lost),
-  }
-  if state and state ~= "" then out[#out + 1] = "last reload:\n" .. state:gsub("\n+$", "") end
-  return table.concat(out, "\n") .. "\n"
-end
-
-local function status_json(state)
-  local status = read_status()
-  status.last_reload = state or ""
-  return require("cjson.safe").encode(status) .. "\n"
-end
-
-local COMMANDS = { ["status"] = status_text, ["status json"] = status_json }
+local COMMANDS = {
+  ["status"] = status.text, ["status json"] = status.json, ["status plugins"] = status.plugins,
+  ["status plugins json"] = status.plugins_json,
+}
 
 --- Answers a line that came over the control socket.
 -- @tparam string line

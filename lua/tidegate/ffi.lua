@@ -14,7 +14,9 @@ local function open()
   if not path then
     error("the C core is not in this process: set TIDEGATE_LIB to the path of libtidegate.so", 0)
   end
-  package.preload["tidegate.yaml"] = assert(package.loadlib(path, "luaopen_tidegate_yaml"))
+  for _, name in ipairs { "yaml", "fake" } do
+    package.preload["tidegate." .. name] = assert(package.loadlib(path, "luaopen_tidegate_" .. name))
+  end
   return ffi.load(path)
 end
 

@@ -2,58 +2,48 @@
 local client = require "support.client"
 local clock = require "support.clock"
 local gateway = require "support.gateway"
-local upstream = require "support.upstream"
+local stage = require "support.stage"
 
 local request = client.request
 local MIB = 1024 * 1024
 local CONFIG = [[
 timeouts: { idle: 30s, head: 1s, body: 1s, write: 400ms }
-services: { app: { nodes: ["%s"], retries: { attempts: 0 }, pool: { idle_per_node: 8 } } }
+services: { app: { nodes: ["NODE"], retries: { attempts: 0 }, pool: { idle_per_node: 8 } } }
 routes: [{ path: "/*", service: app }]
 ]]
 
 local HUGE = 256            -- MiB
+
+-- A body of so many pieces of 1 MiB, as far as it is taken.
+local function pour(first, piece)
+  return function(conn, head)
+    conn:read_body(head)
+    conn:send("HTTP/1.1 200 OK\r\n" .. first .. "\r\n\r\n")
+    for i = 1, HUGE do
+      if not conn:send(piece) then break end
+      conn:note { kind = "sent", mib = i }
+    end
+    return true
+  end
+end
+
+-- These bytes, and then no more.
+local function stop_after(bytes)
+  return function(conn, head)
+    conn:read_body(head)
+    conn:send(bytes)
+    conn:note { kind = "waiting" }
+    conn:wait_end()
+    return true
+  end
+end
+
 local answers = {
-  ["/huge"] = function(conn, head)
-    conn:read_body(head)
-    conn:send(("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"):format(HUGE * MIB))
-    local piece = ("h"):rep(MIB)
-    for i = 1, HUGE do
-      if not conn:send(piece) then break end
-      conn:note { kind = "sent", mib = i }
-    end
-    return true
-  end,
-  ["/huge-chunks"] = function(conn, head)
-    conn:read_body(head)
-    conn:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    local piece = ("100000\r\n%s\r\n"):format(("h"):rep(MIB))
-    for i = 1, HUGE do
-      if not conn:send(piece) then break end
-      conn:note { kind = "sent", mib = i }
-    end
-    return true
-  end,
-  ["/wait"] = function(conn, head)
-    conn:read_body(head)
-    conn:note { kind = "waiting" }
-    conn:wait_end()
-    return true
-  end,
-  ["/half-head"] = function(conn, head)
-    conn:read_body(head)
-    conn:send("HTTP/1.1 200 OK\r\nContent-")
-    conn:note { kind = "waiting" }
-    conn:wait_end()
-    return true
-  end,
-  ["/half-body"] = function(conn, head)
-    conn:read_body(head)
-    conn:send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-    conn:note { kind = "waiting" }
-    conn:wait_end()
-    return true
-  end,
+  ["/huge"] = pour("Content-Length: " .. HUGE * MIB, ("h"):rep(MIB)),
+  ["/huge-chunks"] = pour("Transfer-Encoding: chunked", "100000\r\n" .. ("h"):rep(MIB) .. "\r\n"),
+  ["/wait"] = stop_after "",
+  ["/half-head"] = stop_after "HTTP/1.1 200 OK\r\nContent-",
+  ["/half-body"] = stop_after "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
   ["/released"] = function(conn, head)
     conn:read_body(head)
     conn:note { kind = "waiting" }
@@ -65,22 +55,7 @@ local answers = {
 describe("a client that", function()
   local up, gw, c
 
-  setup(function()
-    up = upstream.by_path(answers)
-    gw = gateway.start(CONFIG:format(up.node))
-  end)
-
-  teardown(function()
-    gw:stop()
-    up:stop()
-  end)
-
-  before_each(function()
-    up:forget()
-    c = client.connect(gw:port())
-  end)
-
-  after_each(function() c:close() end)
+  stage(answers, CONFIG, function(...) up, gw, c = ... end)
 
   local function served()
     local start = clock.now()
@@ -209,22 +184,6 @@ describe("a client that", function()
     for _ = 1, 3 do assert.equal("ok", assert(c:response()).body) end
     assert.equal("eof", (c:ending()))
     assert.equal(3, #up:requests())
-  end)
-
-  it("is one of many idle ones costs little, and all are served", function()
-    served()
-    local before, many = gw:memory(), {}
-    for i = 1, 1000 do
-      many[i] = client.connect(gw:port())
-      many[i]:send(request { target = "/" .. i })
-      assert.equal("ok", assert(many[i]:response()).body)
-    end
-    local each = (gw:memory() - before) / 1000
-    assert.truthy(each < 1536 or gateway.sanitized, each .. " bytes each")
-    assert.truthy(served() < 0.5)
-    for i = 1, 1000 do many[i]:send(request {}) end
-    for i = 1, 1000 do assert.equal("ok", assert(many[i]:response()).body) end
-    for i = 1, 1000 do many[i]:close() end
   end)
 end)
 

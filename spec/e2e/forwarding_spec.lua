@@ -232,7 +232,7 @@ describe("a forwarded request", function()
     end
 
     for _, hidden in ipairs { "/.git/config", "/.env", "/a/.htaccess", "/%2egit/config", "/a/..b", "/a//.b",
-                              "/.well-known/.env", "/..." } do
+                              "/.well-known/.env", "/...", "/a%2f.git/config", "/a%2F%2e%2E%2fb" } do
       it(hidden .. " is hidden: 404", function()
         local got, response = ask { target = hidden }
         assert.equal(404, response.status)

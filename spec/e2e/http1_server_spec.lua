@@ -3,57 +3,37 @@ local cjson = require "cjson"
 local client = require "support.client"
 local clock = require "support.clock"
 local gateway = require "support.gateway"
+local stage = require "support.stage"
 local upstream = require "support.upstream"
 
 local request, chunked = client.request, client.chunked
 local CONFIG = [[
 timeouts: { idle: 2s, head: 2s, body: 2s, write: 2s }
 limits: { head: 2KiB, headers: 20, uri: 512B, body: 1KiB, requests_per_connection: 12 }
-services: { app: { nodes: ["%s"], timeouts: { first_byte: 3s } } }
+services: { app: { nodes: ["NODE"], timeouts: { first_byte: 3s } } }
 routes:
   - { path: "/*", service: app }
   - { path: "/fixed", respond: { body: "fixed\n" } }
 ]]
 
-local function chunks_of(conn, head)
-  conn:read_body(head)
-  conn:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" .. chunked { "one ", "two ", "three" })
-end
-
-local function continue(conn, head)
-  conn:send("HTTP/1.1 100 Continue\r\n\r\n")
-  return upstream.echo(conn, head)
-end
-
 local answers = {
   default = upstream.echo,
-  ["/chunks"] = chunks_of,
-  ["/continue"] = continue,
+  ["/chunks"] = upstream.with("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" ..
+                              chunked { "one ", "two ", "three" }),
+  ["/continue"] = function(conn, head)
+    conn:send("HTTP/1.1 100 Continue\r\n\r\n")
+    return upstream.echo(conn, head)
+  end,
   ["/refuse-body"] = function(conn)
     conn:send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
     return true
   end,
-  ["/trailers"] = function(conn, head)
-    conn:read_body(head)
-    conn:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n" ..
-              chunked({ "summed" }, "X-Sum: 6\r\n"))
-  end,
-  ["/204"] = function(conn, head)
-    conn:read_body(head)
-    conn:send("HTTP/1.1 204 No Content\r\n\r\n")
-  end,
-  ["/304"] = function(conn, head)
-    conn:read_body(head)
-    conn:send("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 500\r\n\r\n")
-  end,
-  ["/head"] = function(conn, head)
-    conn:read_body(head)
-    conn:send("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n")
-  end,
-  ["/head-chunked"] = function(conn, head)
-    conn:read_body(head)
-    conn:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-  end,
+  ["/trailers"] = upstream.with("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n" ..
+                                chunked({ "summed" }, "X-Sum: 6\r\n")),
+  ["/204"] = upstream.with "HTTP/1.1 204 No Content\r\n\r\n",
+  ["/304"] = upstream.with "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 500\r\n\r\n",
+  ["/head"] = upstream.with "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
+  ["/head-chunked"] = upstream.with "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
   ["/to-close"] = function(conn, head)
     conn:read_body(head)
     conn:send("HTTP/1.1 200 OK\r\n\r\nuntil the end")
@@ -74,22 +54,7 @@ local answers = {
 describe("the HTTP/1.1 server", function()
   local up, gw, c
 
-  setup(function()
-    up = upstream.by_path(answers)
-    gw = gateway.start(CONFIG:format(up.node))
-  end)
-
-  teardown(function()
-    gw:stop()
-    up:stop()
-  end)
-
-  before_each(function()
-    up:forget()
-    c = client.connect(gw:port())
-  end)
-
-  after_each(function() c:close() end)
+  stage(answers, CONFIG, function(...) up, gw, c = ... end)
 
   local function status_of(bytes, o)
     c:send(bytes)
@@ -522,6 +487,44 @@ describe("a route that answers by itself", function()
     assert.equal(200, assert(c:response()).status)
     assert.equal(200, assert(c:response()).status)
   end)
+end)
+
+describe("a redirect", function()
+  local gw
+  local TEMPLATES = {
+    path = "${path}", uri = "${request_uri}", slash = "/${path}", secure = "https://${host}${path}",
+    cdn = "//cdn.test${path}",
+  }
+
+  setup(function()
+    local routes = {}
+    for name, to in pairs(TEMPLATES) do
+      routes[#routes + 1] = ('  - { host: %s.test, path: "/*", redirect: { to: "%s" } }\n'):format(name, to)
+    end
+    gw = gateway.start("security: { merge_slashes: false }\nroutes:\n" .. table.concat(routes))
+  end)
+
+  teardown(function() gw:stop() end)
+
+  local cases = {
+    { "path",   "/a/b",            "/a/b" },
+    { "uri",    "/a/b?c=//d",      "/a/b?c=//d" },
+    { "secure", "//a//b",          "https://secure.test//a//b" },
+    { "cdn",    "//a",             "//cdn.test//a" },
+    { "path",   "//evil.example",  "/evil.example" },
+    { "path",   "/a/..//evil.example", "/evil.example" },
+    { "uri",    "//evil.example?a", "/evil.example?a" },
+    { "slash",  "/evil.example",   "/evil.example" },
+    { "path",   "/%2Fevil.example", "/%2Fevil.example" },
+    { "path",   "/\\evil.example", "/%5Cevil.example" },
+  }
+  for _, case in ipairs(cases) do
+    it(("to %s sends %s to %s, never to a host of the client's choice"):format(TEMPLATES[case[1]], case[2], case[3]),
+       function()
+      local response = assert(client.ask(gw:port(), request { target = case[2], host = case[1] .. ".test" }))
+      assert.equal(case[3], response:get "location")
+    end)
+  end
 end)
 
 describe("a body of unknown length", function()

@@ -1,6 +1,9 @@
 --- Where connections come in: IPv4, IPv6, unix sockets, several at once, behind a balancer that speaks PROXY [G8].
+local certificates = require "support.certificates"
 local client = require "support.client"
 local gateway = require "support.gateway"
+local socket = require "socket"
+local ssl = require "ssl"
 local upstream = require "support.upstream"
 
 describe("listeners", function()
@@ -129,6 +132,65 @@ routes: [{ path: "/*", service: app }]
     end
   end
 
+  describe("on a TLS listener", function()
+    local authority = certificates.authority()
+    local secure
+
+    setup(function()
+      local own = certificates.sign(authority, "own", "DNS:gate.test")
+      secure = gateway.start((CONFIG:format("127.0.0.1/32", up.node):gsub("proxy_protocol: true",
+        ('proxy_protocol: true, tls: { certificates: [{ cert: "%s", key: "%s" }] }'):format(own.cert, own.key))))
+    end)
+
+    teardown(function() secure:stop() end)
+
+    --- The bytes in front, in packets, then a request over TLS: its response.
+    local function ask_behind(packets)
+      local plain = assert(socket.connect("127.0.0.1", secure:port()))
+      plain:setoption("tcp-nodelay", true)
+      for _, bytes in ipairs(packets) do plain:send(bytes) end
+      local c = assert(ssl.wrap(plain, { mode = "client", protocol = "any", verify = "none" }))
+      c:settimeout(5)
+      assert(c:dohandshake())
+      c:send(client.request { headers = { "Connection: close" } })
+      local response = assert(c:receive "*a")
+      c:close()
+      return response
+    end
+
+    for _, case in ipairs(cases) do
+      it("comes before the handshake: " .. case[1], function()
+        local bytewise = {}
+        for byte in case[2]:gmatch "." do bytewise[#bytewise + 1] = byte end
+        for _, packets in ipairs { { case[2] }, bytewise } do
+          up:forget()
+          assert.truthy(ask_behind(packets):find("^HTTP/1.1 200 "))
+          local got = up:last_request()
+          assert.equal(case[3], got:get "x-forwarded-for")
+          assert.equal("https", got:get "x-forwarded-proto")
+          if case[4] then assert.equal(case[4], got:get "x-forwarded-port") end
+        end
+      end)
+    end
+
+    it("tells who the client is whose handshake failed", function()
+      local c = client.connect(secure:port())
+      c:send(cases[1][2] .. "\22\3\1\0\4\255\255\255\255")
+      assert.is_nil((c:response()))
+      secure:wait_log("TLS handshake failed why=[^\n]- client=203%.0%.113%.7\n")
+      c:close()
+    end)
+
+    it("closes a connection whose header does not come whole", function()
+      local c = client.connect(secure:port())
+      c:send "PROXY TCP4 203.0.113.7"
+      c:shut()
+      assert.is_nil((c:response()))
+      assert.not_equal("timeout", (c:ending()))
+      c:close()
+    end)
+  end)
+
   it("is not believed from anyone else", function()
     local c = client.connect(distrusting:port())
     c:send(cases[1][2] .. client.request {})
@@ -145,6 +207,7 @@ routes: [{ path: "/*", service: app }]
       assert.is_nil((c:response()))
       assert.equal(before, #up:requests())
       c:close()
+      gw:wait_log 'info  front: connection closed why="expected a PROXY header" client=127%.0%.0%.1\n'
     end)
   end
 end)

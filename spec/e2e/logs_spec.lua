@@ -153,6 +153,35 @@ describe("the error log", function()
     gw:stop()
   end)
 
+  it("says what is wrong with a request that is refused, and who sent it", function()
+    local up = upstream.by_path {}
+    local gw = start("{ level: info }", up.node)
+    local rows = {
+      { "space before colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n" },
+      { "two Content%-Length fields", client.request { headers = { "Content-Length: 1", "Content-Length: 1" } } },
+      { "broken chunk or trailer", client.request { method = "POST", headers = { "Transfer-Encoding: chunked" } } ..
+                                   "x\r\n" },
+    }
+    for _, row in ipairs(rows) do
+      assert.equal(400, assert(client.ask(gw:port(), row[2])).status)
+      gw:wait_log(('info  front: malformed message why="%s" client=127%%.0%%.0%%.1\n'):format(row[1]))
+    end
+    gw:stop()
+  end)
+
+  it("does not fill with refused requests: it counts them", function()
+    local gw = start "{ level: info }"
+    local began = clock.now()
+    for _ = 1, 100 do assert.equal(400, assert(client.ask(gw:port(), "BROKEN\r\n\r\n")).status) end
+    local told = select(2, gw:log():gsub("malformed message", ""))
+    assert.truthy(told <= 10 * math.ceil(clock.now() - began + 1), told .. " lines")
+    clock.wait_until(function()
+      client.ask(gw:port(), "BROKEN\r\n\r\n")
+      return gw:log():find "info  front: similar events were not told events=%d+\n"
+    end, 5, "the number of those that were not told")
+    gw:stop()
+  end)
+
   it("leaves out what is below its level", function()
     local gw = start("{ level: error }")
     assert.equal(502, ask(gw, {}).status)

@@ -25,41 +25,23 @@ routes:
   - { path: "/once/*", service: once }
 ]]
 
--- What comes behind the request in hand is noted before the connection ends in one of these ways.
-local function then_end(how)
-  return function(conn, head)
-    conn:read_body(head)
-    conn:send(OK)
-    if conn:read_request() then conn:note { kind = "taken" } end
-    if how == "reset" then conn:reset() end
-    return true
-  end
-end
-
-local function with(text)
-  return function(conn, head)
-    conn:read_body(head)
-    conn:send(text)
-  end
-end
-
 local answers = {
-  ["/then-close"] = then_end "close",
-  ["/then-reset"] = then_end "reset",
+  ["/then-close"] = upstream.then_end "close",
+  ["/then-reset"] = upstream.then_end "reset",
   ["/then-half"] = function(conn, head)
     conn:read_body(head)
     conn:send(OK)
     if conn:read_request() then conn:send("HTTP/1.1 200 O") end
     return true
   end,
-  ["/says-close"] = with "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
-  ["/old"] = with "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
-  ["/old-kept"] = with "HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok",
-  ["/204"] = with "HTTP/1.1 204 No Content\r\n\r\n",
-  ["/304"] = with "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
-  ["/chunked"] = with "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n",
-  ["/head"] = with "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
-  ["/1xx"] = with("HTTP/1.1 103 Early Hints\r\n\r\n" .. OK),
+  ["/says-close"] = upstream.with "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+  ["/old"] = upstream.with "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+  ["/old-kept"] = upstream.with "HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok",
+  ["/204"] = upstream.with "HTTP/1.1 204 No Content\r\n\r\n",
+  ["/304"] = upstream.with "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+  ["/chunked"] = upstream.with "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n",
+  ["/head"] = upstream.with "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
+  ["/1xx"] = upstream.with("HTTP/1.1 103 Early Hints\r\n\r\n" .. OK),
   ["/unread"] = function(conn)
     conn:send(OK)
     conn:wait_end()

@@ -1,5 +1,6 @@
 --- TLS towards clients and upstreams, seen by openssl and curl [D20, D21, D22, P4].
 local certificates = require "support.certificates"
+local client = require "support.client"
 local clock = require "support.clock"
 local files = require "support.files"
 local gateway = require "support.gateway"
@@ -91,11 +92,61 @@ describe("a TLS listener", function()
     end)
   end
 
-  it("closes a connection that does not speak TLS, and goes on", function()
-    local text = output("printf 'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | timeout 5 socat - TCP:127.0.0.1:%d",
-                        gw:port())
-    assert.is_nil(text:find("secret", 1, true))
+  local plain = {
+    { "GET", client.request {} },
+    { "DELETE", client.request { method = "DELETE" } },
+    { "POST with a large body", client.request { method = "POST", body = ("b"):rep(200000) } },
+  }
+  for _, case in ipairs(plain) do
+    it("tells a client that speaks plain HTTP that this port does not: " .. case[1], function()
+      local c = client.connect(gw:port())
+      c:send(case[2])
+      local response = assert(c:response())
+      assert.equal(400, response.status)
+      assert.equal("400 Bad Request: this port speaks TLS.\n", response.body)
+      assert.equal("close", response:get "connection")
+      assert.equal("eof", (c:ending()))
+      c:close()
+      assert.equal("secret", curl(gw:port(), ""))
+    end)
+  end
+
+  it("tells plain HTTP from its first byte, and logs whose it was", function()
+    local c = client.connect(gw:port())
+    c:send_bytewise(client.request {})
+    assert.equal(400, assert(c:response()).status)
+    c:close()
+    gw:wait_log('info  front: connection closed why="plain HTTP where TLS was expected" client=127%.0%.0%.1\n')
+  end)
+
+  -- Whatever these bytes are, they are no handshake.
+  local function send_garbage()
+    local c = client.connect(gw:port())
+    c:send("\22\3\1\0\4\255\255\255\255" .. ("\0"):rep(100))
+    assert.is_nil((c:response()))
+    c:close()
+  end
+
+  it("closes a connection that speaks neither, says why and whose it was, and goes on", function()
+    send_garbage()
+    gw:wait_log('info  front: TLS handshake failed why=[^\n]- client=127%.0%.0%.1\n')
     assert.equal("secret", curl(gw:port(), ""))
+  end)
+
+  it("tells why a handshake failed that its client could have made otherwise", function()
+    assert.is_nil(subject(gw:port(), "-tls1_1 -cipher DEFAULT@SECLEVEL=0"))
+    gw:wait_log('TLS handshake failed why="unsupported protocol" client=127%.0%.0%.1\n')
+  end)
+
+  it("does not let failed handshakes fill the log: it counts them", function()
+    local before, start = select(2, gw:log():gsub("TLS handshake failed", "")), clock.now()
+    for _ = 1, 100 do send_garbage() end
+    local told = select(2, gw:log():gsub("TLS handshake failed", "")) - before
+    assert.truthy(told <= 10 * math.ceil(clock.now() - start + 1), told .. " lines")
+    clock.wait_until(function()
+      send_garbage()
+      return gw:log():find "info  front: similar events were not told events=%d+\n"
+    end, 5, "the number of those that were not told")
   end)
 
   it("replaces a certificate live, and keeps the old one when the new one is bad", function()
@@ -128,6 +179,28 @@ describe("client certificates", function()
       assert.equal("secret", curl(gw:port(), with))
       assert.equal("", curl(gw:port(), ""))
     end)
+  end)
+
+  it("are shown to plugins, with all else that TLS has agreed on", function()
+    local gw = gateway.start((config(('      client_auth: { mode: optional, ca: "%s" }'):format(authority.ca))
+                              :gsub('respond: { body: "secret" }', "%0, plugins: [ who ]")), { plugins = { who = [[
+--- Tells who asks.
+local Who = { version = "1.0.0", description = "Tells who asks.", band = "auth" }
+Who.__index = Who
+function Who.new() return setmetatable({}, Who) end
+function Who:request(req)
+  local tls, cert = req.tls, req.tls.client_cert
+  return req:reply(200, table.concat({ tls.version, tls.sni or "-", tls.alpn or "-", cert and cert.subject or "-",
+                                       cert and cert.issuer or "-", cert and cert.serial or "-",
+                                       cert and #cert.fingerprint or "-", cert and cert.pem:match "^[^\n]*" or "-",
+                                       cert and cert.not_after:match "GMT$" or "-" }, " "))
+end
+return Who
+]] } })
+    assert.equal("TLSv1.3 a.test http/1.1 CN=alice CN=spec authority 04 64 -----BEGIN CERTIFICATE----- GMT",
+                 curl(gw:port(), with))
+    assert.equal("TLSv1.3 a.test http/1.1 - - - - - -", curl(gw:port(), ""))
+    gw:stop()
   end)
 
   it("may be missing when optional, but must be good when there", function()

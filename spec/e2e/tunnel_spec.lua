@@ -3,6 +3,7 @@
 local client = require "support.client"
 local clock = require "support.clock"
 local gateway = require "support.gateway"
+local stage = require "support.stage"
 local upstream = require "support.upstream"
 
 local request = client.request
@@ -77,35 +78,22 @@ local answers = {
   default = upstream.echo,
 }
 
+local CONFIG = [[
+timeouts: { idle: 200ms, head: 1s, body: 200ms, write: 2s }
+services:
+  app: { nodes: ["NODE"], timeouts: { idle: 5s } }
+  idle: { nodes: ["NODE"], timeouts: { idle: 300ms } }
+routes:
+  - { path: "/*", service: app, timeout: 1s }
+  - { path: "/idle/*", service: idle, strip_prefix: /idle }
+]]
+
 local UPGRADE = { "Connection: Upgrade", "Upgrade: spec" }
 
 describe("the tunnel", function()
   local up, gw, c
 
-  setup(function()
-    up = upstream.by_path(answers)
-    gw = gateway.start(([[
-      timeouts: { idle: 200ms, head: 1s, body: 200ms, write: 2s }
-      services:
-        app: { nodes: ["%s"], timeouts: { idle: 5s } }
-        idle: { nodes: ["%s"], timeouts: { idle: 300ms } }
-      routes:
-        - { path: "/*", service: app, timeout: 1s }
-        - { path: "/idle/*", service: idle, strip_prefix: /idle }
-    ]]):gsub("\n      ", "\n"):gsub("^ +", ""):format(up.node, up.node))
-  end)
-
-  teardown(function()
-    gw:stop()
-    up:stop()
-  end)
-
-  before_each(function()
-    up:forget()
-    c = client.connect(gw:port())
-  end)
-
-  after_each(function() c:close() end)
+  stage(answers, CONFIG, function(...) up, gw, c = ... end)
 
   local function open(path, more)
     c:send(request { target = path, headers = UPGRADE } .. (more or ""))
@@ -224,7 +212,6 @@ describe("the tunnel", function()
     open "/echo"
     c:reset()
     assert.truthy(up:wait_event("ended"))
-    c = client.connect(gw:port())
   end)
 
   it("passes a half close on, and what comes the other way still", function()
@@ -244,7 +231,6 @@ describe("the tunnel", function()
     c:send("123")
     c:close()
     assert.equal(3, up:wait_event("rest").bytes)
-    c = client.connect(gw:port())
   end)
 
   it("is not made where the upstream declines, and the connection goes on", function()

@@ -38,12 +38,14 @@ end
 
 --- Starts a gateway and waits until it accepts connections.
 -- @tparam string yaml its configuration; listen and gateway may be left out
--- @tparam[opt] table o timeout in seconds (20); args: more arguments
+-- @tparam[opt] table o timeout in seconds (20); args: more arguments; plugins: texts by name
 function gateway.start(yaml, o)
   o = o or {}
   local folder = files.folder()
   local gw = setmetatable({ folder = folder, file = folder .. "/tidegate.yaml", out = folder .. "/stdout",
                             err = folder .. "/stderr", ports = {} }, Gateway)
+  os.execute("mkdir " .. folder .. "/plugins")
+  for name, text in pairs(o.plugins or {}) do gw:write_plugin(name, text) end
   gw:write(yaml)
   files.write(gw.out, "")
   files.write(gw.err, "")
@@ -75,6 +77,14 @@ end
 function Gateway:write(yaml)
   files.write(self.file .. ".new", complete(yaml))
   assert(os.rename(self.file .. ".new", self.file))
+end
+
+--- Writes a file of its plugins folder, as an editor would.
+-- @tparam string name with or without ".lua"
+function Gateway:write_plugin(name, text)
+  local path = ("%s/plugins/%s"):format(self.folder, name:find("%.%a+$") and name or name .. ".lua")
+  files.write(path .. ".new", text)
+  assert(os.rename(path .. ".new", path))
 end
 
 --- Runs a command of the command line on its configuration.

@@ -17,7 +17,7 @@ local function fields(list)
   return found
 end
 
---- Parses bytes: the result code, and what was understood.
+--- Parses bytes: the result code, and what was understood; of a request that is MALFORMED, why.
 -- @tparam string kind request or response
 -- @tparam string bytes
 -- @tparam ?table limits head_bytes, headers, uri_bytes
@@ -28,7 +28,9 @@ function heads.parse(kind, bytes, limits, filler)
   local c_limits = ffi.new("struct h1_limits", {
     head_bytes = limits.head_bytes or 65536, headers = limits.headers or 100, uri_bytes = limits.uri_bytes or 8192,
   })
-  local rc = core.rc(parsers[kind](core.guarded(bytes, PADDING, filler), c_limits, arena, head, list))
+  local slice = core.guarded(bytes, PADDING, filler)
+  local rc = core.rc(parsers[kind](slice, c_limits, arena, head, list))
+  if rc == "MALFORMED" and kind == "request" then return rc, ffi.string(C.h1_parse_why(slice, head.bytes)) end
   if rc ~= "OK" then return rc end
   local found = { minor = head.minor, bytes = tonumber(head.bytes), fields = fields(list), list = list, arena = arena }
   if kind == "request" then

@@ -145,6 +145,26 @@ function upstream.ok(conn, head)
   conn:respond(200, "ok")
 end
 
+--- Reads the request and sends exactly these bytes.
+function upstream.with(bytes)
+  return function(conn, head)
+    conn:read_body(head)
+    conn:send(bytes)
+  end
+end
+
+--- Answers one request, and ends the connection when the next one has come, which is noted as "taken".
+-- @tparam string how "close", or "reset"
+function upstream.then_end(how)
+  return function(conn, head)
+    conn:read_body(head)
+    conn:respond(200, "ok")
+    if conn:read_request() then conn:note { kind = "taken" } end
+    if how == "reset" then conn:reset() end
+    return true
+  end
+end
+
 --- A port nobody listens on.
 function upstream.nobody()
   local fd, port = wire.listen {}

@@ -1,27 +1,12 @@
 local C = require "tidegate.ffi"
-local cli = require "tidegate.cli"
+local command_line = require "support.command_line"
 local configuration = require "support.configuration"
 local ffi = require "ffi"
 local files = require "support.files"
 
-local GOOD = configuration.small 'services: { app: "127.0.0.1:9000" }\nroutes: [{ path: /, service: app }]'
+local run, run_in = command_line.run, command_line.run_in
 
---- Runs the command line; gives its exit code and what it wrote to stdout and stderr.
-local function run(...)
-  local real_out, real_err = io.stdout, io.stderr
-  local out, err = {}, {}
-  local function writer(list)
-    return { write = function(self, ...)
-      for _, part in ipairs { ... } do list[#list + 1] = tostring(part) end
-      return self
-    end }
-  end
-  io.stdout, io.stderr = writer(out), writer(err)
-  local good, code = pcall(cli.main, { ... })
-  io.stdout, io.stderr = real_out, real_err
-  assert(good, code)
-  return code, table.concat(out), table.concat(err)
-end
+local GOOD = configuration.small 'services: { app: "127.0.0.1:9000" }\nroutes: [{ path: /, service: app }]'
 
 describe("the command line", function()
   local folder = files.folder()
@@ -52,22 +37,14 @@ describe("the command line", function()
   end
 
   it("needs a configuration", function()
-    local lfs = require "lfs"
-    local here = lfs.currentdir()
-    lfs.chdir "/"
-    local code, _, err = run "check"
-    lfs.chdir(here)
+    local code, _, err = run_in("/", "check")
     assert.equal(2, code)
     assert.equal("tidegate: there is no configuration: neither tidegate.yaml nor /etc/tidegate/tidegate.yaml; " ..
                  "name one with -c FILE\n", err)
   end)
 
   it("finds tidegate.yaml in the folder it is started in", function()
-    local lfs = require "lfs"
-    local here = lfs.currentdir()
-    lfs.chdir(folder)
-    local code, out = run "check"
-    lfs.chdir(here)
+    local code, out = run_in(folder, "check")
     assert.same({ 0, "tidegate.yaml is good: 1 route, 1 service, 1 listener\n" }, { code, out })
   end)
 end)

@@ -7,7 +7,7 @@ enum { PADDING = 64 };      /* the head parser reads whole vectors past the end 
 
 void buf_init(struct buf *b, uint32_t max) { *b = (struct buf){ .max = max }; }
 
-void buf_reset(struct buf *b)
+void buf_free(struct buf *b)
 {
     free(b->at);
     *b = (struct buf){ .max = b->max };

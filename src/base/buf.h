@@ -12,8 +12,13 @@ struct buf {                /* all zero, but for max, is the empty buf */
 };
 
 void buf_init(struct buf *b, uint32_t max);
+void buf_free(struct buf *b);                   /* private: the slow path of buf_reset */
 /* Gives the memory back; the buf is empty and usable again. */
-void buf_reset(struct buf *b);
+static inline void buf_reset(struct buf *b)
+{
+    if (b->at)
+        buf_free(b);
+}
 
 static inline size_t buf_len(const struct buf *b) { return b->end - b->start; }
 static inline struct slice buf_slice(const struct buf *b) { return slice_make(b->at + b->start, buf_len(b)); }

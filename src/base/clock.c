@@ -26,12 +26,24 @@ static uint64_t read_us(clockid_t id)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-uint64_t clock_us(void) { return read_us(CLOCK_MONOTONIC); }
+static struct { bool on; uint64_t us, wall_us; } frozen;
+
+uint64_t clock_us(void) { return frozen.on ? frozen.us : read_us(CLOCK_MONOTONIC); }
+uint64_t clock_wall_us(void) { return frozen.on ? frozen.wall_us : read_us(CLOCK_REALTIME); }
+
+void clock_freeze(uint64_t us, uint64_t wall_us)
+{
+    frozen.on = true;
+    frozen.us = us;
+    frozen.wall_us = wall_us;
+}
+
+void clock_thaw(void) { frozen.on = false; }
 
 void clock_tick(struct clock *c)
 {
-    c->now_ms = read_us(CLOCK_MONOTONIC) / 1000;
-    c->wall_ms = read_us(CLOCK_REALTIME) / 1000;
+    c->now_ms = clock_us() / 1000;
+    c->wall_ms = clock_wall_us() / 1000;
     if (c->wall_ms / 1000 != c->second) {
         c->second = c->wall_ms / 1000;
         format_strings(c);

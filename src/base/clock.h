@@ -11,7 +11,7 @@ struct clock {
     char common[40];            /* "06/Nov/1994:08:49:37 +0000", 26 bytes */
 };
 
-/* Reads both kernel clocks. */
+/* Reads both clocks. */
 void clock_tick(struct clock *c);
 
 /* "Date" value of the cached time. */
@@ -19,3 +19,10 @@ static inline struct slice clock_date(const struct clock *c) { return slice_make
 
 /* The kernel's monotonic clock, now, in microseconds: for measuring. */
 uint64_t clock_us(void);
+/* The time since the epoch, now, in microseconds. */
+uint64_t clock_wall_us(void);
+
+/* For specs: both clocks of the process stand still at this point, until they are set anew or run again. A process with
+ * other threads must not do that. */
+void clock_freeze(uint64_t us, uint64_t wall_us);
+void clock_thaw(void);

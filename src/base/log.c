@@ -68,33 +68,76 @@ static void put_value(struct line *l, const char *text)
     put(l, '"');
 }
 
-void log_event(enum log_level level, const char *where, const char *what, ...)
+static void begin_line(struct line *l, enum log_level level, const char *where, const char *what)
 {
     static const char *const words[] = { "debug", "info", "warn", "error" };
     static _Thread_local struct clock now;
-    if ((int)level < lowest)
-        return;
     clock_tick(&now);
-    struct line l;
-    l.len = (size_t)snprintf(l.at, sizeof l.at, "%s.%03uZ %-5s %s: ", now.iso, (unsigned)(now.wall_ms % 1000),
-                             words[level], where);
-    put_escaped(&l, what, false);
-    va_list pairs;
-    va_start(pairs, what);
+    l->len = (size_t)snprintf(l->at, sizeof l->at, "%s.%03uZ %-5s %s: ", now.iso, (unsigned)(now.wall_ms % 1000),
+                              words[level], where);
+    put_escaped(l, what, false);
+}
+
+static void put_pair(struct line *l, const char *key, const char *value)
+{
+    put(l, ' ');
+    put_escaped(l, key, false);
+    put(l, '=');
+    put_value(l, value);
+}
+
+static void put_pairs(struct line *l, va_list pairs)
+{
     for (const char *key; (key = va_arg(pairs, const char *));) {
         const char *value = va_arg(pairs, const char *);
-        put(&l, ' ');
-        put_text(&l, key);
-        put(&l, '=');
-        put_value(&l, value ? value : "");
+        if (value)
+            put_pair(l, key, value);
     }
-    va_end(pairs);
-    l.at[l.len++] = '\n';
+}
+
+static void end_line(struct line *l)
+{
+    l->at[l->len++] = '\n';
     if (sink)
-        sink(sink_owner, slice_make(l.at, l.len));
-    else if (write(STDERR_FILENO, l.at, l.len) < 0)
+        sink(sink_owner, slice_make(l->at, l->len));
+    else if (write(STDERR_FILENO, l->at, l->len) < 0)
         return;             /* nobody left to tell */
 }
+
+void log_event(enum log_level level, const char *where, const char *what, ...)
+{
+    struct line l;
+    va_list pairs;
+    if ((int)level < lowest)
+        return;
+    begin_line(&l, level, where, what);
+    va_start(pairs, what);
+    put_pairs(&l, pairs);
+    va_end(pairs);
+    end_line(&l);
+}
+
+void log_event_pairs(enum log_level level, const char *where, const char *what, struct slice more, ...)
+{
+    struct line l;
+    va_list pairs;
+    if ((int)level < lowest)
+        return;
+    begin_line(&l, level, where, what);
+    va_start(pairs, more);
+    put_pairs(&l, pairs);
+    va_end(pairs);
+    while (more.len) {
+        const char *key = more.at, *end = slice_end(more), *value = key + strlen(key) + 1;
+        if (value >= end)
+            break;
+        put_pair(&l, key, value);
+        more = slice_from(more, (size_t)(value + strlen(value) + 1 - key));
+    }
+    end_line(&l);
+}
+
+enum log_level log_lowest_level(void) { return (enum log_level)lowest; }
 
 static char *next_value(void)
 {

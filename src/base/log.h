@@ -14,12 +14,18 @@ void log_set_sink(log_sink_fn *write, void *who);
 void log_set_level(enum log_level level);
 
 /* log_error("listener", "cannot bind", "address", address, "why", strerror(errno)): keys and values in pairs,
- * NUL-terminated. */
+ * NUL-terminated. A pair without a value (NULL) is left out. */
 #define log_debug(...) log_event(LOG_DEBUG, __VA_ARGS__, (char *)NULL)
 #define log_info(...) log_event(LOG_INFO, __VA_ARGS__, (char *)NULL)
 #define log_warn(...) log_event(LOG_WARN, __VA_ARGS__, (char *)NULL)
 #define log_error(...) log_event(LOG_ERROR, __VA_ARGS__, (char *)NULL)
 __attribute__((sentinel)) void log_event(enum log_level level, const char *where, const char *what, ...);
+
+/* The same with further pairs: keys and values, each with a NUL behind it. */
+#define log_pairs(level, where, what, pairs, ...) log_event_pairs(level, where, what, pairs, __VA_ARGS__, (char *)NULL)
+__attribute__((sentinel)) void log_event_pairs(enum log_level level, const char *where, const char *what,
+                                               struct slice pairs, ...);
+enum log_level log_lowest_level(void);
 
 /* A slice or a number as a value; lives until eight more of them were made in this thread. */
 const char *log_slice(struct slice s);

@@ -18,7 +18,7 @@
     X(HEAD_LIMIT, "request head too large", 431)                                                                       \
     X(LIMIT, "limit reached", 500)                                                                                     \
     X(INTERNAL, "internal error", 500)                                                                                 \
-    X(UNKNOWN_CODING, "transfer coding or method not implemented", 501)                                                \
+    X(UNKNOWN_CODING, "transfer coding or method not supported", 501)                                                  \
     X(REFUSED, "upstream refused the connection", 502)                                                                 \
     X(UNREACHABLE, "upstream unreachable", 502)                                                                        \
     X(RESET, "upstream closed the connection early", 502)                                                              \

@@ -59,9 +59,16 @@ bool slice_to_u64(struct slice s, uint64_t max, uint64_t *out)
         s = slice_from(s, 1);
     if (s.len == 0 || s.len > DIGITS_SAFE + 1)
         return false;
-    for (size_t i = 0; i < s.len; i++) {
+    size_t safe = s.len < DIGITS_SAFE ? s.len : DIGITS_SAFE;
+    for (size_t i = 0; i < safe; i++) {
         unsigned digit = (unsigned char)s.at[i] - '0';
-        if (digit > 9 || (i == DIGITS_SAFE && n > (UINT64_MAX - digit) / 10))
+        if (digit > 9)
+            return false;
+        n = n * 10 + digit;
+    }
+    if (s.len > DIGITS_SAFE) {
+        unsigned digit = (unsigned char)s.at[DIGITS_SAFE] - '0';
+        if (digit > 9 || n > (UINT64_MAX - digit) / 10)
             return false;
         n = n * 10 + digit;
     }

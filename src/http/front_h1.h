@@ -2,10 +2,10 @@
 /* front_h1: client connections that speak HTTP/1.1 (or 1.0), RFC 9112. One struct fronts per loop holds them all. */
 #include "base/buf.h"
 #include "base/freelist.h"
+#include "http/greeting.h"
 #include "http/request.h"
 #include "net/listener.h"
-#include "net/stream.h"
-#include "net/tls_context.h"
+#include "net/stream_tls.h"
 
 struct fronts {
     struct loop *loop;
@@ -25,16 +25,13 @@ void fronts_init(struct fronts *set, struct loop *loop, const struct request_eve
 /* All connections must have ended. */
 void fronts_free(struct fronts *set);
 
-/* How an accepted connection begins. */
-struct front_start {
-    struct tls_context *tls;            /* NULL: plain */
-    bool proxy_protocol;                /* it begins with a PROXY header */
-    bool trust_proxy;                   /* ... which is believed */
-    uint16_t local_port;
-    uint32_t listener;                  /* its number, for routes that name listeners */
-};
 /* Takes the socket; reads at once, because a deferred accept means that bytes are there. */
 void fronts_accept(struct fronts *set, int fd, const struct sockaddr *peer, const struct front_start *start);
+
+/* For specs: a connection without a socket (net/stream_memory.h), from its first request on. tls: what a handshake
+ * would have told, all NULL for a plain one; its texts must outlive the connection. */
+void fronts_accept_wire(struct fronts *set, struct wire *w, const struct sockaddr *peer,
+                        const struct front_start *start, const struct tls_facts *tls);
 
 /* Takes a plain socket that is one too many: says 503 and lets the client read it. */
 void fronts_turn_away(struct fronts *set, int fd);

@@ -5,13 +5,13 @@
 
 _Static_assert(HEADER_COUNT <= 64, "header ids are bits below");
 
-static inline bool h1_is_hop_by_hop(unsigned id)
-{
-    const uint64_t ids = 1ull << HEADER_CONNECTION | 1ull << HEADER_KEEP_ALIVE | 1ull << HEADER_PROXY_CONNECTION |
-                         1ull << HEADER_TE | 1ull << HEADER_TRAILER | 1ull << HEADER_TRANSFER_ENCODING |
-                         1ull << HEADER_UPGRADE | 1ull << HEADER_HTTP2_SETTINGS;
-    return ids >> id & 1;
-}
+/* A bit per enum header_id. */
+static const uint64_t h1_hop_by_hop = 1ull << HEADER_CONNECTION | 1ull << HEADER_KEEP_ALIVE |
+                                      1ull << HEADER_PROXY_CONNECTION | 1ull << HEADER_TE | 1ull << HEADER_TRAILER |
+                                      1ull << HEADER_TRANSFER_ENCODING | 1ull << HEADER_UPGRADE |
+                                      1ull << HEADER_HTTP2_SETTINGS;
+
+static inline bool h1_is_hop_by_hop(unsigned id) { return h1_hop_by_hop >> id & 1; }
 
 /* Takes out what a Connection field names, but for fields that framing, routing or the trust between proxies rest on:
  * nobody may make us forget those. */

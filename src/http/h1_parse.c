@@ -1,5 +1,7 @@
 #include "http/h1_parse.h"
 
+#include <assert.h>
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -72,15 +74,17 @@ static inline enum rc take_line_end(const char **at, const char *end)
 {
     const char *p = *at;
     if (end - p >= 2) {
+        if (p[0] != '\r' || p[1] != '\n')
+            return RC_MALFORMED;
         *at = p + 2;
-        return p[0] == '\r' && p[1] == '\n' ? RC_OK : RC_MALFORMED;
+        return RC_OK;
     }
     return p == end || *p == '\r' ? RC_AGAIN : RC_MALFORMED;
 }
 
 static inline bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-/* Field lines up to and with the empty line. */
+/* Field lines up to and with the empty line. *from is then behind them, or at the byte that is RC_MALFORMED. */
 static enum rc take_fields(const char **from, const char *end, const struct h1_limits *limits, struct arena *a,
                            struct headers *headers)
 {
@@ -96,8 +100,10 @@ static enum rc take_fields(const char **from, const char *end, const struct h1_l
             *from = at;
             return rc;
         }
-        if (*at != ':' || name.len == 0)
+        if (*at != ':' || name.len == 0) {
+            *from = at;
             return RC_MALFORMED;
+        }
         if (headers->count == limits->headers)
             return RC_HEAD_LIMIT;
         /* Nearly always one space; what lies behind end is readable, and value_end stops before it. */
@@ -110,8 +116,10 @@ static enum rc take_fields(const char **from, const char *end, const struct h1_l
             at += 2;
         } else {
             enum rc rc = take_line_end(&at, end);
-            if (rc != RC_OK)
+            if (rc != RC_OK) {
+                *from = at;
                 return rc;
+            }
         }
         const char *line_end = stop;
         while (stop > value && is_blank(stop[-1]))
@@ -144,8 +152,10 @@ static enum rc take_request_line(const char **at, const char *end, const struct 
         return RC_UNKNOWN_CODING;
     if (stop == end)
         return RC_AGAIN;
-    if (*stop != ' ' || head->method.len == 0)
+    if (*stop != ' ' || head->method.len == 0) {
+        *at = stop;
         return RC_MALFORMED;
+    }
     *at = stop + 1;
     stop = target_end(*at, end);
     head->target = slice_make(*at, (size_t)(stop - *at));
@@ -153,8 +163,10 @@ static enum rc take_request_line(const char **at, const char *end, const struct 
         return RC_URI_LIMIT;
     if (stop == end)
         return RC_AGAIN;
-    if (*stop != ' ' || head->target.len == 0)
+    if (*stop != ' ' || head->target.len == 0) {
+        *at = stop;
         return RC_MALFORMED;
+    }
     *at = stop + 1;
     if (end - *at < 8) {
         size_t n = (size_t)(end - *at) < 5 ? (size_t)(end - *at) : 5;
@@ -231,6 +243,48 @@ enum rc h1_parse_fields(struct slice in, const struct h1_limits *limits, struct 
     rc = finish(rc, in, at, limits, &head);
     *bytes = head.bytes;
     return rc;
+}
+
+/* line: what was good of it. */
+static const char *why_in_request_line(struct slice line, char bad)
+{
+    unsigned spaces = 0;
+    for (size_t i = 0; i < line.len; i++)
+        spaces += line.at[i] == ' ';
+    bool empty = line.len == 0 || line.at[line.len - 1] == ' ';
+    switch (spaces) {
+    case 0: return empty ? "no method" : "bad byte in the method";
+    case 1: return empty ? "no target" : bad == '\r' ? "no HTTP version" : "bad byte in the target";
+    default: return empty ? "no HTTP version" : "bytes behind the HTTP version";
+    }
+}
+
+static const char *why_in_field(struct slice line, char bad)
+{
+    if (memchr(line.at, ':', line.len))
+        return "control byte in a field value";
+    if (is_blank(bad))
+        return line.len ? "space before colon" : "folded field line";
+    if (bad == '\r')
+        return "field line without colon";
+    return bad == ':' ? "empty field name" : "bad byte in a field name";
+}
+
+const char *h1_parse_why(struct slice in, size_t at)
+{
+    assert(at < in.len);
+    char bad = in.at[at];
+    if (bad == '\n')
+        return "bare LF";
+    if (bad == '\r' && at + 1 < in.len && in.at[at + 1] != '\n')
+        return "bare CR";
+    size_t start = at;
+    while (start && in.at[start - 1] != '\n')
+        start--;
+    struct slice line = slice_make(in.at + start, at - start);
+    /* An empty line may come first. */
+    bool first = start == 0 || (start == 2 && in.at[0] == '\r');
+    return first ? why_in_request_line(line, bad) : why_in_field(line, bad);
 }
 
 static void move(struct slice *s, const char *from, char *to)

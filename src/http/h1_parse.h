@@ -13,7 +13,7 @@ struct h1_head {
     struct slice reason;                /* of a response */
     int status;
     uint8_t minor;                      /* HTTP/1.minor */
-    size_t bytes;                       /* of the whole head, its empty line included */
+    size_t bytes;                       /* of the whole head, its empty line included, or up to what is malformed */
 };
 
 /* RC_OK; RC_AGAIN (the beginning of a head); RC_MALFORMED; RC_VERSION; RC_URI_LIMIT; RC_HEAD_LIMIT; RC_UNKNOWN_CODING
@@ -26,6 +26,9 @@ enum rc h1_parse_response(struct slice in, const struct h1_limits *limits, struc
 /* Header lines alone up to the empty line (a trailer section). */
 enum rc h1_parse_fields(struct slice in, const struct h1_limits *limits, struct arena *a, size_t *bytes,
                         struct headers *headers);
+
+/* What is wrong with a request head that is RC_MALFORMED, in words for the log: static. at: head->bytes. */
+const char *h1_parse_why(struct slice in, size_t at);
 
 /* The bytes have moved: makes the views of head and headers point to their copy. */
 void h1_head_move(struct h1_head *head, struct headers *headers, const char *from, char *to);

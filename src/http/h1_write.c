@@ -55,9 +55,9 @@ void h1_write_request(struct out *o, const struct request *r)
     out_put(o, SLICE_OF(" HTTP/1.1\r\n"));
     out_field(o, SLICE_OF("Host"), r->upstream_host);
     put_fields(o, &r->headers);
-    if (r->body == BODY_SIZED)
-        put_length(o, &r->headers, r->body_bytes);
-    else if (r->body == BODY_STREAMED)
+    if (r->sent_body == BODY_SIZED)
+        put_length(o, &r->headers, r->sent_body_bytes);
+    else if (r->sent_body == BODY_STREAMED)
         out_put(o, SLICE_OF("Transfer-Encoding: chunked\r\n"));
     if (r->wants_upgrade) {
         out_put(o, SLICE_OF("Connection: Upgrade\r\n"));

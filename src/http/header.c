@@ -100,10 +100,43 @@ bool header_is_token(struct slice s)
 
 bool header_is_value(struct slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.at[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f)
-            return false;
+    bool good = true;
+    size_t i = 0;
+    for (; i + 8 <= s.len; i += 8) {
+        /* Eight bytes at once: is one below a space, or DEL? A tab looks like a bad one; it is looked at below. */
+        const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+        uint64_t word;
+        memcpy(&word, s.at + i, 8);
+        uint64_t below = (word - ones * ' ') & ~word & high, del = word ^ ones * 0x7f;
+        if (below | ((del - ones) & ~del & high))
+            break;
     }
-    return true;
+    for (; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.at[i];
+        good &= (c >= ' ' && c != 0x7f) || c == '\t';
+    }
+    return good;
+}
+
+struct header *headers_find(struct headers *h, enum header_id id)
+{
+    for (uint32_t i = h->first[id] ? h->first[id] - 1u : h->count; i < h->count; i++)
+        if (h->at[i].id == id && !h->at[i].skip)
+            return &h->at[i];
+    return NULL;
+}
+
+void headers_skip(struct headers *h, enum header_id id)
+{
+    for (uint32_t i = h->first[id] ? h->first[id] - 1u : h->count; i < h->count; i++)
+        h->at[i].skip |= h->at[i].id == id;
+}
+
+void headers_own(struct headers *h, struct arena *a)
+{
+    for (struct header *field = h->at; field < h->at + h->count; field++) {
+        field->name = arena_copy(a, field->name);
+        field->value = arena_copy(a, field->value);
+        field->in_head = false;
+    }
 }

@@ -36,6 +36,7 @@
     X(AUTHORIZATION, "Authorization")                                                                                  \
     X(CACHE_CONTROL, "Cache-Control")                                                                                  \
     X(ETAG, "ETag")                                                                                                    \
+    X(ACCEPT_RANGES, "Accept-Ranges")                                                                                  \
     X(LAST_MODIFIED, "Last-Modified")                                                                                  \
     X(LOCATION, "Location")                                                                                            \
     X(ORIGIN, "Origin")                                                                                                \
@@ -56,6 +57,7 @@ struct header {
     uint16_t id;                        /* enum header_id */
     bool skip;                          /* taken out: not written on */
     bool in_head;                       /* as parsed, with CR LF right behind the value */
+    bool removed, set;                  /* by a plugin: it is not there any more; it is to stay as it is */
 };
 
 struct headers {
@@ -90,7 +92,7 @@ static inline struct header *headers_add(struct headers *h, struct arena *a, enu
     field->name = name;
     field->value = value;
     field->id = (uint16_t)id;
-    field->skip = field->in_head = false;
+    field->skip = field->in_head = field->removed = field->set = false;
     return field;
 }
 
@@ -104,6 +106,14 @@ static inline struct slice headers_value(const struct headers *h, enum header_id
     const struct header *field = headers_get(h, id);
     return field ? field->value : SLICE_NONE;
 }
+
+/* The first field of a known name that is written on, or NULL. */
+struct header *headers_find(struct headers *h, enum header_id id);
+/* No field of that name is written on. */
+void headers_skip(struct headers *h, enum header_id id);
+
+/* Names and values become copies in the arena. */
+void headers_own(struct headers *h, struct arena *a);
 
 /* tchar, RFC 9110 section 5.6.2. */
 extern const uint8_t header_token_table[256];

@@ -60,6 +60,8 @@ struct front_ops {
     void (*arm)(struct request *r, uint64_t due_ms);
     /* The plain socket under an otherwise empty frontend, for splice and tunnels; NULL where there is none. */
     struct stream *(*raw)(struct request *r);
+    /* The client's connection, to be asked about its TLS. */
+    const struct stream *(*stream)(const struct request *r);
     /* The connection becomes a byte pipe after a 101: bytes that came early are given out. */
     struct slice (*detach)(struct request *r);
 };
@@ -83,6 +85,8 @@ struct request {
 
     enum body_kind body;
     uint64_t body_bytes;                /* for BODY_SIZED */
+    enum body_kind sent_body;           /* towards the upstream: plugins may change what came; set by the exchange */
+    uint64_t sent_body_bytes;           /* where that is BODY_SIZED */
     struct slice upstream_host;         /* Host towards the upstream; set by the exchange */
     bool expects_continue;
     bool wants_upgrade;                 /* Connection: upgrade and an Upgrade field */

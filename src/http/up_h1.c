@@ -8,10 +8,8 @@
 #include "base/log.h"
 #include "http/h1_hop.h"
 #include "http/h1_parse.h"
-#include "http/h1_write.h"
+#include "net/dial.h"
 #include "net/stream_tls.h"
-
-enum { OUT_MAX = SCRATCH_BEFORE + SCRATCH_BYTES + RENDER_BYTES, CHUNK_BEFORE = 18, CHUNK_AFTER = 7 };
 
 static void on_event(struct io *io)
 {
@@ -22,33 +20,24 @@ static void on_event(struct io *io)
 struct up *up_connect(struct loop *loop, struct freelist *home, const struct addr *to, struct tls_context *tls,
                       const char *server_name)
 {
-    int on = 1;
-    int fd = socket(to->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return NULL;
-    if (to->u.any.sa_family != AF_UNIX)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);     /* only slower without */
-    int rc = connect(fd, &to->u.any, to->len);
-    if (rc < 0 && errno != EINPROGRESS) {
-        int why = errno;
-        close(fd);
+    struct up *u = freelist_take(home);
+    memset(u, 0, sizeof *u);
+    u->loop = loop;
+    u->home = home;
+    int why = dial(loop, &u->stream, to, tls ? DIAL_HTTPS : DIAL_HTTP);
+    if (why && why != EINPROGRESS) {
+        freelist_give(home, u);
         errno = why;
         return NULL;
     }
-    struct up *u = freelist_take(home);
-    memset(u, 0, sizeof *u);
-    stream_tcp_init(&u->stream, fd);
-    u->stream.io.ready = 0;
+    if (u->stream.wire)
+        tls = NULL;
     u->stream.io.on_event = on_event;
-    u->loop = loop;
-    u->home = home;
     u->born_ms = loop->clock.now_ms;
-    u->connecting = rc < 0;
+    u->connecting = why != 0;
     u->shaking = tls != NULL;
-    u->in.max = UP_HEAD_BYTES + SCRATCH_BYTES;
-    u->out.max = OUT_MAX;
-    if (!u->connecting)
-        u->stream.io.ready = IO_WRITABLE;
+    h1_input_init(&u->input, &u->stream, loop, UP_HEAD_BYTES + SCRATCH_BYTES);
+    h1_output_init(&u->output, &u->stream, loop, &u->sent);
     if ((tls && !stream_tls_connect(&u->stream, tls, server_name)) || !loop_add(loop, &u->stream.io)) {
         up_close(u);
         errno = ENOMEM;
@@ -59,12 +48,9 @@ struct up *up_connect(struct loop *loop, struct freelist *home, const struct add
 
 static enum rc connect_result(struct up *u)
 {
-    int why = 0;
-    socklen_t len = sizeof why;
     if (!(u->stream.io.ready & (IO_WRITABLE | IO_ERROR | IO_HUP)))
         return RC_AGAIN;
-    if (getsockopt(u->stream.io.fd, SOL_SOCKET, SO_ERROR, &why, &len) < 0)
-        why = errno;
+    int why = dial_result(&u->stream);
     u->connecting = false;
     return why == 0 ? RC_OK : why == ECONNREFUSED || why == ENOENT ? RC_REFUSED : RC_UNREACHABLE;
 }
@@ -81,7 +67,8 @@ enum rc up_check(struct up *u)
         if (rc == RC_AGAIN)
             return rc;
         if (rc != RC_OK) {
-            log_warn("upstream", "TLS handshake failed", "why", stream_tls_error(&u->stream));
+            u->why = stream_tls_error(&u->stream);
+            log_warn("upstream", "TLS handshake failed", "why", u->why);
             return RC_UPSTREAM_TLS;
         }
         u->shaking = false;
@@ -99,156 +86,45 @@ void up_close(struct up *u)
 {
     stream_close(&u->stream);
     link_remove(&u->in_pool);
-    buf_reset(&u->in);
-    buf_reset(&u->out);
+    h1_input_reset(&u->input);
+    buf_reset(&u->output.kept);
     loop_bury(u->loop, &u->grave, bury);
 }
 
 /* -- sending -- */
 
-static enum rc write_out(struct up *u, struct slice bytes)
-{
-    size_t n = 0;
-    if (buf_len(&u->out) == 0) {
-        enum rc rc = stream_write(&u->stream, bytes, &n);
-        if (rc != RC_OK && rc != RC_AGAIN)
-            return RC_RESET;
-        u->sent += n;
-    }
-    if (n == bytes.len)
-        return RC_OK;
-    return buf_append(&u->out, slice_from(bytes, n)) == RC_OK ? RC_AGAIN : RC_RESET;
-}
-
-enum rc up_flush(struct up *u)
-{
-    while (buf_len(&u->out)) {
-        size_t n;
-        if (!(u->stream.io.ready & IO_WRITABLE))
-            return RC_AGAIN;
-        enum rc rc = stream_write(&u->stream, buf_slice(&u->out), &n);
-        if (rc == RC_AGAIN)
-            return RC_AGAIN;
-        if (rc != RC_OK)
-            return RC_RESET;
-        u->sent += n;
-        buf_consume(&u->out, n);
-    }
-    return RC_OK;
-}
-
-/* Puts head (in the render buffer), chunk framing and body into one write where the room around the body allows. */
-static enum rc write_framed(struct up *u, struct slice head, struct span body, bool last)
-{
-    bool chunk = u->chunk_out && body.len;
-    struct slice tail = !u->chunk_out ? SLICE_NONE : SLICE_OF("\r\n0\r\n\r\n");
-    if (u->chunk_out && !body.len)
-        tail = last ? SLICE_OF("0\r\n\r\n") : SLICE_NONE;
-    else if (u->chunk_out && !last)
-        tail.len = 2;
-    if (body.len && body.before >= head.len + CHUNK_BEFORE && body.after >= tail.len) {
-        char *start = chunk ? h1_write_chunk_size(body.at, body.len) : body.at, *end = body.at + body.len;
-        if (tail.len)
-            memcpy(end, tail.at, tail.len);
-        if (head.len)
-            memcpy(start -= head.len, head.at, head.len);
-        return write_out(u, slice_make(start, (size_t)(end - start) + tail.len));
-    }
-    char *base = u->loop->render, size[CHUNK_BEFORE];
-    struct out o = { base + head.len, base + RENDER_BYTES, false };
-    if (chunk) {
-        char *at = h1_write_chunk_size(size + CHUNK_BEFORE, body.len);
-        out_put(&o, slice_make(at, (size_t)(size + CHUNK_BEFORE - at)));
-    }
-    enum rc rc = RC_OK;
-    if (body.len > (size_t)(o.end - o.at) - CHUNK_AFTER) {
-        if (o.at > base)
-            rc = write_out(u, slice_make(base, (size_t)(o.at - base)));
-        if (rc == RC_OK || rc == RC_AGAIN)
-            rc = write_out(u, slice_make(body.at, body.len));
-        if (rc != RC_OK && rc != RC_AGAIN)
-            return rc;
-        o.at = base;
-    } else if (body.len) {
-        out_put(&o, slice_make(body.at, body.len));
-    }
-    out_put(&o, tail);
-    return o.at == base ? rc : write_out(u, slice_make(base, (size_t)(o.at - base)));
-}
+enum rc up_flush(struct up *u) { return h1_output_flush(&u->output); }
 
 enum rc up_send_head(struct up *u, const struct request *r, struct span body, bool last)
 {
-    struct out o = { u->loop->render, u->loop->render + RENDER_BYTES, false };
+    struct out o = h1_output_head(&u->output);
     h1_write_request(&o, r);
     if (o.full)
         return RC_RESET;                /* the limits on heads are far below: cannot be */
     u->sent_before = u->sent;
     u->requests++;
     u->request_done = last;
-    u->head_done = u->response_done = u->got_bytes = false;
-    u->chunk_out = r->body == BODY_STREAMED;
+    u->head_done = u->response_done = u->got_bytes = u->head_begun = false;
+    u->output.chunked = r->sent_body == BODY_STREAMED;
     u->chunked = (struct chunked){ 0 };
-    return write_framed(u, slice_make(u->loop->render, (size_t)(o.at - u->loop->render)), body, last);
+    return h1_output_send(&u->output, h1_output_rendered(&u->output, &o), body, last);
 }
 
 enum rc up_send_body(struct up *u, struct span body, bool last)
 {
     u->request_done = last;
-    if (!body.len && !(last && u->chunk_out))
-        return buf_len(&u->out) ? RC_AGAIN : RC_OK;
-    return write_framed(u, slice_make(u->loop->render, 0), body, last);
+    return h1_output_body(&u->output, body, last);
 }
 
 /* -- receiving -- */
 
-static void release_taken(struct up *u)
-{
-    if (u->taken)
-        buf_consume(&u->in, u->taken);
-    u->taken = 0;
-}
-
 void up_settle(struct up *u)
 {
-    if (u->ahead.len && buf_append(&u->in, slice_make(u->ahead.at, u->ahead.len)) != RC_OK)
+    if (h1_input_settle(&u->input) != RC_OK)
         u->keep = false;                /* one scratch at most: cannot be */
-    u->ahead = (struct span){ 0 };
 }
 
-static enum rc next_input(struct up *u, struct span *out)
-{
-    release_taken(u);
-    if (u->ahead.len) {
-        *out = u->ahead;
-        u->ahead = (struct span){ 0 };
-        return RC_OK;
-    }
-    if (buf_len(&u->in)) {
-        struct slice s = buf_slice(&u->in);
-        *out = (struct span){ u->in.at + u->in.start, s.len, u->in.start, u->in.cap - u->in.end };
-        u->taken = (uint32_t)s.len;
-        return RC_OK;
-    }
-    if (!(u->stream.io.ready & IO_READABLE))
-        return RC_AGAIN;
-    size_t n;
-    enum rc rc = stream_read(&u->stream, u->loop->scratch, SCRATCH_BYTES, &n);
-    if (rc == RC_OK) {
-        *out = (struct span){ u->loop->scratch, n, SCRATCH_BEFORE, SCRATCH_BYTES - n + SCRATCH_AFTER };
-        u->got_bytes = true;
-    }
-    return rc;
-}
-
-static void give_back(struct up *u, const struct span *in, size_t n)
-{
-    if (n == 0)
-        return;
-    if (u->taken)
-        u->taken -= (uint32_t)n;
-    else
-        u->ahead = (struct span){ in->at + in->len - n, n, in->before + in->len - n, in->after };
-}
+struct slice up_detach(struct up *u, struct arena *a) { return h1_input_detach(&u->input, a); }
 
 struct framing { unsigned lengths, codings; bool close, keep_alive, named, bad; };
 
@@ -274,7 +150,7 @@ static void read_field(struct header *h, struct response *p, struct framing *see
                 seen->named = true;
         }
         break;
-    default: h->skip |= h1_is_hop_by_hop(h->id); break;
+    default: h->skip = true; break;
     }
 }
 
@@ -282,9 +158,9 @@ static void read_field(struct header *h, struct response *p, struct framing *see
 static enum rc read_framing(struct up *u, const struct request *r, const struct h1_head *head, struct response *p)
 {
     struct framing seen = { 0 };
-    for (uint32_t i = 0; i < p->headers.count; i++)
-        if (p->headers.at[i].id != HEADER_UNKNOWN)
-            read_field(&p->headers.at[i], p, &seen);
+    for (struct header *h = p->headers.at, *end = h + p->headers.count; h < end; h++)
+        if ((h1_hop_by_hop | 1ull << HEADER_CONTENT_LENGTH) >> h->id & 1)
+            read_field(h, p, &seen);
     for (uint32_t i = 0; seen.named && i < p->headers.count; i++)
         if (p->headers.at[i].id == HEADER_CONNECTION)
             h1_skip_named(&p->headers, p->headers.at[i].value);
@@ -318,16 +194,16 @@ static enum rc read_framing(struct up *u, const struct request *r, const struct 
     return RC_OK;
 }
 
-/* More of a head that came in pieces goes behind what is there. */
+/* More of a head that came in pieces goes behind what is there, until a line has ended: a head that drips in is not
+ * looked at again for every byte. */
 static enum rc read_more(struct up *u)
 {
-    size_t n;
-    if (!(u->stream.io.ready & IO_READABLE))
-        return RC_AGAIN;
-    enum rc rc = stream_read(&u->stream, u->loop->scratch, SCRATCH_BYTES, &n);
-    if (rc != RC_OK)
-        return rc == RC_AGAIN ? rc : RC_RESET;
-    return buf_append(&u->in, slice_make(u->loop->scratch, n)) == RC_OK ? RC_OK : RC_UPSTREAM_BAD;
+    struct slice fresh;
+    enum rc rc;
+    do
+        rc = h1_input_read_more(&u->input, &fresh);
+    while (rc == RC_OK && !memchr(fresh.at, '\n', fresh.len) && buf_len(&u->input.aside) < UP_HEAD_BYTES);
+    return rc == RC_OK || rc == RC_AGAIN ? rc : rc == RC_LIMIT ? RC_UPSTREAM_BAD : RC_RESET;
 }
 
 enum rc up_read_head(struct up *u, struct request *r, struct response *p)
@@ -335,31 +211,30 @@ enum rc up_read_head(struct up *u, struct request *r, struct response *p)
     static const struct h1_limits limits = { UP_HEAD_BYTES, UP_HEADERS, 0 };
     struct h1_head head = { 0 };
     struct span in;
-    enum rc rc = next_input(u, &in);
-    if (rc != RC_OK)
-        return rc == RC_EOF && !u->got_bytes ? RC_EOF : rc == RC_AGAIN ? rc : RC_RESET;
     for (;;) {
+        enum rc rc = u->head_begun ? read_more(u) : RC_OK;
+        if (rc != RC_OK)
+            return rc;
+        rc = h1_input_next(&u->input, &in);
+        if (rc != RC_OK)
+            return rc == RC_EOF && !u->got_bytes ? RC_EOF : rc == RC_AGAIN ? rc : RC_RESET;
+        u->got_bytes = true;
         headers_clear(&p->headers);
         rc = h1_parse_response(slice_make(in.at, in.len), &limits, &r->arena, &head, &p->headers);
         if (rc == RC_OK)
             break;
         if (rc != RC_AGAIN)
             return RC_UPSTREAM_BAD;
-        if (!u->taken) {
-            u->ahead = in;
-            up_settle(u);
-        }
-        u->taken = 0;
-        rc = read_more(u);
-        if (rc != RC_OK)
-            return rc;
-        (void)next_input(u, &in);       /* what was just put there */
+        u->head_begun = true;
+        h1_input_give_back(&u->input, &in, in.len);
+        up_settle(u);
     }
-    if (u->taken) {                     /* the next call frees it */
+    u->head_begun = false;
+    if (u->input.taken) {                  /* the next call frees it */
         struct slice copy = arena_copy(&r->arena, slice_make(in.at, head.bytes));
         h1_head_move(&head, &p->headers, in.at, (char *)(uintptr_t)copy.at);
     }
-    give_back(u, &in, in.len - head.bytes);
+    h1_input_give_back(&u->input, &in, in.len - head.bytes);
     p->status = head.status;
     p->reason = head.reason;
     return read_framing(u, r, &head, p);
@@ -385,7 +260,7 @@ enum rc up_read_body(struct up *u, struct span *out, bool *last)
     *out = (struct span){ 0 };
     while (!u->response_done) {
         struct span in;
-        rc = next_input(u, &in);
+        rc = h1_input_next(&u->input, &in);
         if (rc == RC_EOF && u->body == BODY_TO_CLOSE) {
             u->response_done = true;
             rc = RC_OK;
@@ -418,8 +293,8 @@ bool up_is_reusable(struct up *u)
 {
     char byte;
     size_t n;
-    if (!u->keep || !u->request_done || !u->response_done || buf_len(&u->out) || u->ahead.len ||
-        buf_len(&u->in) != u->taken || (u->stream.io.ready & (IO_HUP | IO_ERROR)))
+    if (!u->keep || !u->request_done || !u->response_done || buf_len(&u->output.kept) || up_has_bytes(u) ||
+        (u->stream.io.ready & (IO_HUP | IO_ERROR)))
         return false;
     /* A read that ended exactly where the body did, or a splice, does not know whether more is there. */
     return !(u->stream.io.ready & IO_READABLE) || stream_read(&u->stream, &byte, 1, &n) == RC_AGAIN;

@@ -5,6 +5,8 @@
 #include "base/buf.h"
 #include "base/freelist.h"
 #include "http/h1_chunked.h"
+#include "http/h1_input.h"
+#include "http/h1_output.h"
 #include "http/request.h"
 #include "net/stream.h"
 #include "net/tls_context.h"
@@ -17,9 +19,8 @@ struct up {
     void *holder;                       /* the exchange, or the pool's node */
     struct link in_pool;                /* pool.idle, oldest first */
     struct grave grave;
-    struct buf in, out;
-    struct span ahead;                  /* read into the loop's scratch and unused; only within one callback */
-    uint32_t taken;                     /* bytes of `in` given out and still in use */
+    struct h1_input input;
+    struct h1_output output;
     uint64_t born_ms, idle_since_ms;
     uint64_t body_left;
     uint64_t sent_before;               /* bytes this connection had sent before the current request */
@@ -30,8 +31,9 @@ struct up {
     bool connecting, shaking;
     bool keep;                          /* the upstream leaves the connection open */
     bool request_done, head_done, response_done;
-    bool chunk_out;
     bool got_bytes;                     /* of the current response */
+    bool head_begun;                    /* what was put aside is the beginning of a head, and was looked at */
+    const char *why;                    /* the TLS handshake failed; until another one fails in this thread */
 };
 
 enum { UP_HEAD_BYTES = 64 * 1024, UP_HEADERS = 256 };
@@ -58,8 +60,12 @@ enum rc up_read_head(struct up *u, struct request *r, struct response *p);
 /* The next body bytes, a view until the next call on this loop. RC_OK (maybe none when *last), RC_AGAIN, RC_RESET (the
  * body is cut), RC_UPSTREAM_BAD. */
 enum rc up_read_body(struct up *u, struct span *out, bool *last);
+/* Bytes have come that nobody asked for yet. */
+static inline bool up_has_bytes(const struct up *u) { return h1_input_waits(&u->input); }
 /* Puts bytes that still lie in the loop's scratch aside; before the callback returns. */
 void up_settle(struct up *u);
+/* After a 101: the bytes that came behind it, in the arena. The connection is a plain stream from then on. */
+struct slice up_detach(struct up *u, struct arena *a);
 
 /* The exchange is complete on both sides and nothing is left over: fit for another request. */
 bool up_is_reusable(struct up *u);

@@ -134,9 +134,11 @@ bool url_is_hidden(struct slice path)
     if (slice_has_prefix(path, SLICE_OF("/.well-known/")))
         path = slice_from(path, 12);
     const char *end = slice_end(path);
-    for (const char *at = path.at; (at = memchr(at, '/', (size_t)(end - at))); at++)
-        if (at + 1 < end && at[1] == '.')
+    for (const char *at = path.at; (at = memchr(at, '.', (size_t)(end - at))); at++) {
+        size_t before = (size_t)(at - path.at);
+        if ((before >= 1 && at[-1] == '/') || (before >= 3 && memcmp(at - 3, "%2F", 3) == 0))
             return true;
+    }
     return false;
 }
 

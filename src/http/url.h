@@ -10,7 +10,8 @@
  * RC_MALFORMED: no leading slash, a broken %XX, %00, or ".." above the root. */
 enum rc url_normalise(struct slice path, bool merge_slashes, struct arena *a, struct slice *out);
 
-/* A normalised path that has a segment beginning with a dot, "/.well-known/" (RFC 8615) excepted at the front. */
+/* A normalised path that has a segment beginning with a dot, "/.well-known/" (RFC 8615) excepted at the front. %2F ends
+ * a segment as well: whoever serves files may decode it. */
 bool url_is_hidden(struct slice path);
 
 /* Splits "host", "host:port", "[v6]:port". The name comes back in lower case without a trailing dot (in the arena when

@@ -10,6 +10,7 @@
 #include "proxy/access_log.h"
 #include "proxy/balancer.h"
 #include "proxy/generation.h"
+#include "proxy/traffic.h"
 
 /* What was asked for and is put together by tide_generation_finish. Only one generation is built at a time, by one
  * thread: lists that grow live here, the rest in the generation's arena. */
@@ -73,6 +74,11 @@ const char *tide_generation_text(struct generation *g, const char *at, size_t le
     return arena_copy(&g->arena, slice_make(at, len)).at;
 }
 
+void tide_generation_set_plugins(struct generation *g, const char *at, size_t len)
+{
+    g->plugins = arena_copy(&g->arena, slice_make(at, len));
+}
+
 struct gateway_settings *tide_generation_gateway(struct generation *g) { return &g->gateway; }
 
 int tide_generation_trust(struct generation *g, const char *cidr, size_t len)
@@ -121,6 +127,7 @@ struct route_settings *tide_generation_add_route(struct generation *g)
     b.wishes = grown(b.wishes, g->route_count, sizeof(*b.wishes));
     b.wishes[g->route_count] = w;
     r->match.order = g->route_count;
+    r->chain = g->route_count + 1;
     g->routes[g->route_count++] = r;
     return &r->settings;
 }
@@ -262,6 +269,7 @@ static void finish_route(struct generation *g, struct route *r, const struct rou
     }
     if (r->settings.action == ACTION_SERVICE)
         r->service = g->services[r->settings.service];
+    r->traffic = traffic_number("route", r->settings.name, r->service ? r->service->settings.name : SLICE_OF(""));
     for (const struct text *h = w->hosts ? w->hosts : &any; h; h = h->next)
         for (const struct text *p = w->paths ? w->paths : &any; p; p = p->next)
             router_add(g->router, h->text, p->text, &r->match);
@@ -291,13 +299,12 @@ static void add_node(struct generation *g, struct service *s, const struct node_
     snprintf(host, sizeof host, "%.*s", (int)wish->host.len, wish->host.at);
     struct node *n = registry_node(node_key(g, s, a, host), a);
     if (n->refs == 1) {
-        bool v6 = strchr(host, ':') && !wish->is_unix;
+        n->traffic = traffic_number("node", s->settings.name, slice_make(n->text, n->text_len));
         uint16_t usual = s->settings.protocol == PROTOCOL_HTTPS ? 443 : 80;
-        snprintf(n->host, sizeof n->host, "%s", wish->is_unix ? "localhost" : host);
-        if (wish->is_unix || wish->port == usual)
-            snprintf(n->host_port, sizeof n->host_port, v6 ? "[%s]" : "%s", n->host);
+        if (wish->is_unix)
+            node_set_host(n, SLICE_OF("localhost"), usual, usual);
         else
-            snprintf(n->host_port, sizeof n->host_port, v6 ? "[%s]:%u" : "%s:%u", n->host, wish->port);
+            node_set_host(n, slice_text(host), wish->port, usual);
     }
     s->nodes = grown(s->nodes, s->node_count, sizeof(*s->nodes));
     s->weights = grown(s->weights, s->node_count, sizeof *s->weights);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "lua/fake.h"
 #include "lua/yaml.h"
 
 #ifndef TIDEGATE_SHARE
@@ -65,6 +66,8 @@ lua_State *vm_new(void)
     lua_getfield(L, -1, "preload");
     lua_pushcfunction(L, luaopen_tidegate_yaml);
     lua_setfield(L, -2, "tidegate.yaml");
+    lua_pushcfunction(L, luaopen_tidegate_fake);
+    lua_setfield(L, -2, "tidegate.fake");
     lua_pop(L, 2);
     return L;
 }

@@ -4,7 +4,7 @@
 
 #include "base/slice.h"
 
-/* A state with the standard libraries, the gateway's own Lua on its path and tidegate.yaml preloaded. */
+/* A state with the standard libraries, the gateway's own Lua on its path, tidegate.yaml and tidegate.fake preloaded. */
 lua_State *vm_new(void);
 void vm_free(lua_State *L);
 

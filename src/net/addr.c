@@ -42,6 +42,14 @@ bool addr_set_unix(struct slice path, struct addr *out)
     return path.len > 0 && text_of(path, out->u.un.sun_path, sizeof out->u.un.sun_path);
 }
 
+void addr_set_port(struct addr *a, uint16_t port)
+{
+    if (a->u.any.sa_family == AF_INET)
+        a->u.v4.sin_port = htons(port);
+    else
+        a->u.v6.sin6_port = htons(port);
+}
+
 bool addr_parse(struct slice text, struct addr *out)
 {
     if (slice_has_prefix(text, SLICE_OF("unix:")))

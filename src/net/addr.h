@@ -30,12 +30,19 @@ bool addr_parse(struct slice text, struct addr *out);
 /* An address without port: "1.2.3.4", "::1" (or "[::1]"). */
 bool addr_parse_ip(struct slice text, uint16_t port, struct addr *out);
 bool addr_set_unix(struct slice path, struct addr *out);
+/* Of an IPv4 or IPv6 address. */
+void addr_set_port(struct addr *a, uint16_t port);
 /* The form that addr_parse takes; gives the length. */
 size_t addr_print(const struct addr *a, char *out);
 
 struct peer peer_of(const struct sockaddr *sa);
 /* Parses an IP without port; false when it is none. */
 bool peer_parse(struct slice text, struct peer *out);
+/* The same IP; ports do not count. */
+static inline bool peer_is(const struct peer *a, const struct peer *b)
+{
+    return a->family == b->family && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+}
 /* The IP only, "unix" for a unix socket. Gives the length; at most 46 bytes. */
 size_t peer_print_ip(const struct peer *p, char *out);
 

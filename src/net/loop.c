@@ -76,6 +76,13 @@ static int patience(struct loop *loop)
     return next - now < 60000 ? (int)(next - now) : 60000;
 }
 
+void loop_step(struct loop *loop)
+{
+    if (deadlines_next(&loop->deadlines) <= loop->clock.now_ms)
+        deadlines_run(&loop->deadlines, loop->clock.now_ms);
+    run_ready(loop);
+}
+
 static void turn(struct loop *loop, struct inside *in)
 {
     int n = epoll_wait(in->epoll, in->events, BATCH, patience(loop));
@@ -88,9 +95,7 @@ static void turn(struct loop *loop, struct inside *in)
         else if (w->loop)
             w->on_readable(w);
     }
-    if (deadlines_next(&loop->deadlines) <= loop->clock.now_ms)
-        deadlines_run(&loop->deadlines, loop->clock.now_ms);
-    run_ready(loop);
+    loop_step(loop);
 }
 
 struct loop *loop_new(void *owner)
@@ -123,6 +128,11 @@ void loop_free(struct loop *loop)
 {
     struct inside *in = inside(loop);
     run_ready(loop);
+    while (loop->endings) {
+        struct ending *e = loop->endings;
+        loop->endings = e->next;
+        e->run(loop, e);
+    }
     close(in->posted.fd);
     close(in->epoll);
     pthread_mutex_destroy(&in->lock);
@@ -145,6 +155,8 @@ void loop_stop(struct loop *loop) { inside(loop)->stopped = true; }
 
 bool loop_add(struct loop *loop, struct io *io)
 {
+    if (io->registered)
+        return true;
     struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = io };
     if (epoll_ctl(inside(loop)->epoll, EPOLL_CTL_ADD, io->fd, &e) < 0)
         return false;
@@ -183,6 +195,13 @@ void loop_post(struct loop *loop, struct job *job)
     uint64_t one = 1;
     if (write(in->posted.fd, &one, sizeof one) < 0)
         return;                     /* the counter is full: the loop is awake */
+}
+
+void loop_at_end(struct loop *loop, struct ending *e, void (*run_fn)(struct loop *loop, struct ending *e))
+{
+    e->run = run_fn;
+    e->next = loop->endings;
+    loop->endings = e;
 }
 
 void loop_watch(struct loop *loop, struct watch *w)

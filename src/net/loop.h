@@ -40,6 +40,12 @@ struct job {
     void (*run)(struct loop *loop, struct job *job);
 };
 
+/* What somebody has that belongs to a loop. */
+struct ending {
+    struct ending *next;
+    void (*run)(struct loop *loop, struct ending *e);
+};
+
 /* A level-triggered watcher. */
 struct watch {
     struct loop *loop;              /* set while it is watched */
@@ -61,6 +67,8 @@ struct loop {
     void *owner;                    /* of whoever made the loop */
     struct link ready;              /* struct task, in order */
     struct grave *graves;
+    struct ending *endings;
+    const struct dialer *dialer;    /* net/dial; NULL: sockets */
     void *private;
 };
 
@@ -72,7 +80,12 @@ void loop_free(struct loop *loop);
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* False (with errno) when the kernel refuses. Events that are already there are delivered. */
+/* For specs, which have the clock in their hands: one turn at the time that clock says, without a wait and without
+ * sockets. Deadlines that are due, then all that is ready. */
+void loop_step(struct loop *loop);
+
+/* False (with errno) when the kernel refuses. Events that are already there are delivered. Nothing to do where it is
+ * registered. */
 bool loop_add(struct loop *loop, struct io *io);
 /* Closes the fd; no event follows. */
 void io_close(struct io *io);
@@ -82,6 +95,10 @@ void loop_bury(struct loop *loop, struct grave *g, void (*free_fn)(struct grave 
 
 /* From any thread. */
 void loop_post(struct loop *loop, struct job *job);
+
+/* run_fn is called by loop_free, once, the newest first: the loop turns no more, jobs that were still posted to it do
+ * not run, and whoever frees it may be another thread. In the loop's thread. */
+void loop_at_end(struct loop *loop, struct ending *e, void (*run_fn)(struct loop *loop, struct ending *e));
 
 void loop_watch(struct loop *loop, struct watch *w);
 void loop_unwatch(struct loop *loop, struct watch *w);

@@ -24,6 +24,7 @@ struct stream {
     struct io io;
     const struct stream_ops *ops;
     void *tls;                      /* SSL, for stream_tls */
+    struct wire *wire;              /* its far end, for stream_memory */
 };
 
 static inline enum rc stream_read(struct stream *s, char *at, size_t size, size_t *n)
@@ -39,10 +40,14 @@ static inline void stream_close(struct stream *s)
     if (s->io.fd >= 0)
         s->ops->close(s);
 }
-static inline bool stream_is_plain(const struct stream *s) { return !s->tls; }
+/* A socket with nothing in between. */
+static inline bool stream_is_plain(const struct stream *s) { return !s->tls && !s->wire; }
 
 /* Makes a plain stream of a non-blocking socket. */
 void stream_tcp_init(struct stream *s, int fd);
+
+/* As stream_read of a plain stream, but the bytes stay where they are. */
+enum rc stream_peek(struct stream *s, char *at, size_t size, size_t *n);
 
 /* Closes so that the peer sees a reset: it must not take what it got for a complete message. */
 void stream_abort(struct stream *s);

@@ -69,6 +69,24 @@ void stream_tcp_init(struct stream *s, int fd)
     *s = (struct stream){ .io = { .fd = fd, .ready = IO_READABLE | IO_WRITABLE }, .ops = &tcp_ops };
 }
 
+enum rc stream_peek(struct stream *s, char *at, size_t size, size_t *n)
+{
+    ssize_t got;
+    do
+        got = recv(s->io.fd, at, size, MSG_PEEK);
+    while (got < 0 && errno == EINTR);
+    if (got > 0) {
+        *n = (size_t)got;
+        return RC_OK;
+    }
+    if (got == 0)
+        return RC_EOF;
+    if (errno != EAGAIN)
+        return RC_RESET;
+    s->io.ready &= (uint8_t)~IO_READABLE;
+    return RC_AGAIN;
+}
+
 void stream_abort(struct stream *s)
 {
     if (s->io.fd < 0)

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -204,6 +205,67 @@ struct tls_facts stream_tls_facts(const struct stream *s)
         return (struct tls_facts){ NULL, NULL, NULL };
     return (struct tls_facts){ SSL_get_version(s->tls), SSL_get_cipher_name(s->tls),
                                SSL_get_servername(s->tls, TLSEXT_NAMETYPE_host_name) };
+}
+
+static size_t alpn_of(const SSL *ssl, char *out, size_t size)
+{
+    const unsigned char *at;
+    unsigned n;
+    SSL_get0_alpn_selected(ssl, &at, &n);
+    if (n > size)
+        return 0;
+    if (n)
+        memcpy(out, at, n);
+    return n;
+}
+
+static size_t fingerprint_of(const X509 *cert, char *out, size_t size)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    if (X509_digest(cert, EVP_sha256(), digest, &n) != 1 || size < 2 * n)
+        return 0;
+    for (unsigned i = 0; i < n; i++) {
+        out[2 * i] = "0123456789abcdef"[digest[i] >> 4];
+        out[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
+    }
+    return 2 * n;
+}
+
+static bool print_cert(BIO *to, X509 *cert, enum tls_text what)
+{
+    switch (what) {
+    case TLS_PEER_SUBJECT: return X509_NAME_print_ex(to, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) >= 0;
+    case TLS_PEER_ISSUER: return X509_NAME_print_ex(to, X509_get_issuer_name(cert), 0, XN_FLAG_RFC2253) >= 0;
+    case TLS_PEER_SERIAL: return i2a_ASN1_INTEGER(to, X509_get0_serialNumber(cert)) > 0;
+    case TLS_PEER_NOT_AFTER: return ASN1_TIME_print(to, X509_get0_notAfter(cert)) == 1;
+    case TLS_PEER_PEM: return PEM_write_bio_X509(to, cert) == 1;
+    case TLS_ALPN:
+    case TLS_PEER_FINGERPRINT: break;
+    }
+    return false;
+}
+
+size_t stream_tls_text(const struct stream *s, enum tls_text what, char *out, size_t size)
+{
+    if (!s->tls)
+        return 0;
+    if (what == TLS_ALPN)
+        return alpn_of(s->tls, out, size);
+    X509 *cert = SSL_get0_peer_certificate(s->tls);
+    if (!cert)
+        return 0;
+    if (what == TLS_PEER_FINGERPRINT)
+        return fingerprint_of(cert, out, size);
+    BIO *to = BIO_new(BIO_s_mem());
+    if (!to)
+        return 0;
+    char *text;
+    long n = print_cert(to, cert, what) ? BIO_get_mem_data(to, &text) : 0;
+    if (n > 0 && (size_t)n <= size)
+        memcpy(out, text, (size_t)n);
+    BIO_free(to);
+    return n > 0 && (size_t)n <= size ? (size_t)n : 0;
 }
 
 const char *stream_tls_error(const struct stream *s)

@@ -9,6 +9,7 @@ enum field {
     FIELD_HOST, FIELD_STATUS, FIELD_BYTES_IN, FIELD_BYTES_OUT, FIELD_TOTAL, FIELD_CONNECT, FIELD_FIRST_BYTE,
     FIELD_UPSTREAM, FIELD_SERVICE, FIELD_ROUTE, FIELD_RETRIES, FIELD_TLS, FIELD_REQUEST_ID, FIELD_REFERER,
     FIELD_USER_AGENT, FIELD_FAILURE, FIELD_COUNT,
+    FIELD_PLUGIN = FIELD_COUNT,         /* with a name of its own */
 };
 
 static const char *const field_names[FIELD_COUNT] = {
@@ -27,7 +28,8 @@ static const char json_format[] =
     "\"target\":\"${target}\",\"version\":\"${version}\",\"status\":${status},\"bytes_in\":${bytes_in},"
     "\"bytes_out\":${bytes_out},\"total\":${total},\"connect\":${connect},\"first_byte\":${first_byte},"
     "\"route\":\"${route}\",\"service\":\"${service}\",\"upstream\":\"${upstream}\",\"retries\":${retries},"
-    "\"tls\":\"${tls}\",\"request_id\":\"${request_id}\",\"user_agent\":\"${user_agent}\",\"failure\":\"${failure}\"}";
+    "\"tls\":\"${tls}\",\"request_id\":\"${request_id}\",\"user_agent\":\"${user_agent}\",\"failure\":\"${failure}\"";
+/* Then those of plugins, and the brace. */
 static const char common_format[] =
     "${client_ip} - - [${time_common}] \"${method} ${target} ${version}\" ${status} ${bytes_out}";
 static const char combined_format[] =
@@ -36,7 +38,9 @@ static const char combined_format[] =
 
 struct log_part { struct slice text; uint8_t field; };
 
-enum { LINE_MAX_BYTES = 8192, VALUE_MAX = 2048 };
+enum { LINE_MAX_BYTES = 8192, VALUE_MAX = 2048, NAME_MAX_BYTES = 64 };
+
+static const struct slice plugin_prefix = SLICE("plugin.");
 
 static enum field field_of(struct slice name)
 {
@@ -44,6 +48,17 @@ static enum field field_of(struct slice name)
         if (slice_equal(name, slice_text(field_names[f])))
             return (enum field)f;
     return FIELD_TEXT;
+}
+
+static bool is_entry_name(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.at[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && (i == 0 || !((c >= '0' && c <= '9') || c == '-' || c == '.')))
+            return false;
+    }
+    return name.len > 0 && name.len <= NAME_MAX_BYTES;
 }
 
 static struct slice format_of(const struct access_log_settings *s)
@@ -77,17 +92,60 @@ bool access_log_compile(struct access_log *log, struct arena *a, char *why, size
         const char *end = memchr(rest.at, '}', rest.len);
         struct slice name = slice_make(rest.at + 2, end ? (size_t)(end - rest.at) - 2 : 0);
         enum field f = field_of(name);
+        struct slice own = SLICE_NONE;
+        if (slice_has_prefix(name, plugin_prefix) && is_entry_name(slice_from(name, plugin_prefix.len))) {
+            own = slice_from(name, plugin_prefix.len);
+            f = FIELD_PLUGIN;
+        }
         if (f == FIELD_TEXT) {
             snprintf(why, size, "unknown field \"%.*s\"", (int)(end ? name.len : rest.len), end ? name.at : rest.at);
             return false;
         }
-        parts[n++] = (struct log_part){ SLICE_NONE, (uint8_t)f };
+        parts[n++] = (struct log_part){ own, (uint8_t)f };
         rest = slice_from(rest, name.len + 3);
     }
     log->format = parts;
     log->parts = n;
     return true;
 }
+
+/* -- fields of plugins -- */
+
+static struct log_entry **find_entry(struct exchange *x, struct slice name)
+{
+    struct log_entry **at = &x->logged;
+    while (*at && !slice_equal((*at)->name, name))
+        at = &(*at)->next;
+    return at;
+}
+
+enum rc access_log_add(struct exchange *x, struct slice name, struct slice json)
+{
+    size_t entries = 0, bytes = name.len + json.len;
+    if (!is_entry_name(name) || field_of(name) != FIELD_TEXT)
+        return RC_MALFORMED;
+    struct log_entry **at = find_entry(x, name), *entry = *at;
+    if (!json.len) {
+        if (entry)
+            *at = entry->next;
+        return RC_OK;
+    }
+    for (const struct log_entry *e = x->logged; e; e = e->next)
+        if (e != entry) {
+            entries++;
+            bytes += e->name.len + e->json.len;
+        }
+    if (entries >= LOG_ENTRIES_MAX || bytes > LOG_ENTRIES_BYTES)
+        return RC_LIMIT;
+    if (!entry) {
+        entry = *at = arena_alloc(&x->req.arena, sizeof *entry);
+        *entry = (struct log_entry){ NULL, arena_copy(&x->req.arena, name), SLICE_NONE };
+    }
+    entry->json = arena_copy(&x->req.arena, json);
+    return RC_OK;
+}
+
+/* -- values -- */
 
 /* Client bytes are escaped so that no value can end its quotes or its line. The escapes are JSON's; other formats get
  * the same. */
@@ -144,7 +202,7 @@ static void put_field(struct out *o, enum field f, const struct exchange *x, uin
     char text[64];
     switch (f) {
     case FIELD_TEXT:
-    case FIELD_COUNT: break;
+    case FIELD_PLUGIN: break;           /* have a text of their own */
     case FIELD_TIME: {
         unsigned ms = (unsigned)(clock->wall_ms % 1000);
         char tail[5] = { '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z' };
@@ -177,6 +235,32 @@ static void put_field(struct out *o, enum field f, const struct exchange *x, uin
     }
 }
 
+/* A text stands without its quotes, which a template has where it wants them; its escapes hold there as well. */
+static void put_entry(struct out *o, struct exchange *x, struct slice name)
+{
+    const struct log_entry *e = *find_entry(x, name);
+    if (!e)
+        out_put(o, SLICE_OF("-"));
+    else if (e->json.at[0] == '"')
+        out_put(o, slice_make(e->json.at + 1, e->json.len - 2));
+    else
+        put_value(o, e->json);
+}
+
+/* What does not fit is left out, so that the line stays JSON. */
+static void end_json(struct out *o, const struct exchange *x)
+{
+    for (const struct log_entry *e = x->logged; e; e = e->next) {
+        if ((size_t)(o->end - o->at) < e->name.len + e->json.len + 5)
+            continue;
+        out_put(o, SLICE_OF(",\""));
+        out_put(o, e->name);
+        out_put(o, SLICE_OF("\":"));
+        out_put(o, e->json);
+    }
+    out_put(o, SLICE_OF("}"));
+}
+
 void access_log_write(struct exchange *x)
 {
     struct plane *p = x->plane;
@@ -194,8 +278,12 @@ void access_log_write(struct exchange *x)
         for (uint32_t k = 0; k < log->parts; k++)
             if (parts[k].field == FIELD_TEXT)
                 out_put(&o, parts[k].text);
+            else if (parts[k].field == FIELD_PLUGIN)
+                put_entry(&o, x, parts[k].text);
             else
                 put_field(&o, (enum field)parts[k].field, x, now_us);
+        if (log->settings.format == LOG_JSON)
+            end_json(&o, x);
         *o.at++ = '\n';
         queue_commit(&p->log, log->sink, (uint32_t)(o.at - line));
         count(&p->counters.log_lines, 1);

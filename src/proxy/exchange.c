@@ -2,8 +2,10 @@
 
 #include "base/log.h"
 #include "proxy/access_log.h"
+#include "proxy/adhoc.h"
 #include "proxy/forward.h"
 #include "proxy/steps.h"
+#include "proxy/traffic.h"
 
 enum {
     HALF_CLOSED_MS = 5000,      /* a client that said it sends no more gets this long for its response to begin */
@@ -12,22 +14,40 @@ enum {
 /* -- the runner -- */
 
 static enum next (*const steps[])(struct exchange *) = {
+    [STEP_START] = step_start,
+    [STEP_GLOBAL] = step_global,
     [STEP_ROUTE] = step_route,
+    [STEP_REQUEST] = step_request,
+    [STEP_ACTION] = step_action,
+    [STEP_UPSTREAM] = step_upstream,
     [STEP_PICK] = step_pick,
     [STEP_CONNECT] = step_connect,
     [STEP_SEND] = step_send,
     [STEP_HEAD] = step_head,
+    [STEP_RESPONSE] = step_response,
     [STEP_RELAY] = step_relay,
     [STEP_TUNNEL] = step_tunnel,
     [STEP_ECHO] = step_echo,
+    [STEP_INTERNAL] = step_internal,
+    [STEP_FAILURE] = step_failure,
+    [STEP_ANSWER] = step_answer,
     [STEP_FLUSH] = step_flush,
 };
 
 static void exchange_free(struct exchange *x)
 {
     struct plane *p = x->plane;
+    if (x->number)
+        p->hooks->end(x);
+    exchange_forget_ask(x);
     link_remove(&x->wake.in_ready);
     buf_reset(&x->replay);
+    buf_reset(&x->gathered);
+    buf_reset(&x->gathered_response);
+    for (int i = 0; i < LINE_COUNT; i++)
+        buf_reset(&x->filtered[i]);
+    if (x->adhoc)
+        adhoc_drop(x->adhoc);
     arena_free(&x->req.arena);
     plane_leave(p, x->generation);
     freelist_give(&p->exchanges, x);
@@ -46,7 +66,12 @@ static void exchange_finish(struct exchange *x, bool complete)
     count(&c->responses[x->head_sent && x->res.status < 600 ? x->res.status / 100 : 0], 1);
     count(&c->bytes_in, x->req.bytes_in);
     count(&c->bytes_out, x->req.bytes_out);
-    access_log_write(x);
+    if (x->generation->gateway.has_metrics && !is_internal(x))
+        traffic_count(x);
+    if (has(x, HOOK_LOG))
+        exchange_run_log(x);
+    if (!is_internal(x))
+        access_log_write(x);
     x->req.ops->finish(&x->req, complete);
     exchange_free(x);
 }
@@ -81,8 +106,9 @@ static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
             *meaning = m;
         }
     }
-    if (x->route && x->route->settings.timeout_ms && x->step != STEP_TUNNEL) {
-        uint64_t at = x->req.started_us / 1000 + x->route->settings.timeout_ms;
+    uint64_t whole_ms = x->timeout_ms || !x->route ? x->timeout_ms : x->route->settings.timeout_ms;
+    if (whole_ms && x->step != STEP_TUNNEL) {
+        uint64_t at = x->req.started_us / 1000 + whole_ms;
         if (at < due) {
             due = at;
             *meaning = RC_ROUTE_TIMEOUT;
@@ -160,6 +186,7 @@ static void on_refuse(struct request *r, enum rc rc)
     forward_make_id(x);
     x->client = r->peer;
     r->body = BODY_NONE;        /* whatever follows, it is not a body that we understand */
+    x->hooks = x->generation->gateway.hooks & HOOK_BIT(HOOK_LOG);
     run_from(x, exchange_fail(x, rc));
 }
 

@@ -11,6 +11,13 @@ enum wait {                     /* what an exchange may be waiting for, each wit
     WAIT_TUNNEL = 64,
 };
 
+struct log_entry {              /* a field that a plugin has added to the access log */
+    struct log_entry *next;
+    struct slice name, json;
+};
+
+enum response_source { SOURCE_GATEWAY, SOURCE_UPSTREAM, SOURCE_PLUGIN };
+
 struct exchange {
     struct request req;         /* first: the frontend gives it back */
     struct response res;
@@ -20,13 +27,43 @@ struct exchange {
     const struct route *route;
     struct service *service;
     struct node *node;
+    struct adhoc *adhoc;        /* the way to a node that a plugin named by its URL; NULL: the service's nodes */
     struct up *up;
     struct buf replay;          /* body bytes already given to a connection that may turn out to be dead */
     size_t replay_at;
     struct pipe pipe;
     struct tunnel *tunnel;
+    struct coroutine *lines[LINE_COUNT];        /* chains that are under way */
+    struct buf filtered[LINE_COUNT];            /* the chunk that a body hook gave last */
+    double number;              /* of the request for Lua; 0: Lua has not seen it */
+    uint32_t chain;             /* of plugins: 0 is the global one, then 1 + index of the route */
+    uint32_t hooks;             /* bit per enum hook of that chain */
     struct slice id;            /* request id */
     struct peer client;         /* who asks, behind trusted proxies */
+    bool peer_is_trusted;       /* who is connected is such a proxy */
+    struct ask *ask;            /* a question to the control thread */
+    struct span answer;         /* body of a response of ours */
+    struct log_entry *logged;   /* in the order in which they were added */
+    struct buf gathered;        /* of the request body, because a plugin wanted it whole; or what it put in its place */
+    size_t gathered_at;
+    struct buf gathered_response;       /* the same of the response body */
+    uint64_t gather_max;
+    uint32_t timeout_ms;        /* for the whole exchange, from a plugin; 0: the route's */
+    uint8_t gather;             /* enum gather: what a plugin waits for */
+    bool gathered_back;         /* gathered_response is still to be sent */
+    bool source_ended;          /* the last byte of the request body was read */
+    bool chunk_is_last;         /* of the request body, in the plugins' hands */
+    bool chunk_back_is_last;    /* of the response body */
+    bool down_held;             /* a chunk of the response body is in the plugins' hands */
+    bool down_ended;            /* the last chunk of the response body was sent */
+    bool echoes;                /* the answer is the request itself */
+    bool filters;               /* the response body goes through plugins */
+    bool filter_done;           /* a reply's body went through them */
+    bool replied;               /* a plugin has made a reply: it is in res and answer */
+    uint8_t source;             /* enum response_source */
+    bool head_owned;            /* the response head lies in the arena */
+    bool response_hooked, failure_hooked;       /* those chains have begun, and are not run again */
+    bool request_sent;          /* the head, to an upstream: no plugin can change it any more */
     uint64_t tried;             /* bit per node index */
     uint64_t since_ms[7];       /* last progress of each wait, by bit number */
     uint64_t drained;           /* body bytes thrown away after a reply */
@@ -46,4 +83,9 @@ struct exchange {
     char first[4096];           /* of the arena; not cleared */
 };
 
+struct ask;
+
 extern const struct request_events exchange_events;
+
+/* An answer has come back to the loop that asked. Takes it over. */
+void exchange_answered(struct ask *a);

@@ -1,5 +1,6 @@
 /* The exchange between the gateway and the client: routing, responses of our own, and how it ends. */
 #include "http/url.h"
+#include "proxy/adhoc.h"
 #include "proxy/forward.h"
 #include "proxy/reply.h"
 #include "proxy/steps.h"
@@ -29,14 +30,12 @@ void exchange_keep_up(struct exchange *x)
     struct up *u = x->up;
     if (!u)
         return;
-    if (x->splicing || x->tunnel || !up_is_reusable(u)) {
+    if (x->splicing || x->tunnel) {
         exchange_drop_up(x);
         return;
     }
-    buf_reset(&u->in);
-    u->taken = 0;
     x->up = NULL;
-    pool_put(&x->node->pools[x->plane->index], u, &x->service->settings);
+    service_keep(x->service, x->node, x->plane->index, u);
 }
 
 /* A small rest of an unread request body is read away after the reply, so that the connection can be kept. Not where
@@ -53,13 +52,29 @@ static bool will_drain(const struct exchange *x)
     }
 }
 
-enum next exchange_reply(struct exchange *x, struct span body)
+static bool is_bodiless(const struct exchange *x)
 {
-    if (x->req.body != BODY_NONE && !x->body_ended && !will_drain(x))
+    return x->req.method == METHOD_HEAD || x->res.status == 204 || x->res.status == 304;
+}
+
+/* All of a reply goes through the plugins at once: its length is known before its head leaves. */
+enum next step_answer(struct exchange *x)
+{
+    if (has(x, HOOK_RESPONSE_BODY) && !x->filter_done && x->answer.len && !is_bodiless(x)) {
+        struct slice chunk = slice_make(x->answer.at, x->answer.len);
+        enum rc rc = x->plane->hooks->filter(x, HOOK_RESPONSE_BODY, &chunk, true);
+        if (rc == RC_AGAIN)
+            return NEXT_WAIT;
+        x->filter_done = true;
+        if (rc != RC_OK)
+            return exchange_fail(x, rc);
+        exchange_set_answer(x, chunk);
+    }
+    if (x->req.body != BODY_NONE && !x->body_ended && !x->source_ended && !will_drain(x))
         x->res.close = true;
     x->head_sent = true;
-    x->req.bytes_out += body.len;
-    enum rc rc = x->req.ops->send_head(&x->req, &x->res, body, true);
+    x->req.bytes_out += x->answer.len;
+    enum rc rc = x->req.ops->send_head(&x->req, &x->res, x->answer, true);
     if (rc != RC_OK && rc != RC_AGAIN) {
         x->failure = RC_CLIENT_GONE;
         return NEXT_CUT;
@@ -67,12 +82,39 @@ enum next exchange_reply(struct exchange *x, struct span body)
     return go(x, STEP_FLUSH);
 }
 
+void exchange_set_answer(struct exchange *x, struct slice body)
+{
+    x->answer = (struct span){ (char *)(uintptr_t)body.at, body.len, 0, 0 };
+    if (x->res.body == BODY_NONE && !body.len)
+        return;
+    headers_skip(&x->res.headers, HEADER_CONTENT_LENGTH);
+    x->res.body = BODY_SIZED;
+    x->res.body_bytes = body.len;
+}
+
+enum next exchange_reply(struct exchange *x, struct span body)
+{
+    x->answer = body;
+    if (!has(x, HOOK_RESPONSE) || x->response_hooked)
+        return step_answer(x);
+    x->response_hooked = true;
+    return go(x, STEP_RESPONSE);
+}
+
 enum next exchange_fail(struct exchange *x, enum rc rc)
 {
     x->failure = rc;
+    if (!x->head_sent)
+        x->source = SOURCE_GATEWAY;
     exchange_drop_up(x);
+    if (x->number)
+        x->plane->hooks->cancel(x);
     if (x->head_sent || rc == RC_CLIENT_GONE)
         return NEXT_CUT;
+    if (has(x, HOOK_FAILURE) && !x->failure_hooked) {
+        x->failure_hooked = true;
+        return go(x, STEP_FAILURE);
+    }
     return exchange_reply(x, reply_error(x, rc));
 }
 
@@ -86,12 +128,22 @@ static enum next not_found(struct exchange *x, const struct router_answer *answe
     return exchange_reply(x, reply_method_not_allowed(x, answer));
 }
 
+enum next step_start(struct exchange *x)
+{
+    x->req.sent_body = x->req.body;
+    x->req.sent_body_bytes = x->req.body_bytes;
+    forward_make_id(x);
+    forward_find_client(x);
+    if (is_internal(x))
+        return step_internal(x);
+    x->hooks = x->generation->gateway.hooks;
+    return has(x, HOOK_REQUEST) ? go(x, STEP_GLOBAL) : step_route(x);
+}
+
 enum next step_route(struct exchange *x)
 {
     struct request *r = &x->req;
     struct router_query q = { r->host, r->path, r->method, r->method_text, r->listener };
-    forward_make_id(x);
-    forward_find_client(x);
     if (r->method == METHOD_CONNECT)
         return not_found(x, &(struct router_answer){ .allowed = 1u << METHOD_COUNT });
     if (r->security->deny_hidden_files && url_is_hidden(r->path))
@@ -100,65 +152,96 @@ enum next step_route(struct exchange *x)
     if (!answer.route)
         return not_found(x, &answer);
     x->route = (const struct route *)answer.route;
-    switch ((enum route_action)x->route->settings.action) {
+    x->chain = x->route->chain;
+    x->hooks = (x->hooks & ~HOOK_BIT(HOOK_REQUEST)) | x->route->settings.hooks;
+    return has(x, HOOK_REQUEST) ? go(x, STEP_REQUEST) : step_action(x);
+}
+
+/* A service or a node that a plugin chose counts instead of what the route does. */
+enum next step_action(struct exchange *x)
+{
+    struct request *r = &x->req;
+    if (has(x, HOOK_REQUEST_BODY) && r->sent_body == BODY_SIZED) {
+        headers_skip(&r->headers, HEADER_CONTENT_LENGTH);
+        r->sent_body = BODY_STREAMED;   /* its length is what the plugins will make of it */
+    }
+    switch (x->service || x->adhoc ? ACTION_SERVICE : (enum route_action)x->route->settings.action) {
     case ACTION_RESPOND: return exchange_reply(x, reply_fixed(x));
     case ACTION_REDIRECT: return exchange_reply(x, reply_redirect(x));
     case ACTION_ECHO: return go(x, STEP_ECHO);
     case ACTION_SERVICE: break;
     }
-    x->service = x->route->service;
+    if (!x->service)
+        x->service = x->route->service ? x->route->service : adhoc_service();
     if ((r->method == METHOD_OPTIONS || r->method == METHOD_TRACE) && !forward_max_forwards(x))
         return exchange_reply(x, reply_options(x));
     forward_request(x);
     forward_path(x);
-    return go(x, STEP_PICK);
+    return exchange_pick(x);
 }
 
 /* -- without an upstream -- */
 
-/* The request body goes back to where it came from, as it comes. */
+static enum next begin_echo(struct exchange *x)
+{
+    if (x->req.expects_continue) {
+        struct response interim = { .status = 100 };
+        x->req.ops->send_interim(&x->req, &interim);
+    }
+    struct span body = x->answer;
+    bool last = x->req.sent_body == BODY_NONE && !has(x, HOOK_RESPONSE_BODY);
+    if (has(x, HOOK_RESPONSE_BODY)) {
+        exchange_unfix_response(x);
+        body.len = 0;                   /* it goes where the rest of the body goes: through the plugins */
+    }
+    /* The head takes no bytes of the client's body with it: those that came are in the scratch, and safe there. */
+    x->head_sent = true;
+    x->down_ended = last;
+    x->req.bytes_out += body.len;
+    enum rc rc = x->req.ops->send_head(&x->req, &x->res, body, last);
+    touch(x, WAIT_BODY);
+    if (rc == RC_OK && has(x, HOOK_RESPONSE_BODY))
+        rc = exchange_send_down(x, x->answer, x->req.sent_body == BODY_NONE);
+    return rc == RC_OK || rc == RC_AGAIN ? go(x, STEP_ECHO) : exchange_fail(x, RC_CLIENT_GONE);
+}
+
+/* The request goes back to where it came from, its body as it comes. */
 enum next step_echo(struct exchange *x)
 {
-    struct span body;
-    bool last = x->req.body == BODY_NONE;
-    enum rc rc;
-    if (!x->head_sent) {
-        body = reply_echo(x);
-        if (x->req.expects_continue) {
-            struct response interim = { .status = 100 };
-            x->req.ops->send_interim(&x->req, &interim);
+    if (!x->echoes) {
+        x->echoes = true;
+        x->answer = reply_echo(x);
+        if (has(x, HOOK_RESPONSE)) {
+            x->response_hooked = true;
+            return go(x, STEP_RESPONSE);
         }
-        /* The head takes no body bytes with it: those that came are still in the scratch, and safe there. */
-        x->head_sent = true;
-        x->body_ended = last;
-        rc = x->req.ops->send_head(&x->req, &x->res, body, last);
-        if (rc != RC_OK && rc != RC_AGAIN)
-            return exchange_fail(x, RC_CLIENT_GONE);
-        touch(x, WAIT_BODY);
     }
-    for (int turn = 0; !x->body_ended && turn < TURNS; turn++) {
-        rc = x->req.ops->flush(&x->req);
-        if (rc == RC_OK)
-            rc = x->req.ops->read_body(&x->req, &body, &last);
-        else if (rc == RC_AGAIN) {
+    if (!x->head_sent)
+        return begin_echo(x);
+    for (int turn = 0; !x->down_ended && turn < TURNS; turn++) {
+        struct span body = { 0 };
+        bool last = false;
+        enum rc rc = x->req.ops->flush(&x->req);
+        if (rc == RC_AGAIN) {
             wait_for(x, WAIT_CLIENT_WRITE);
             return NEXT_WAIT;
         }
+        if (rc == RC_OK && !x->down_held)
+            rc = exchange_request_body(x, &body, &last);
         if (rc == RC_AGAIN) {
-            wait_for(x, WAIT_BODY);
+            if (!x->lines[LINE_REQUEST_BODY])
+                wait_for(x, WAIT_BODY);
             return NEXT_WAIT;
         }
+        if (rc == RC_OK)
+            rc = exchange_send_down(x, body, last);
+        if (rc == RC_AGAIN)
+            return NEXT_WAIT;
         if (rc != RC_OK)
             return exchange_fail(x, rc);
-        touch(x, WAIT_BODY);
-        touch(x, WAIT_CLIENT_WRITE);
-        x->req.bytes_out += body.len;
-        x->body_ended = last;
-        rc = x->req.ops->send_body(&x->req, body, last);
-        if (rc != RC_OK && rc != RC_AGAIN)
-            return exchange_fail(x, RC_CLIENT_GONE);
+        x->body_ended = x->down_ended;
     }
-    if (x->body_ended)
+    if (x->down_ended)
         return go(x, STEP_FLUSH);
     loop_ready(loop_of(x), &x->wake);
     return NEXT_WAIT;

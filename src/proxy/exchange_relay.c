@@ -15,6 +15,48 @@ static bool may_replay(const struct exchange *x)
     return x->reused || (x->service->settings.attempts && method_is_idempotent(x->req.method));
 }
 
+/* From the client, or what was gathered of its body because a plugin wanted to see it whole. */
+static enum rc source(struct exchange *x, struct span *out, bool *last)
+{
+    size_t held = buf_len(&x->gathered);
+    if (x->gathered_at < held) {
+        *out = (struct span){ x->gathered.at + x->gathered.start + x->gathered_at, held - x->gathered_at, 0, 0 };
+        x->gathered_at = held;
+        *last = x->source_ended;
+        return RC_OK;
+    }
+    if (x->source_ended) {
+        *out = (struct span){ 0 };
+        *last = true;
+        return RC_OK;
+    }
+    enum rc rc = x->req.ops->read_body(&x->req, out, last);
+    if (rc == RC_OK) {
+        touch(x, WAIT_BODY);
+        x->source_ended = *last;
+    }
+    return rc;
+}
+
+enum rc exchange_request_body(struct exchange *x, struct span *out, bool *last)
+{
+    struct slice chunk = SLICE_NONE;
+    if (!has(x, HOOK_REQUEST_BODY))
+        return source(x, out, last);
+    if (!x->lines[LINE_REQUEST_BODY]) {
+        enum rc rc = source(x, out, &x->chunk_is_last);
+        if (rc != RC_OK)
+            return rc;
+        chunk = slice_make(out->at, out->len);
+    }
+    enum rc rc = x->plane->hooks->filter(x, HOOK_REQUEST_BODY, &chunk, x->chunk_is_last);
+    if (rc != RC_OK)
+        return rc;
+    *out = (struct span){ (char *)(uintptr_t)chunk.at, chunk.len, 0, 0 };
+    *last = x->chunk_is_last;
+    return RC_OK;
+}
+
 enum rc exchange_next_body(struct exchange *x, struct span *out, bool *last)
 {
     if (x->replay_at < buf_len(&x->replay)) {
@@ -29,10 +71,9 @@ enum rc exchange_next_body(struct exchange *x, struct span *out, bool *last)
         *last = true;
         return RC_OK;
     }
-    enum rc rc = x->req.ops->read_body(&x->req, out, last);
+    enum rc rc = exchange_request_body(x, out, last);
     if (rc != RC_OK)
         return rc;
-    touch(x, WAIT_BODY);
     x->body_ended = *last;
     if (!x->body_lost && out->len) {
         x->replay.max = REPLAY_MAX;
@@ -64,7 +105,8 @@ enum rc exchange_pump_up(struct exchange *x)
         bool last;
         rc = exchange_next_body(x, &body, &last);
         if (rc == RC_AGAIN) {
-            wait_for(x, WAIT_BODY);
+            if (!x->lines[LINE_REQUEST_BODY])
+                wait_for(x, WAIT_BODY);
             return RC_OK;
         }
         if (rc != RC_OK)
@@ -80,6 +122,49 @@ enum rc exchange_pump_up(struct exchange *x)
 
 /* -- the response body -- */
 
+enum rc exchange_response_body(struct exchange *x, struct span *out, bool *last)
+{
+    if (!x->gathered_back)
+        return up_read_body(x->up, out, last);
+    struct slice all = buf_slice(&x->gathered_response);
+    x->gathered_back = false;
+    *out = (struct span){ (char *)(uintptr_t)all.at, all.len, 0, 0 };
+    *last = x->up->response_done;
+    return RC_OK;
+}
+
+void exchange_drop_body(struct exchange *x)
+{
+    struct up *u = x->up;
+    if (u->response_done)
+        return;
+    u->keep = false;
+    u->response_done = true;
+    u->input.ahead = (struct span){ 0 };
+}
+
+enum rc exchange_send_down(struct exchange *x, struct span body, bool last)
+{
+    if (x->filters) {
+        struct slice chunk = slice_make(body.at, body.len);
+        if (!x->down_held)
+            x->chunk_back_is_last = last;
+        x->down_held = true;
+        enum rc rc = x->plane->hooks->filter(x, HOOK_RESPONSE_BODY, &chunk, x->chunk_back_is_last);
+        if (rc != RC_OK)
+            return rc;
+        x->down_held = false;
+        last = x->chunk_back_is_last;
+        if (chunk.at != body.at || chunk.len != body.len)
+            body = (struct span){ (char *)(uintptr_t)chunk.at, chunk.len, 0, 0 };
+    }
+    touch(x, WAIT_CLIENT_WRITE);
+    x->req.bytes_out += body.len;
+    x->down_ended = last;
+    enum rc rc = x->req.ops->send_body(&x->req, body, last);
+    return rc == RC_OK || rc == RC_AGAIN ? RC_OK : RC_CLIENT_GONE;
+}
+
 /* Large plain bodies: from socket to socket inside the kernel. */
 static bool try_splice(struct exchange *x, struct stream **client)
 {
@@ -88,7 +173,7 @@ static bool try_splice(struct exchange *x, struct stream **client)
         *client = x->req.ops->raw(&x->req);
         return *client != NULL;
     }
-    if (u->body != BODY_SIZED || u->body_left < SPLICE_FROM || u->ahead.len || buf_len(&u->in) > u->taken ||
+    if (x->filters || x->gathered_back || u->body != BODY_SIZED || u->body_left < SPLICE_FROM || up_has_bytes(u) ||
         !stream_is_plain(&u->stream) || x->req.is_tls)
         return false;
     *client = x->req.ops->raw(&x->req);
@@ -130,7 +215,7 @@ enum next step_relay(struct exchange *x)
     for (int turn = 0; turn < TURNS; turn++) {
         struct stream *client;
         struct span body;
-        bool last;
+        bool last = false;
         rc = x->req.ops->flush(&x->req);
         if (rc == RC_AGAIN) {
             wait_for(x, WAIT_CLIENT_WRITE);
@@ -140,7 +225,8 @@ enum next step_relay(struct exchange *x)
             return exchange_fail(x, RC_CLIENT_GONE);
         if (try_splice(x, &client))
             return relay_spliced(x, client);
-        rc = up_read_body(x->up, &body, &last);
+        body = (struct span){ 0 };
+        rc = x->down_held ? RC_OK : exchange_response_body(x, &body, &last);
         if (rc == RC_AGAIN) {
             wait_for(x, WAIT_UP_READ);
             return NEXT_WAIT;
@@ -152,12 +238,12 @@ enum next step_relay(struct exchange *x)
             return exchange_fail(x, rc);
         }
         touch(x, WAIT_UP_READ);
-        touch(x, WAIT_CLIENT_WRITE);
-        x->req.bytes_out += body.len;
-        rc = x->req.ops->send_body(&x->req, body, last);
-        if (rc != RC_OK && rc != RC_AGAIN)
-            return exchange_fail(x, RC_CLIENT_GONE);
-        if (last)
+        rc = exchange_send_down(x, body, last);
+        if (rc == RC_AGAIN)
+            return NEXT_WAIT;
+        if (rc != RC_OK)
+            return exchange_fail(x, rc);
+        if (x->down_ended)
             return go(x, STEP_FLUSH);
     }
     loop_ready(loop_of(x), &x->wake);
@@ -168,10 +254,7 @@ enum next step_relay(struct exchange *x)
 
 enum next exchange_start_tunnel(struct exchange *x)
 {
-    struct slice early_up = x->up->ahead.len ? slice_make(x->up->ahead.at, x->up->ahead.len) : buf_slice(&x->up->in);
-    if (x->up->taken)
-        early_up = slice_from(early_up, x->up->taken);
-    early_up = arena_copy(&x->req.arena, early_up);
+    struct slice early_up = up_detach(x->up, &x->req.arena);
     forward_response(x);
     x->head_sent = true;
     x->res.body = BODY_NONE;
@@ -179,7 +262,6 @@ enum next exchange_start_tunnel(struct exchange *x)
     if (rc != RC_OK && rc != RC_AGAIN)
         return exchange_fail(x, RC_CLIENT_GONE);
     struct slice early_client = x->req.ops->detach(&x->req);
-    x->up->ahead = (struct span){ 0 };
     x->tunnel = arena_alloc(&x->req.arena, sizeof *x->tunnel);
     tunnel_init(x->tunnel, loop_of(x), NULL, &x->up->stream, early_client, early_up);
     touch(x, WAIT_TUNNEL);

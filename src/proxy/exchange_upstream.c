@@ -1,5 +1,6 @@
 /* The exchange on the upstream's side: choosing a node, reaching it, sending the head and reading the answer's. */
 #include "base/log.h"
+#include "proxy/adhoc.h"
 #include "proxy/balancer.h"
 #include "proxy/forward.h"
 #include "proxy/steps.h"
@@ -8,19 +9,55 @@ enum { INTERIM_MAX = 16 };      /* 1xx responses before an upstream is called br
 
 /* -- choosing and reaching a node -- */
 
+enum next exchange_pick(struct exchange *x)
+{
+    return has(x, HOOK_UPSTREAM) ? go(x, STEP_UPSTREAM) : step_pick(x);
+}
+
+static void warn(const struct exchange *x, const char *what)
+{
+    struct slice service = x->service->settings.name;
+    log_warn("upstream", what, "service", service.len ? log_slice(service) : NULL, "node",
+             x->node ? x->node->text : NULL, "request", log_slice(x->id));
+}
+
+static enum next take_node(struct exchange *x, struct node *n)
+{
+    x->node = n;
+    if (x->service->settings.host_policy == HOST_NODE || x->req.upstream_host.len == 0)
+        x->req.upstream_host = slice_text(n->host_port);
+    x->tries++;
+    count(&x->plane->counters.upstream_tries, 1);
+    return go(x, STEP_CONNECT);
+}
+
+/* The node of a plugin's: its name may have to be resolved first. */
+static enum next pick_adhoc(struct exchange *x)
+{
+    if (x->step != STEP_PICK)
+        touch(x, WAIT_CONNECT);
+    (void)go(x, STEP_PICK);
+    enum rc rc = adhoc_pick(x->adhoc, x->service, &x->node);
+    if (rc == RC_OK)
+        return take_node(x, x->node);
+    if (rc != RC_AGAIN) {
+        warn(x, adhoc_why(x->adhoc));
+        return exchange_fail(x, rc);
+    }
+    wait_for(x, WAIT_CONNECT);
+    return NEXT_WAIT;
+}
+
 enum next step_pick(struct exchange *x)
 {
+    if (x->adhoc)
+        return pick_adhoc(x);
     int index = balancer_pick(x->service, x->tried);
     if (index < 0)
         return exchange_fail(x, RC_NO_NODE);
     if (index < 64)
         x->tried |= 1ull << index;
-    x->node = x->service->nodes[index];
-    if (x->service->settings.host_policy == HOST_NODE || x->req.upstream_host.len == 0)
-        x->req.upstream_host = slice_text(x->node->host_port);
-    x->tries++;
-    count(&x->plane->counters.upstream_tries, 1);
-    return go(x, STEP_CONNECT);
+    return take_node(x, x->service->nodes[index]);
 }
 
 static void on_up_wake(struct up *u)
@@ -40,37 +77,36 @@ static void hold(struct exchange *x, struct up *u)
 enum next exchange_connect_failed(struct exchange *x, enum rc rc)
 {
     count(&x->plane->counters.upstream_failures, 1);
-    log_warn("upstream", rc_word(rc), "service", log_slice(x->service->settings.name), "node", x->node->text,
-             "request", log_slice(x->id));
+    warn(x, rc_word(rc));
     exchange_drop_up(x);
     int32_t attempts = x->route->settings.attempts;
     if (attempts < 0)
         attempts = (int32_t)x->service->settings.attempts;
-    if (x->retries >= (uint32_t)attempts)
+    bool is_another = x->adhoc && adhoc_has_more(x->adhoc);     /* addresses of one name all have their turn */
+    if (!is_another && x->retries >= (uint32_t)attempts)
         return exchange_fail(x, rc);
     x->retries++;
     count(&x->plane->counters.upstream_retries, 1);
     if (x->service->node_count <= (uint32_t)__builtin_popcountll(x->tried))
         x->tried = 0;           /* all had their turn: a single node may be tried again */
-    return go(x, STEP_PICK);
+    return exchange_pick(x);
 }
 
 enum next step_connect(struct exchange *x)
 {
     if (!x->up) {
         struct service *s = x->service;
-        struct up *u = pool_take(&x->node->pools[x->plane->index], &s->settings);
+        struct up *u = pool_take(node_pool(x->node, x->plane->index), &s->settings);
         x->reused = u != NULL;
         if (u) {
             count(&x->plane->counters.upstream_reused, 1);
             hold(x, u);
             return go(x, STEP_SEND);
         }
-        const char *name = s->settings.tls_server_name.len ? s->settings.tls_server_name.at : x->node->host;
         x->up_started_us = clock_us();
-        u = up_connect(loop_of(x), &x->plane->ups, &x->node->addr, s->tls, name);
-        if (!u)
-            return exchange_connect_failed(x, RC_UNREACHABLE);
+        enum rc rc = service_connect(s, x->node, loop_of(x), &x->plane->ups, &u);
+        if (rc != RC_OK)
+            return exchange_connect_failed(x, rc);
         hold(x, u);
         touch(x, WAIT_CONNECT);
     }
@@ -88,7 +124,7 @@ enum next step_connect(struct exchange *x)
 enum next step_send(struct exchange *x)
 {
     struct span body = { 0 };
-    bool last = x->req.body == BODY_NONE;
+    bool last = x->req.sent_body == BODY_NONE;
     x->replay_at = 0;
     if (!last) {
         enum rc rc = exchange_next_body(x, &body, &last);
@@ -97,6 +133,7 @@ enum next step_send(struct exchange *x)
         if (rc == RC_AGAIN)
             body = (struct span){ 0 }, last = false;
     }
+    x->request_sent = true;
     enum rc rc = up_send_head(x->up, &x->req, body, last);
     if (rc != RC_OK && rc != RC_AGAIN)
         x->up_deaf = true;      /* maybe an answer came before the close: look */
@@ -107,13 +144,10 @@ enum next step_send(struct exchange *x)
 
 /* -- the response -- */
 
-/* The upstream ended before it answered. Another try must not do the work twice: the method allows that, or the dead
- * connection never took the request. */
+/* The upstream ended before it answered. */
 static enum next up_died(struct exchange *x, enum rc rc)
 {
-    bool harmless = method_is_idempotent(x->req.method) || x->up->sent == x->up->sent_before ||
-                    (rc == RC_EOF && up_sent_nothing(x->up));
-    bool can = harmless && !x->body_lost && !x->up->got_bytes;
+    bool can = service_may_repeat(x->up, x->req.method, rc) && !x->body_lost;
     int32_t attempts = x->route->settings.attempts;
     if (attempts < 0)
         attempts = (int32_t)x->service->settings.attempts;
@@ -121,8 +155,7 @@ static enum next up_died(struct exchange *x, enum rc rc)
     if (!stale)
         count(&x->plane->counters.upstream_failures, 1);
     if (!can || (!stale && x->retries >= (uint32_t)attempts)) {
-        log_warn("upstream", rc_word(RC_RESET), "service", log_slice(x->service->settings.name), "node", x->node->text,
-                 "request", log_slice(x->id));
+        warn(x, rc_word(RC_RESET));
         return exchange_fail(x, RC_RESET);
     }
     exchange_drop_up(x);
@@ -133,7 +166,7 @@ static enum next up_died(struct exchange *x, enum rc rc)
     x->retries++;
     if (x->service->node_count <= (uint32_t)__builtin_popcountll(x->tried))
         x->tried = 0;
-    return go(x, STEP_PICK);
+    return exchange_pick(x);
 }
 
 /* RC_OK: take the next head. */
@@ -148,16 +181,17 @@ static enum rc pass_interim(struct exchange *x)
     return RC_OK;
 }
 
-static enum next send_response(struct exchange *x)
+enum next exchange_send_response(struct exchange *x)
 {
     struct span body = { 0 };
-    bool last = x->up->response_done;
-    if (x->generation->log_count)
-        x->first_byte_us = clock_us();
-    forward_response(x);
+    bool last = x->up->response_done && !x->gathered_back;
+    if (x->res.status == 101)
+        return exchange_start_tunnel(x);
+    if (has(x, HOOK_RESPONSE_BODY))
+        exchange_unfix_response(x);
     /* Body bytes that came with the head leave with it. */
-    if (!last && (x->up->ahead.len || buf_len(&x->up->in) > x->up->taken)) {
-        enum rc rc = up_read_body(x->up, &body, &last);
+    if (!x->filters && !last && (x->gathered_back || up_has_bytes(x->up))) {
+        enum rc rc = exchange_response_body(x, &body, &last);
         if (rc != RC_OK && rc != RC_AGAIN) {
             count(&x->plane->counters.upstream_failures, 1);
             return exchange_fail(x, rc);
@@ -168,9 +202,24 @@ static enum next send_response(struct exchange *x)
     touch(x, WAIT_CLIENT_WRITE);
     touch(x, WAIT_UP_READ);
     enum rc rc = x->req.ops->send_head(&x->req, &x->res, body, last);
+    if (x->filters || has(x, HOOK_LOG))
+        exchange_own_head(x);
     if (rc != RC_OK && rc != RC_AGAIN)
         return exchange_fail(x, RC_CLIENT_GONE);
     return last ? go(x, STEP_FLUSH) : go(x, STEP_RELAY);
+}
+
+static enum next take_response(struct exchange *x)
+{
+    if (x->generation->log_count || has(x, HOOK_LOG))
+        x->first_byte_us = clock_us();
+    x->source = SOURCE_UPSTREAM;
+    if (x->res.status != 101)
+        forward_response(x);
+    if (!has(x, HOOK_RESPONSE))
+        return exchange_send_response(x);
+    x->response_hooked = true;
+    return go(x, STEP_RESPONSE);
 }
 
 enum next step_head(struct exchange *x)
@@ -189,7 +238,7 @@ enum next step_head(struct exchange *x)
             return up_died(x, rc);
         if (rc == RC_OK && x->res.status == 101) {
             if (x->req.wants_upgrade)
-                return exchange_start_tunnel(x);
+                return take_response(x);
             rc = RC_UPSTREAM_BAD;
         } else if (rc == RC_OK && x->res.status < 200) {
             rc = pass_interim(x);
@@ -198,10 +247,9 @@ enum next step_head(struct exchange *x)
         }
         if (rc != RC_OK) {
             count(&x->plane->counters.upstream_failures, 1);
-            log_warn("upstream", rc_word(rc), "service", log_slice(x->service->settings.name), "node", x->node->text,
-                     "request", log_slice(x->id));
+            warn(x, rc_word(rc));
             return exchange_fail(x, rc);
         }
-        return send_response(x);
+        return take_response(x);
     }
 }

@@ -2,14 +2,6 @@
 
 #include "http/h1_write.h"
 
-static void skip_all(struct headers *headers, enum header_id id)
-{
-    if (!headers->first[id])
-        return;
-    for (uint32_t i = headers->first[id] - 1u; i < headers->count; i++)
-        headers->at[i].skip |= headers->at[i].id == id;
-}
-
 /* Fields that we add are written as lines, side by side in one piece of the arena, so that the upstream's head takes
  * them as one copy. The piece is measured before: no check per byte. */
 struct lines { char *at; struct headers *headers; struct arena *arena; };
@@ -38,14 +30,16 @@ static inline char *put(char *at, struct slice s)
 /* In place of what the client sent; where it is believed, its own field stays. */
 static bool makes_way(struct headers *headers, enum header_id id, bool keep)
 {
-    if (!headers->first[id])
+    const struct header *sent = headers_find(headers, id);
+    if (!sent)
         return true;
-    if (!keep)
-        skip_all(headers, id);
-    return !keep;
+    if (keep || sent->set)              /* what a plugin has set stays */
+        return false;
+    headers_skip(headers, id);
+    return true;
 }
 
-static bool is_decent_id(struct slice id)
+bool forward_is_id(struct slice id)
 {
     if (id.len == 0 || id.len > 128)
         return false;
@@ -73,7 +67,7 @@ static const struct header *id_field(const struct exchange *x)
 void forward_make_id(struct exchange *x)
 {
     const struct header *sent = id_field(x);
-    if (sent && is_decent_id(sent->value)) {
+    if (sent && forward_is_id(sent->value)) {
         x->id = sent->value;
         return;
     }
@@ -89,7 +83,8 @@ void forward_make_id(struct exchange *x)
 void forward_find_client(struct exchange *x)
 {
     x->client = x->req.peer;
-    if (x->generation->trusted_count == 0 || !generation_trusts(x->generation, &x->req.peer))
+    x->peer_is_trusted = generation_trusts(x->generation, &x->req.peer);
+    if (!x->peer_is_trusted || !x->req.headers.first[HEADER_X_FORWARDED_FOR])
         return;
     /* From the right: each trusted proxy appended whom it saw. */
     for (uint32_t i = x->req.headers.count; i-- > 0;) {
@@ -148,20 +143,29 @@ static char *put_forwarded(char *at, const struct request *r, struct slice ip, s
     return put(at, scheme);
 }
 
+/* What a plugin has set counts instead of ours. */
+static bool is_free(struct headers *headers, enum header_id id)
+{
+    const struct header *sent = headers_find(headers, id);
+    return !sent || !sent->set;
+}
+
 static void add_forwarded(struct lines *l, const struct request *r, bool trusted)
 {
     struct headers *h = l->headers;
     struct slice scheme = r->is_tls ? SLICE_OF("https") : SLICE_OF("http");
-    LINE(l, HEADER_X_FORWARDED_FOR, "X-Forwarded-For",
-         put(trusted ? put_list(value, h, HEADER_X_FORWARDED_FOR) : value, r->peer_text));
+    if (is_free(h, HEADER_X_FORWARDED_FOR))
+        LINE(l, HEADER_X_FORWARDED_FOR, "X-Forwarded-For",
+             put(trusted ? put_list(value, h, HEADER_X_FORWARDED_FOR) : value, r->peer_text));
     if (makes_way(h, HEADER_X_FORWARDED_PROTO, trusted))
         LINE(l, HEADER_X_FORWARDED_PROTO, "X-Forwarded-Proto", put(value, scheme));
     if (r->authority.len && makes_way(h, HEADER_X_FORWARDED_HOST, trusted))
         LINE(l, HEADER_X_FORWARDED_HOST, "X-Forwarded-Host", put(value, r->authority));
     if (makes_way(h, HEADER_X_FORWARDED_PORT, trusted))
         LINE(l, HEADER_X_FORWARDED_PORT, "X-Forwarded-Port", put(value, r->port_text));
-    LINE(l, HEADER_FORWARDED, "Forwarded",
-         put_forwarded(trusted ? put_list(value, h, HEADER_FORWARDED) : value, r, r->peer_text, scheme));
+    if (is_free(h, HEADER_FORWARDED))
+        LINE(l, HEADER_FORWARDED, "Forwarded",
+             put_forwarded(trusted ? put_list(value, h, HEADER_FORWARDED) : value, r, r->peer_text, scheme));
 }
 
 static void add_id(struct lines *l, struct exchange *x)
@@ -191,14 +195,14 @@ static void add_id(struct lines *l, struct exchange *x)
 static void skip_sent(struct headers *headers, enum header_id id, uint32_t sent)
 {
     for (uint32_t i = headers->first[id] ? headers->first[id] - 1u : sent; i < sent; i++)
-        headers->at[i].skip |= headers->at[i].id == id;
+        headers->at[i].skip |= headers->at[i].id == id && !headers->at[i].set;
 }
 
 void forward_request(struct exchange *x)
 {
     enum { FIXED = 512 };               /* names, addresses, port, id: everything that has a bound of its own */
     struct request *r = &x->req;
-    bool trusted = x->generation->trusted_count && generation_trusts(x->generation, &r->peer);
+    bool trusted = x->peer_is_trusted;
     uint32_t sent = r->headers.count;
     size_t size = FIXED + 2 * r->authority.len + x->generation->gateway.id_header.len + x->id.len;
     if (trusted)

@@ -11,6 +11,8 @@ bool forward_max_forwards(struct exchange *x);
 void forward_path(struct exchange *x);
 /* For every final response of an upstream. */
 void forward_response(struct exchange *x);
+/* Whether a text can be a request id: 1 to 128 bytes, none that could break a header or a line of a log. */
+bool forward_is_id(struct slice id);
 /* Kept when the client sent a decent one, else made: loop prefix and a counter. */
 void forward_make_id(struct exchange *x);
 /* The address that counts as the client: the last one in X-Forwarded-For that no trusted proxy put there. */

@@ -78,6 +78,14 @@ void generation_open(struct generation *g, uint32_t loops)
             node_open_pools(g->services[i]->nodes[k], loops);
 }
 
+struct service *generation_service(const struct generation *g, struct slice name)
+{
+    for (uint32_t i = 0; i < g->service_count; i++)
+        if (slice_equal(g->services[i]->settings.name, name))
+            return g->services[i];
+    return NULL;
+}
+
 static void service_free(struct service *s)
 {
     for (uint32_t i = 0; i < s->node_count; i++)

@@ -29,6 +29,8 @@ struct route {
     struct route_settings settings;
     struct service *service;
     struct fixed_header *headers;       /* of ACTION_RESPOND and ACTION_REDIRECT */
+    uint32_t chain;                     /* number of its plugin chain: 1 + index of the route */
+    uint32_t traffic;                   /* its number in traffic_labels */
 };
 
 struct access_log {
@@ -38,7 +40,11 @@ struct access_log {
     uint32_t sink;                      /* tag of its lines in the writer's queues */
 };
 
-struct loop_users { uint32_t count; char pad[60]; };    /* a cache line each: loops must not share one */
+struct loop_users {                     /* a cache line each: loops must not share one */
+    uint32_t count;
+    void *plugins;                      /* the hooks' own: the generation's plugins in that loop; NULL: none */
+    char pad[48];
+};
 
 struct generation {
     uint64_t number;
@@ -53,8 +59,10 @@ struct generation {
     struct service **services;
     struct route **routes;
     struct access_log **logs;
+    uint64_t internal_listeners;        /* bit per number of a listener */
     uint32_t listener_count, service_count, route_count, log_count;
     struct router *router;
+    struct slice plugins;               /* what the loops load; empty: no plugins */
     struct loop_users users[LOOPS_MAX];
 };
 
@@ -63,6 +71,9 @@ struct generation *generation_new(void);
 void generation_open(struct generation *g, uint32_t loops);
 /* The thread that owns the registry only. */
 void generation_free(struct generation *g);
+
+/* NULL when there is none of that name. */
+struct service *generation_service(const struct generation *g, struct slice name);
 
 static inline bool generation_trusts(const struct generation *g, const struct peer *p)
 {

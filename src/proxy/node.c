@@ -1,5 +1,6 @@
 #include "proxy/node.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct node *node_new(struct slice key, const struct addr *addr)
@@ -27,8 +28,19 @@ void node_open_pools(struct node *n, uint32_t loops)
         pool_init(&n->pools[i]);
 }
 
+void node_set_host(struct node *n, struct slice host, uint16_t port, uint16_t usual)
+{
+    bool v6 = memchr(host.at, ':', host.len) != NULL;
+    snprintf(n->host, sizeof n->host, "%.*s", (int)host.len, host.at);
+    if (port == usual)
+        snprintf(n->host_port, sizeof n->host_port, v6 ? "[%s]" : "%s", n->host);
+    else
+        snprintf(n->host_port, sizeof n->host_port, v6 ? "[%s]:%u" : "%s:%u", n->host, port);
+}
+
 void node_free(struct node *n)
 {
+    tls_context_drop(n->tls);
     free((char *)(uintptr_t)n->key.at);
     free(n->pools);
     free(n);

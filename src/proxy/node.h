@@ -16,11 +16,22 @@ struct node {
     struct pool *pools;                 /* one per loop, touched by that loop only */
     uint32_t pool_count;
     unsigned refs;                      /* generations; control thread only */
+    uint32_t traffic;                   /* its number in traffic_labels */
     _Atomic uint32_t closing;           /* loops that still have to close their pool */
+    bool is_adhoc;                      /* one loop's own: no configuration names it, and tls counts, not a service's */
+    struct tls_context *tls;            /* NULL: plain */
 };
+
+/* Its pool in a loop; a node of one loop alone has one pool. */
+static inline struct pool *node_pool(const struct node *n, uint32_t loop)
+{
+    return &n->pools[loop < n->pool_count ? loop : 0];
+}
 
 /* Control thread. key is copied. */
 struct node *node_new(struct slice key, const struct addr *addr);
 /* Gives it a pool per loop if it has none yet; before its generation is published. */
 void node_open_pools(struct node *n, uint32_t loops);
+/* Sets host and host_port; usual: the port that goes without saying. */
+void node_set_host(struct node *n, struct slice host, uint16_t port, uint16_t usual);
 void node_free(struct node *n);

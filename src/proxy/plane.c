@@ -1,5 +1,50 @@
 #include "proxy/plane.h"
 
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "proxy/adhoc.h"
+#include "proxy/exchange.h"
+
+enum { LOG_RING = 1 << 20 };
+
+void plane_open(struct plane *p, uint32_t index)
+{
+    uint64_t random;
+    *p = (struct plane){ .index = index };
+    p->loop = loop_new(p);
+    fronts_init(&p->fronts, p->loop, &exchange_events);
+    freelist_init(&p->ups, sizeof(struct up), 32);
+    freelist_init(&p->exchanges, sizeof(struct exchange), 8);
+    queue_init(&p->log, LOG_RING);
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        random = clock_us() ^ (uint64_t)getpid() << 32;
+    for (int i = 0; i < 16; i++)
+        p->id_prefix[i] = "0123456789abcdef"[random >> (4 * i) & 15];
+}
+
+void plane_close_pools(struct plane *p)
+{
+    for (uint32_t i = 0; p->generation && i < p->generation->service_count; i++) {
+        const struct service *s = p->generation->services[i];
+        for (uint32_t k = 0; k < s->node_count; k++)
+            pool_close(&s->nodes[k]->pools[p->index]);
+    }
+    adhoc_close(p);
+}
+
+void plane_close(struct plane *p)
+{
+    loop_free(p->loop);
+    fronts_free(&p->fronts);
+    freelist_free(&p->ups);
+    freelist_free(&p->exchanges);
+    pipes_free(&p->pipes);
+    series_free(&p->hook_stats);
+    series_free(&p->traffic);
+    series_free(&p->metrics);
+}
+
 void plane_swap(struct plane *p, struct generation *g)
 {
     struct generation *old = p->generation;
@@ -8,5 +53,12 @@ void plane_swap(struct plane *p, struct generation *g)
     p->fronts.head_ms = g->gateway.timeouts.head_ms;
     p->fronts.requests_per_connection = g->gateway.limits.requests_per_connection;
     if (old && old->users[p->index].count == 0)
-        generation_drop(old);
+        plane_forget(p, old);
+}
+
+void plane_forget(struct plane *p, struct generation *g)
+{
+    if (g->users[p->index].plugins)
+        p->hooks->retire(p, g);
+    generation_drop(g);
 }

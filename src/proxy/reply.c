@@ -19,6 +19,10 @@ static struct span begin(struct exchange *x, int status, struct slice body)
     return (struct span){ (char *)(uintptr_t)body.at, body.len, 0, 0 };
 }
 
+void reply_begin(struct exchange *x, int status) { (void)begin(x, status, SLICE_NONE); }     /* no body: no span */
+
+void reply_type(struct exchange *x, struct slice type) { add(x, HEADER_CONTENT_TYPE, type); }
+
 static void add_id(struct exchange *x)
 {
     struct slice name = x->generation->gateway.id_header;
@@ -156,9 +160,14 @@ struct span reply_redirect(struct exchange *x)
         out_put(&o, variable(x, name));
         to = slice_from(to, (size_t)(end - to.at) + 1);
     }
+    struct slice location = slice_make(at, (size_t)(o.at - at));
+    /* RFC 3986 section 4.2: what begins with two slashes names a host. Only the template may choose one. */
+    if (!slice_has_prefix(x->route->settings.redirect_to, SLICE_OF("//")))
+        while (slice_has_prefix(location, SLICE_OF("//")))
+            location = slice_from(location, 1);
     struct span body = begin(x, x->route->settings.status, SLICE_NONE);
     add_fixed(x);
-    add(x, HEADER_LOCATION, slice_make(at, (size_t)(o.at - at)));
+    add(x, HEADER_LOCATION, location);
     return body;
 }
 
@@ -181,15 +190,15 @@ struct span reply_echo(struct exchange *x)
     if (r->authority.len)
         out_field(&o, SLICE_OF("Host"), r->authority);
     for (uint32_t i = 0; i < r->headers.count; i++)
-        if (r->headers.at[i].id != HEADER_HOST)
+        if (r->headers.at[i].id != HEADER_HOST && !r->headers.at[i].removed)
             out_field(&o, r->headers.at[i].name, r->headers.at[i].value);
     out_put(&o, SLICE_OF("\r\n"));
     struct span body = begin(x, 200, slice_make(at, (size_t)(o.at - at)));
     add(x, HEADER_CONTENT_TYPE, SLICE_OF("text/plain; charset=utf-8"));
     add_id(x);
-    if (r->body == BODY_SIZED)
-        x->res.body_bytes += r->body_bytes;
-    else if (r->body == BODY_STREAMED)
+    if (r->sent_body == BODY_SIZED)
+        x->res.body_bytes += r->sent_body_bytes;
+    else if (r->sent_body == BODY_STREAMED)
         x->res.body = BODY_STREAMED;
     return body;
 }

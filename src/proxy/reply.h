@@ -3,6 +3,10 @@
  * body. */
 #include "proxy/exchange.h"
 
+/* A response with this status and nothing else yet. */
+void reply_begin(struct exchange *x, int status);
+/* ... with this media type. */
+void reply_type(struct exchange *x, struct slice type);
 /* An error body in JSON or plain text, by Accept. */
 struct span reply_error(struct exchange *x, enum rc rc);
 /* allowed: bit per enum method, for the Allow field of a 405 (RFC 9110 section 15.5.6). */

@@ -21,6 +21,12 @@ struct gateway_settings {
     struct security security;
     int32_t log_level;            /* 0 debug, 1 info, 2 warn, 3 error */
     struct slice error_log;       /* "stderr" or an absolute file name */
+    bool has_metrics;             /* requests are counted by route, node and status */
+    struct slice metrics_path;    /* where an internal listener shows them */
+    uint32_t hooks;               /* bit per enum hook that the global chain has */
+    uint32_t lua_budget_ms;       /* CPU time of one hook */
+    uint32_t lua_hard_ms;         /* Lua that does not come back after it costs the worker */
+    uint64_t lua_memory;          /* bytes of Lua per loop */
 };
 
 enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
@@ -29,6 +35,7 @@ struct listener_settings {
     struct slice address;         /* canonical: "1.2.3.4:80", "[::]:80", "unix:/abs/path"; its identity over reloads */
     struct slice name;            /* empty: none */
     bool proxy_protocol;
+    bool is_internal;             /* answers about the gateway itself: no route, no plugin */
     bool tls;
     int32_t min_version;          /* 0x0303: TLS 1.2, 0x0304: TLS 1.3 */
     int32_t client_auth;          /* enum client_auth */
@@ -85,6 +92,7 @@ struct route_settings {
     uint32_t timeout_ms;          /* the whole exchange; 0: none */
     int32_t attempts;             /* -1: the service's */
     uint64_t listeners;           /* bit per listener, in the order they were added; 0: all */
+    uint32_t hooks;               /* bit per enum hook that the route's own chain has */
 };
 
 enum log_format { LOG_JSON, LOG_COMMON, LOG_COMBINED, LOG_TEMPLATE };

@@ -2,7 +2,10 @@
 /* steps: what the steps of an exchange share. Private to the exchange_*.c files; the runner is exchange.c. */
 #include "proxy/exchange.h"
 
-enum step { STEP_ROUTE, STEP_PICK, STEP_CONNECT, STEP_SEND, STEP_HEAD, STEP_RELAY, STEP_TUNNEL, STEP_ECHO, STEP_FLUSH };
+enum step {
+    STEP_START, STEP_GLOBAL, STEP_ROUTE, STEP_REQUEST, STEP_ACTION, STEP_UPSTREAM, STEP_PICK, STEP_CONNECT, STEP_SEND,
+    STEP_HEAD, STEP_RESPONSE, STEP_RELAY, STEP_TUNNEL, STEP_ECHO, STEP_INTERNAL, STEP_FAILURE, STEP_ANSWER, STEP_FLUSH,
+};
 enum next { NEXT_STEP, NEXT_WAIT, NEXT_DONE, NEXT_CUT };
 
 enum {
@@ -34,6 +37,14 @@ static inline void wait_for(struct exchange *x, enum wait w)
     x->waits |= (uint8_t)w;
 }
 
+static inline bool has(const struct exchange *x, enum hook hook) { return x->hooks >> hook & 1; }
+
+/* It came in by a listener that answers about the gateway itself. */
+static inline bool is_internal(const struct exchange *x)
+{
+    return x->generation->internal_listeners >> x->req.listener & 1;
+}
+
 /* -- exchange_local.c -- */
 
 /* Gives the upstream connection up: closed, or kept for others where it is fit. */
@@ -41,14 +52,30 @@ void exchange_drop_up(struct exchange *x);
 void exchange_keep_up(struct exchange *x);
 /* x->res is a response of ours with this body. */
 enum next exchange_reply(struct exchange *x, struct span body);
+/* Another body for that response, and its length. */
+void exchange_set_answer(struct exchange *x, struct slice body);
 /* The exchange ends with an error of ours, if the client can still be told. */
 enum next exchange_fail(struct exchange *x, enum rc rc);
 
+enum next step_start(struct exchange *x);
 enum next step_route(struct exchange *x);
+enum next step_action(struct exchange *x);
 enum next step_echo(struct exchange *x);
+enum next step_answer(struct exchange *x);
 enum next step_flush(struct exchange *x);
 
+/* -- exchange_internal.c -- */
+
+enum next step_internal(struct exchange *x);
+/* The exchange ends: an answer that still comes is for nobody. */
+void exchange_forget_ask(struct exchange *x);
+
 /* -- exchange_upstream.c -- */
+
+/* A node is to be chosen, at first or for another try. */
+enum next exchange_pick(struct exchange *x);
+/* The upstream's response head, as the plugins left it, goes to the client. */
+enum next exchange_send_response(struct exchange *x);
 
 enum next step_pick(struct exchange *x);
 enum next step_connect(struct exchange *x);
@@ -59,11 +86,38 @@ enum next exchange_connect_failed(struct exchange *x, enum rc rc);
 
 /* -- exchange_relay.c -- */
 
-/* The next bytes of the request body: first those of an earlier try, then the frontend's. */
+/* The next bytes of the request body as the plugins leave them. */
+enum rc exchange_request_body(struct exchange *x, struct span *out, bool *last);
+/* The same for an upstream: first those of an earlier try. */
 enum rc exchange_next_body(struct exchange *x, struct span *out, bool *last);
 /* Moves request body bytes upstream as far as both sides allow. Errors are the client's. */
 enum rc exchange_pump_up(struct exchange *x);
+/* The next bytes of the response body: first those that a plugin has waited for, then the upstream's. */
+enum rc exchange_response_body(struct exchange *x, struct span *out, bool *last);
+/* Sends a chunk of the response body, through the plugins that want to see it. RC_OK: sent, or kept by the frontend;
+ * RC_AGAIN: a plugin waits, call again without a new chunk. */
+enum rc exchange_send_down(struct exchange *x, struct span body, bool last);
 enum next exchange_start_tunnel(struct exchange *x);
 
 enum next step_relay(struct exchange *x);
 enum next step_tunnel(struct exchange *x);
+
+/* What is left of the upstream's body is not sent: the connection is given up, unless the body has ended. */
+void exchange_drop_body(struct exchange *x);
+
+/* -- exchange_hooks.c -- */
+
+/* A body that is gathered because a plugin wants it whole: as many bytes as there are now. RC_AGAIN: more will come. */
+enum gather { GATHER_NOTHING, GATHER_REQUEST, GATHER_RESPONSE };
+
+enum next step_global(struct exchange *x);
+enum next step_request(struct exchange *x);
+enum next step_upstream(struct exchange *x);
+enum next step_response(struct exchange *x);
+enum next step_failure(struct exchange *x);
+/* Copies an upstream's response head that plugins will look at later than now, unless that was done. */
+void exchange_own_head(struct exchange *x);
+/* The response will go through response_body hooks: its length and its validators are no longer what they were. */
+void exchange_unfix_response(struct exchange *x);
+/* The exchange has come to its end, well or not. */
+void exchange_run_log(struct exchange *x);

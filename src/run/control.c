@@ -15,15 +15,20 @@
 
 #include "base/log.h"
 #include "lua/api.h"
+#include "lua/coroutine.h"
 #include "lua/vm.h"
 #include "net/tls_context.h"
+#include "proxy/ask.h"
+#include "proxy/traffic.h"
 #include "run/channel.h"
 #include "run/control_socket.h"
 #include "run/loop_thread.h"
+#include "run/quarantine.h"
 #include "run/watch.h"
+#include "run/watchdog.h"
 #include "run/writer.h"
 
-enum { TICKET_MS = 8 * 3600 * 1000, DRAIN_LOOK_MS = 20, LOG_RING = 1 << 18 };
+enum { TICKET_MS = 8 * 3600 * 1000, SAVE_MS = 30 * 1000, DRAIN_LOOK_MS = 20, LOG_RING = 1 << 18 };
 
 struct bound { char address[ADDR_TEXT]; char real[ADDR_TEXT]; uint16_t port; uint32_t id; struct bound *next; };
 
@@ -32,6 +37,7 @@ struct control {
     struct loop *loop;
     lua_State *L;
     struct writer *writer;
+    struct watchdog *watchdog;
     struct queue log;
     struct loop_thread *loops;
     uint32_t loop_count;
@@ -41,7 +47,7 @@ struct control {
     struct file_watch *files;
     struct control_socket *socket;
     struct watch signals, supervisor;
-    struct deadline tickets, drained;
+    struct deadline tickets, saving, drained;
     uint64_t cut_ms;                    /* when the grace of a stop is over; 0: not stopping */
     uint64_t reloads_good, reloads_bad, started_ms;
     char *last_report;                  /* of the last load, for status */
@@ -116,6 +122,41 @@ static struct generation *load(struct control *c, const char *good)
     return g;
 }
 
+/* -- answers about the gateway -- */
+
+static void run_answered(struct loop *loop, struct job *job)
+{
+    (void)loop;
+    exchange_answered((struct ask *)(void *)job);
+}
+
+static void run_asked(struct loop *loop, struct job *job)
+{
+    struct ask *a = (struct ask *)(void *)job;
+    struct control *c = the_control;
+    (void)loop;
+    lua_pushstring(c->L, a->question);
+    if (vm_call(c->L, "tidegate.control", "answer", 1, 3) && lua_isstring(c->L, -2)) {
+        const char *text = lua_tolstring(c->L, -2, &a->len);
+        a->status = (int)lua_tointeger(c->L, -3);
+        snprintf(a->type, sizeof a->type, "%s", lua_tostring(c->L, -1));
+        a->text = malloc(a->len + 1);
+        if (!a->text)
+            abort();
+        memcpy(a->text, text, a->len + 1);
+    }
+    lua_settop(c->L, 0);
+    a->job.run = run_answered;
+    loop_post(a->home, &a->job);
+}
+
+static void ask_control(struct plane *p, struct ask *a)
+{
+    (void)p;
+    a->job.run = run_asked;
+    loop_post(the_control->loop, &a->job);
+}
+
 /* -- publishing -- */
 
 struct unused { struct job job; struct generation *g; };
@@ -176,6 +217,9 @@ static uint32_t free_id(struct control *c)
  * is put in another order. */
 static void number_listeners(struct control *c, struct generation *g)
 {
+    for (uint32_t k = 0; k < g->listener_count; k++)
+        if (g->listeners[k]->settings.is_internal)
+            g->internal_listeners |= 1ull << find_bound(c, g->listeners[k]->settings.address)->id;
     for (uint32_t i = 0; i < g->route_count; i++) {
         uint64_t places = g->routes[i]->settings.listeners, ids = 0;
         for (uint32_t k = 0; k < g->listener_count; k++)
@@ -253,6 +297,36 @@ static void apply_logs(struct control *c, struct generation *g)
                       log_slice(g->logs[i]->settings.file));
 }
 
+static void retire_plugins(struct control *c, struct generation *g)
+{
+    struct acks acks;
+    if (!g->plugins.len)
+        return;
+    acks_init(&acks, c->loop_count);
+    for (uint32_t k = 0; k < c->loop_count; k++)
+        loop_thread_retire(&c->loops[k], g, &acks);
+    acks_wait(&acks);
+}
+
+/* The plugins in every loop. False, with the reason in last_report, when a loop cannot load them. */
+static bool prepare_plugins(struct control *c, struct generation *g)
+{
+    static struct prepared result;
+    struct acks acks;
+    if (!g->plugins.len)
+        return true;
+    result.failed = false;
+    acks_init(&acks, c->loop_count);
+    for (uint32_t k = 0; k < c->loop_count; k++)
+        loop_thread_prepare(&c->loops[k], g, &result, &acks);
+    acks_wait(&acks);
+    if (!result.failed)
+        return true;
+    retire_plugins(c, g);
+    set_report(c, result.why);
+    return false;
+}
+
 /* Takes the caller's reference. False, with the reason in last_report: nothing has changed. */
 static bool publish(struct control *c, struct generation *g)
 {
@@ -260,12 +334,17 @@ static bool publish(struct control *c, struct generation *g)
     static int fds[LISTENERS_MAX][LOOPS_MAX];
     uint32_t count;
     struct acks acks;
+    if (!prepare_plugins(c, g)) {
+        generation_free(g);
+        return false;
+    }
     if (!bind_new(c, g, added, fds, &count)) {
         if (c->generation)
             unbind_old(c, c->generation);
         for (uint32_t i = 0; i < count; i++)
             for (uint32_t k = 0; k < c->loop_count; k++)
                 close(fds[i][k]);
+        retire_plugins(c, g);
         generation_free(g);
         return false;
     }
@@ -275,6 +354,7 @@ static bool publish(struct control *c, struct generation *g)
     g->number = ++c->generation_number;
     g->unused = on_unused;
     apply_logs(c, g);
+    watchdog_set_limit(c->watchdog, g->plugins.len ? g->gateway.lua_hard_ms : 0);
     atomic_fetch_add(&g->refs, c->loop_count);
     acks_init(&acks, c->loop_count);
     for (uint32_t k = 0; k < c->loop_count; k++) {
@@ -348,12 +428,26 @@ static char *on_command(void *who, const char *line)
     return answer;
 }
 
+/* Loops that are told to end give their Lua back: while the gateway stops nobody looks. */
+static void add_lua_memory(const struct control *c, struct tide_status *out)
+{
+    for (uint32_t i = 0; !c->cut_ms && i < c->loop_count; i++) {
+        const struct vm *vm = c->loops[i].plane.vm;
+        uint64_t bytes = vm ? atomic_load_explicit(&vm->memory, memory_order_relaxed) : 0;
+        out->lua_bytes += bytes;
+        if (bytes > out->lua_bytes_most)
+            out->lua_bytes_most = bytes;
+    }
+    out->lua_bytes_max = c->generation ? c->generation->gateway.lua_memory : 0;
+}
+
 void tide_status_read(struct tide_status *out)
 {
     struct control *c = the_control;
     *out = (struct tide_status){ 0 };
     if (!c)
         return;
+    add_lua_memory(c, out);
     out->generation = c->generation_number;
     out->started_ms = c->started_ms;
     out->connections_open = fronts_open();
@@ -385,10 +479,17 @@ void tide_status_read(struct tide_status *out)
     }
 }
 
+struct loop_thread *control_loops(uint32_t *count)
+{
+    *count = the_control ? the_control->loop_count : 0;
+    return the_control ? the_control->loops : NULL;
+}
+
 /* -- going up and down -- */
 
 static void stop_now(struct control *c)
 {
+    watchdog_stop(c->watchdog);         /* before the loops, whose Lua it looks at, are gone */
     for (uint32_t i = 0; i < c->loop_count; i++)
         loop_thread_stop(&c->loops[i]);
     loop_stop(c->loop);
@@ -449,6 +550,19 @@ static void on_tickets(struct deadline *d)
     loop_deadline(c->loop, d, c->loop->clock.now_ms + TICKET_MS);
 }
 
+/* What is to survive the process: dictionaries with a file. */
+static void save(struct control *c)
+{
+    (void)vm_call(c->L, "tidegate.control", "save", 0, 0);      /* has logged why not */
+}
+
+static void on_saving(struct deadline *d)
+{
+    struct control *c = LINK_OWNER(d, struct control, saving);
+    save(c);
+    loop_deadline(c->loop, d, c->loop->clock.now_ms + SAVE_MS);
+}
+
 /* Words that the user must see, whatever the log does: the supervisor prints them. */
 static int doom(struct control *c, const char *why, int code)
 {
@@ -484,6 +598,8 @@ static void start_loops(struct control *c, uint32_t threads)
         abort();
     for (uint32_t i = 0; i < c->loop_count; i++)
         loop_thread_start(&c->loops[i], i, c->writer);
+    for (uint32_t i = 0; i < c->loop_count; i++)
+        c->loops[i].plane.ask = ask_control;
 }
 
 static void ready_line(struct control *c, char *out, size_t size)
@@ -524,6 +640,7 @@ static int start(struct control *c)
     start_loops(c, s->threads);
     registry_on_orphan(on_orphan);
     writer_add_queue(c->writer, &c->log);
+    c->watchdog = watchdog_start(c->loops, c->loop_count, c->writer, c->options->channel);
     writer_start(c->writer);
     if (!publish(c, g))
         return doom(c, c->last_report, 1);
@@ -573,7 +690,12 @@ static void shut_down(struct control *c)
     for (uint32_t i = 0; i < c->loop_count; i++)
         queue_free(&c->loops[i].plane.log);
     queue_free(&c->log);
+    watchdog_free(c->watchdog);
+    quarantine_forget();
     free(c->loops);
+    labels_forget(&hook_labels);
+    labels_forget(&traffic_labels);
+    labels_forget(&metric_labels);
     while (c->bound) {
         struct bound *b = c->bound;
         c->bound = b->next;
@@ -610,7 +732,10 @@ int control_run(const struct control_options *options)
         return code;                    /* threads and all end with the process */
     }
     loop_watch(c.loop, &c.supervisor);
+    c.saving.fire = on_saving;
+    loop_deadline(c.loop, &c.saving, c.loop->clock.now_ms + SAVE_MS);
     loop_run(c.loop);
+    save(&c);
     log_info("control", "worker ends");
     log_set_sink(NULL, NULL);
     the_control = NULL;

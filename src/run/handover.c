@@ -1,9 +1,12 @@
 #include "run/handover.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 static const char variable[] = "TIDEGATE_HANDOVER";
 
@@ -69,14 +72,22 @@ void handover_close(struct handover *h)
         close(h->pid_fd);
 }
 
+/* What cannot be marked is not handed over, or stays open in a worker; the descriptors are our own, so it can be. */
+static void set_flag(int fd, int flag)
+{
+    if (fd >= 0 && fcntl(fd, F_SETFD, flag) < 0)
+        log_error("supervisor", "cannot mark a descriptor for the handover", "fd", log_number((uint64_t)fd), "why",
+                  strerror(errno));
+}
+
 static void set_survives(struct handover *h, bool survives)
 {
     int flag = survives ? 0 : FD_CLOEXEC;
     for (struct held *l = h->held; l; l = l->next)
         for (int i = 0; i < l->count; i++)
-            fcntl(l->fds[i], F_SETFD, flag);
-    fcntl(h->channel, F_SETFD, flag);
-    fcntl(h->pid_fd, F_SETFD, flag);
+            set_flag(l->fds[i], flag);
+    set_flag(h->channel, flag);
+    set_flag(h->pid_fd, flag);
 }
 
 /* worker, channel, pid_fd, pid_file LF, then per address: address, real, fd, fd ... LF; tabs between. */
@@ -94,15 +105,15 @@ void handover_export(struct handover *h)
             fprintf(f, "\t%d", l->fds[i]);
         fprintf(f, "\n");
     }
-    fclose(f);
-    setenv(variable, text, 1);
+    if (fclose(f) != 0 || setenv(variable, text, 1) != 0)
+        abort();
     free(text);
     set_survives(h, true);
 }
 
 void handover_unexport(struct handover *h)
 {
-    unsetenv(variable);
+    (void)unsetenv(variable);       /* fails for a bad name only */
     set_survives(h, false);
 }
 
@@ -137,5 +148,5 @@ void handover_import(struct handover *h)
         set_survives(h, false);
     }
     free(copy);
-    unsetenv(variable);
+    (void)unsetenv(variable);
 }

@@ -3,13 +3,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "proxy/exchange.h"
-
-enum { LOG_RING = 1 << 20 };
+#include "lua/chains.h"
 
 void acks_init(struct acks *a, unsigned missing)
 {
@@ -111,44 +108,31 @@ static void *run(void *who)
     pthread_setname_np(pthread_self(), name);
     log_set_sink(log_line, t);
     loop_run(t->plane.loop);
+    if (t->plane.vm) {
+        if (t->plane.generation)
+            t->plane.hooks->retire(&t->plane, t->plane.generation);
+        vm_close(t->plane.vm);
+    }
     return NULL;
 }
 
 void loop_thread_start(struct loop_thread *t, uint32_t index, struct writer *w)
 {
     struct plane *p = &t->plane;
-    uint64_t random;
     *t = (struct loop_thread){ .writer = w };
     list_init(&t->accepting);
-    p->index = index;
-    p->loop = loop_new(p);
+    plane_open(p, index);
     p->log_ready = on_log_ready;
-    fronts_init(&p->fronts, p->loop, &exchange_events);
-    freelist_init(&p->ups, sizeof(struct up), 32);
-    freelist_init(&p->exchanges, sizeof(struct exchange), 8);
-    queue_init(&p->log, LOG_RING);
+    p->hooks = &chains;
     writer_add_queue(w, &p->log);
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-        random = clock_us() ^ (uint64_t)getpid() << 32;
-    for (int i = 0; i < 16; i++)
-        p->id_prefix[i] = "0123456789abcdef"[random >> (4 * i) & 15];
     if (pthread_create(&t->thread, NULL, run, t) != 0)
         abort();
-}
-
-static void free_plane(struct plane *p)
-{
-    loop_free(p->loop);
-    fronts_free(&p->fronts);
-    freelist_free(&p->ups);
-    freelist_free(&p->exchanges);
-    pipes_free(&p->pipes);
 }
 
 void loop_thread_join(struct loop_thread *t)
 {
     pthread_join(t->thread, NULL);
-    free_plane(&t->plane);
+    plane_close(&t->plane);
     if (t->plane.generation)
         generation_drop(t->plane.generation);
 }
@@ -162,6 +146,46 @@ struct install {
     uint32_t count;
     struct new_listener added[];
 };
+
+struct prepare { struct job job; struct generation *g; struct prepared *result; struct acks *acks; };
+
+static void run_prepare(struct loop *loop, struct job *job)
+{
+    struct prepare *in = (struct prepare *)(void *)job;
+    char why[sizeof in->result->why];
+    struct plane *p = plane_of(loop);
+    if (!p->hooks->prepare(p, in->g, why, sizeof why) && !atomic_exchange(&in->result->failed, true))
+        memcpy(in->result->why, why, sizeof why);
+    acks_give(in->acks);
+    free(in);
+}
+
+static void run_retire(struct loop *loop, struct job *job)
+{
+    struct prepare *in = (struct prepare *)(void *)job;
+    plane_of(loop)->hooks->retire(plane_of(loop), in->g);
+    acks_give(in->acks);
+    free(in);
+}
+
+static void post_prepare(struct loop_thread *t, struct prepare wish)
+{
+    struct prepare *in = malloc(sizeof *in);
+    if (!in)
+        abort();
+    *in = wish;
+    loop_post(t->plane.loop, &in->job);
+}
+
+void loop_thread_prepare(struct loop_thread *t, struct generation *g, struct prepared *result, struct acks *acks)
+{
+    post_prepare(t, (struct prepare){ .job.run = run_prepare, .g = g, .result = result, .acks = acks });
+}
+
+void loop_thread_retire(struct loop_thread *t, struct generation *g, struct acks *acks)
+{
+    post_prepare(t, (struct prepare){ .job.run = run_retire, .g = g, .acks = acks });
+}
 
 static int index_of(const struct generation *g, const char *address)
 {
@@ -222,15 +246,6 @@ static void run_drain(struct loop *loop, struct job *job)
     fronts_drain(&t->plane.fronts);
 }
 
-static void close_pools(struct plane *p)
-{
-    for (uint32_t i = 0; p->generation && i < p->generation->service_count; i++) {
-        const struct service *s = p->generation->services[i];
-        for (uint32_t k = 0; k < s->node_count; k++)
-            pool_close(&s->nodes[k]->pools[p->index]);
-    }
-}
-
 static void run_stop(struct loop *loop, struct job *job)
 {
     struct loop_thread *t = thread_of(loop);
@@ -244,7 +259,7 @@ static void run_stop(struct loop *loop, struct job *job)
         return;
     }
     free(job);
-    close_pools(&t->plane);
+    plane_close_pools(&t->plane);
     loop_stop(loop);
 }
 

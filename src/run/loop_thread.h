@@ -41,6 +41,12 @@ void loop_thread_start(struct loop_thread *t, uint32_t index, struct writer *w);
 /* Joins; the thread must have been told to stop. */
 void loop_thread_join(struct loop_thread *t);
 
+/* Loads the plugins of g into the loop's Lua. Answers through acks; failed is set, with the reason, where they do not
+ * load. */
+struct prepared { _Atomic bool failed; char why[1024]; };
+void loop_thread_prepare(struct loop_thread *t, struct generation *g, struct prepared *result, struct acks *acks);
+/* Takes back what prepare did, for a generation that is not published. */
+void loop_thread_retire(struct loop_thread *t, struct generation *g, struct acks *acks);
 /* Makes g current (taking one reference) and the listeners those of g: takes the fds of `added`, closes what g does not
  * name. Answers through acks. */
 void loop_thread_install(struct loop_thread *t, struct generation *g, const struct new_listener *added, uint32_t count,

@@ -24,6 +24,7 @@
 #include "run/control.h"
 #include "run/handover.h"
 #include "run/notify.h"
+#include "run/quarantine.h"
 
 enum {
     BACKOFF_FIRST_MS = 10, BACKOFF_MOST_MS = 5000,
@@ -46,6 +47,7 @@ struct supervisor {
     uint32_t grace_ms;
     unsigned restarts;
     char doom[MESSAGE_TEXT];
+    char quarantined[4096];         /* entries of run/quarantine, one per line */
     int ready_pipe;                 /* tells a waiting `start`; -1: none */
     int tell_fd;                    /* where the user sees why a start fails */
 };
@@ -189,6 +191,21 @@ static void on_ready(struct supervisor *s)
     }
 }
 
+/* The oldest go when there are too many: their files were changed long ago. */
+static void on_quarantine(struct supervisor *s)
+{
+    size_t len = strlen(s->quarantined);
+    while (len && len + message.text_len + 2 > sizeof s->quarantined) {
+        const char *end = strchr(s->quarantined, '\n');
+        size_t first = end ? (size_t)(end + 1 - s->quarantined) : len;
+        memmove(s->quarantined, s->quarantined + first, len - first + 1);
+        len -= first;
+    }
+    if (message.text_len + 2 <= sizeof s->quarantined)
+        snprintf(s->quarantined + len, sizeof s->quarantined - len, "%s\n", message.text);
+    setenv(QUARANTINE_VARIABLE, s->quarantined, 1);
+}
+
 static void on_message(struct supervisor *s)
 {
     char why[PATH_MAX + 256];
@@ -212,6 +229,7 @@ static void on_message(struct supervisor *s)
     case MESSAGE_BIND: on_bind(s); break;
     case MESSAGE_UNBIND: handover_remove(&s->state, message.text); break;
     case MESSAGE_READY: on_ready(s); break;
+    case MESSAGE_QUARANTINE: on_quarantine(s); break;
     case MESSAGE_DOOMED: memcpy(s->doom, message.text, message.text_len + 1); break;
     default: break;
     }

@@ -1,5 +1,6 @@
 --- A checked configuration becomes a generation: calls of the C builder, nothing else.
 local bit = require "bit"
+local buffer = require "string.buffer"
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
 
@@ -47,6 +48,9 @@ function Builder:gateway(config)
   g.limits.headers, g.limits.connections = limits.headers, limits.connections
   g.limits.requests_per_connection = limits.requests_per_connection
   for name, is_on in pairs(config.security) do g.security[name] = is_on end
+  local lua = config.lua
+  g.lua_budget_ms, g.lua_hard_ms, g.lua_memory = ms(lua.budget), ms(lua.hard_limit), lua.memory
+  g.hooks = self.plugins.hooks
   g.log_level = LEVELS[config.log.level]
   self:text(g.error_log, config.log.error)
   for i, network in ipairs(gateway.trusted_proxies) do
@@ -91,6 +95,15 @@ function Builder:listener(listener)
       self:fail(blamed_file(certificate))
     end
   end
+end
+
+--- After all other listeners: routes count those by their places.
+function Builder:metrics(metrics)
+  local g, l = C.tide_generation_gateway(self.g), C.tide_generation_add_listener(self.g)
+  g.has_metrics = true
+  self:text(g.metrics_path, metrics.path)
+  self:text(l.address, metrics.listen)
+  l.is_internal = true
 end
 
 function Builder:node(node)
@@ -172,6 +185,7 @@ function Builder:route_of(route)
   for _, name in ipairs(route.on or {}) do
     r.listeners = bit.bor(r.listeners, bit.lshift(1ULL, self.listeners[name]))
   end
+  r.hooks = self.plugins.route_hooks[route] or 0
   self:each(C.tide_generation_add_host, route.hosts)
   self:each(C.tide_generation_add_path, route.paths)
   self:each(C.tide_generation_add_method, route.methods)
@@ -187,7 +201,10 @@ end
 
 function Builder:blame(config, order, routes)
   local i = index[0] + 1
-  if part[0] == C.PART_LISTENER then return config.listen[i] end
+  if part[0] == C.PART_LISTENER then
+    if config.listen[i] then return config.listen[i] end
+    return config.metrics, "listen"
+  end
   if part[0] == C.PART_SERVICE then return config.services[order[i]] end
   if part[0] == C.PART_ROUTE then return routes[i] end
   if part[0] == C.PART_ACCESS_LOG then
@@ -203,6 +220,7 @@ function Builder:all(config)
     if listener.name then self.listeners[listener.name] = i - 1 end
     self:listener(listener)
   end
+  if config.metrics then self:metrics(config.metrics) end
   local order = self.marks[config.services].order
   for i, name in ipairs(order) do
     self.services[name] = i - 1
@@ -216,6 +234,10 @@ function Builder:all(config)
     end
   end
   for _, log in ipairs(config.log.access) do self:access_log(log) end
+  if self.plugins.bundle then
+    local bytes = buffer.encode(self.plugins.bundle)
+    C.tide_generation_set_plugins(self.g, bytes, #bytes)
+  end
   if self.report:has_errors() then return end
   if C.tide_generation_finish(self.g, why, part, index) ~= 0 then self:fail(self:blame(config, order, routes)) end
 end
@@ -224,9 +246,12 @@ end
 -- @tparam table config checked, without errors
 -- @tparam Marks marks
 -- @tparam Report report takes what C refuses
+-- @tparam table plugins of tidegate.plugin.set
 -- @treturn ?cdata struct generation *, finished, owned by the caller; nil with errors in the report
-return function(config, marks, report)
-  local self = setmetatable({ marks = marks, report = report, listeners = {}, services = {} }, Builder)
+return function(config, marks, report, plugins)
+  local self = setmetatable({
+    marks = marks, report = report, plugins = plugins, listeners = {}, services = {},
+  }, Builder)
   self.g = C.tide_generation_new()
   local good, message = xpcall(self.all, debug.traceback, self, config)
   if good and not report:has_errors() then return self.g end

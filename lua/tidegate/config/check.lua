@@ -74,6 +74,17 @@ function Checker:listener_address(listener)
   return path and "unix:" .. path or listener.address
 end
 
+--- The listener of the metrics must not be one of the others.
+function Checker:metrics(metrics, listeners)
+  if not metrics.listen then return end
+  metrics.listen = self:listener_address { address = metrics.listen }
+  for _, l in ipairs(listeners) do
+    if l.address == metrics.listen and not l.address:find ":0$" then
+      self:fail(metrics, "listen", "%s is listened on already %s", l.address, line_of(self.marks:place(l, "address")))
+    end
+  end
+end
+
 function Checker:listeners(listeners)
   local by_address, names = {}, {}
   for i, l in ipairs(listeners) do
@@ -253,6 +264,28 @@ function Checker:all_services(services)
   return all
 end
 
+-- -- plugins --
+
+function Checker:dictionaries(dictionaries)
+  local by_file = {}
+  for _, name in ipairs(self.marks[dictionaries].order) do
+    local dictionary = dictionaries[name]
+    self:writable(dictionary, "file")
+    local other = dictionary.file and by_file[dictionary.file]
+    if other then
+      self:fail(dictionary, "file", "%s keeps another dictionary already %s", dictionary.file,
+                line_of(self.marks:place(other, "file")))
+    end
+    if dictionary.file then by_file[dictionary.file] = dictionary end
+  end
+end
+
+function Checker:lua(lua)
+  if lua.budget and lua.hard_limit and lua.hard_limit < lua.budget then
+    self:fail(lua, "hard_limit", "expected at least the budget, %gs, found %gs", lua.budget, lua.hard_limit)
+  end
+end
+
 --- Checks a configuration, and makes file names absolute and hosts and paths lists.
 -- @tparam table config from the schema
 -- @tparam Marks marks where its values came from
@@ -263,11 +296,14 @@ return function(config, marks, sources, report)
     marks = marks, sources = sources, report = report, folder = sources.folder, sorted = {},
   }, Checker)
   local listeners = self:listeners(config.listen or {})
+  if config.metrics then self:metrics(config.metrics, config.listen or {}) end
   for _, name in ipairs(config.services and marks[config.services].order or {}) do
     self:service(config.services[name])
   end
   self:routes(config.routes or {}, config.services and self:all_services(config.services) or {}, listeners)
   if config.gateway then self:writable(config.gateway, "pid_file") end
+  if config.dictionaries then self:dictionaries(config.dictionaries) end
+  if config.lua then self:lua(config.lua) end
   if config.log then
     self:writable(config.log, "error", { stderr = true })
     for _, log in ipairs(config.log.access or {}) do

@@ -1,5 +1,7 @@
 --- The reference of the configuration language, docs/configuration.md, made of the tree.
 -- luajit -e 'io.write(require("tidegate.config.doc").text())' > docs/configuration.md
+local json = require "tidegate.tide.json"
+local order = require "tidegate.plugin.order"
 local schema = require "tidegate.config.schema"
 local tree = require "tidegate.config.tree"
 
@@ -43,6 +45,8 @@ Items of lists are counted from 1. `default: -` below means that the key may be 
 | path pattern | `/a` exactly; `/a/*` (or `/a/**`) is `/a` and all below it; `/*` is everything |
 | host pattern | `a.example.com`, or `*.example.com` for all names below it; case does not count |
 | network | `10.0.0.0/8`, `::/0`, or an address alone |
+| plugin | `cors`, `{ cors: { max_age: 1h } }` or `{ use: cors, ... }`: see [Plugins](#plugins) |
+| condition | `{ header: x-user, exists: true }`: see [Conditions](#conditions) |
 
 In texts, when the file is loaded:
 
@@ -80,6 +84,61 @@ conditions (`methods`, `on`); the order in the file. No route: 404. Only the met
 
 local TAIL = [[
 
+## Plugins
+
+A plugin is the file `NAME.lua` or `NAME/init.lua` in one of `gateway.plugin_dirs`; nothing has to be registered. Where
+it is used it is written in one of three forms:
+
+```yaml
+plugins:
+  - request_id                          # its name alone
+  - cors: { allow_origins: ["*"] }      # with its settings
+  - use: rate_limit                     # with more about this use
+    name: strict_limit
+    on_error: continue
+    when: { path: { prefix: /api/ } }
+    config: { rate: 100/s }
+```
+
+Which settings there are, the plugin's own schema says: `tidegate plugin doc NAME`. What is wrong with one is told with
+its line, like everything here. `instances` holds uses under names; the name alone then stands in the chain of each
+route that wants it, and all of them share one instance.
+
+A request passes two chains: the global one before its route is looked for, the route's own after. In each, plugins run
+by band, then by priority (the higher first), then as they are written:
+
+| chain | bands, in order |
+| --- | --- |
+@BANDS
+A plugin whose own band is not in the chain runs where that band would be. `plugin.json` beside `init.lua`, or
+`NAME.json` beside `NAME.lua`, may give `name`, `version`, `description`, `enabled`, and `config`: for each setting a
+default, or a schema such as `{ "type": "string", "default": "x", "description": "..." }`.
+
+## Conditions
+
+```yaml
+when:
+  all:
+    - { header: x-api-version, in: ["1", "2"] }
+    - { client_ip: { cidr: 10.0.0.0/8 } }
+    - any: [{ query: debug, exists: true }, { cookie: tester, equals: "yes" }]
+    - not: { path: { matches: "^/internal/" } }
+```
+
+`all` and `any` take a list, `not` one condition; they nest. Several questions in one condition must all hold.
+
+| of | can be asked | alone it means |
+| --- | --- | --- |
+| `path`, `host` | `equals` `in` `matches` `prefix` `suffix` `contains` | `equals`; a list: `in` |
+| `header`, `query`, `cookie`, each with a name | the same, and `exists` `cidr` `gt` `lt` | `exists: true` |
+| `client_ip` | `cidr` `equals` `in` | `cidr` |
+| `method`, `scheme` | `equals` `in` | `equals`; a list: `in` |
+| `tls` | `exists` | `exists` |
+
+`matches` is a regular expression of PCRE2, `cidr` a network or a list of them, `gt` and `lt` compare numbers.
+`case: false` beside an operator makes letters equal in both cases; for `host` they always are. What a request lacks
+fits nothing but `exists: false`.
+
 ## Fields of `log.access[].template`
 
 | field | is |
@@ -94,34 +153,46 @@ local TAIL = [[
 | `${tls}` | TLS version towards the client |
 | `${request_id}` `${referer}` `${user_agent}` | headers of the request |
 | `${failure}` | what went wrong, if anything did |
+| `${plugin.NAME}` | what a plugin has added under that name with `req:set_log` |
 ]]
 
 local NAMES = {
   path_pattern = "path pattern", host_pattern = "host pattern", cidr = "network", integer = "number",
   string = "text", name = "text", header_name = "header name", status = "status code", object = "map",
+  regex = "regular expression", any = "any value",
 }
 
+local WITH_UNITS = { duration = true, size = true, percent = true }     -- written with one of their own
+local LONG = 60         -- bytes that are not said twice
+
 local function type_words(field)
+  if field.form then return "plugin" end
   local name = NAMES[field.type] or field.type
   if field.type == "enum" then return "`" .. table.concat(field.of, "` `") .. "`" end
   if field.type == "list" or field.type == "map" then
     local of = type(field.of) == "string" and { type = field.of } or field.of
-    local words = ("%s of %s"):format(name, type_words(of))
-    return field.single and type_words(of) .. ", or " .. words or words
+    local items = type_words(of)
+    local words = ("%s of %s"):format(name, items)
+    if not field.single then return words end
+    return #items > LONG and words .. ", or one of them" or items .. ", or " .. words
   end
-  for word in pairs(field.words or {}) do name = name .. (" or `%s`"):format(word) end
-  return name
+  local words = {}
+  for word in pairs(field.words or {}) do words[#words + 1] = (" or `%s`"):format(word) end
+  table.sort(words)
+  return name .. table.concat(words) .. (field.unit and not WITH_UNITS[name] and " in " .. field.unit or "")
 end
 
 local TOO_LARGE_TO_TELL = 4294967295
+local TEXTS = { string = true, secret = true, template = true }
 
 local function range_words(field)
-  if field.type == "list" or field.type == "string" then return "" end
+  if TEXTS[field.type] or field.type == "list" then return "" end
   local words = {}
   if field.min and field.min ~= "1ms" and field.min ~= field.max then words[1] = "at least " .. field.min end
   if field.max and field.max ~= "49d" and field.max ~= TOO_LARGE_TO_TELL and field.min ~= field.max then
     words[#words + 1] = "at most " .. field.max
   end
+  if field.type == "map" and #words > 0 then words[#words] = words[#words] .. " entries" end
   return #words > 0 and ", " .. table.concat(words, ", ") or ""
 end
 
@@ -130,8 +201,20 @@ local function default_words(field)
   if field.required then return "**required**" end
   if default == nil then return "-" end
   if type(default) ~= "table" then return default == "" and "empty" or ("`%s`"):format(tostring(default)) end
+  if type(default[1]) == "table" or field.type == "map" and next(default) ~= nil then
+    return "`" .. json.encode(default, { sorted = true }) .. "`"
+  end
   if #default > 0 then return "`[" .. table.concat(default, ", ") .. "]`" end
   return field.type == "list" and "`[]`" or field.type == "map" and "`{}`" or "as below"
+end
+
+--- The bands of each chain, as rows.
+local function band_rows()
+  local out = {}
+  for _, stage in ipairs(order.STAGES) do
+    out[#out + 1] = ("| %s | %s |\n"):format(stage, table.concat(order.BANDS[stage], ", "))
+  end
+  return table.concat(out) .. "\n"
 end
 
 --- The object below a field and the path to it, where there is one to describe.
@@ -168,12 +251,31 @@ local function rows(fields, path, out, deeper)
   end
 end
 
-local function ties(fields, out)
-  local one_of = {}
-  for _, name in ipairs(fields.one_of or {}) do
-    if fields[name].later ~= true then one_of[#one_of + 1] = "`" .. name .. "`" end
+local RULES = { { "one_of", "Exactly one of" }, { "conflicts", "At most one of" } }
+
+local function code(names) return "`" .. table.concat(names, "`, `") .. "`" end
+
+--- What a rule says; it may be a list of lists. A field may have the name of a rule.
+local function rule_lines(rule, words, fields, out)
+  if type(rule) ~= "table" or type(rule.type) == "string" then return end
+  local known = {}
+  for _, name in ipairs(rule) do
+    if type(name) == "table" then
+      rule_lines(name, words, fields, out)
+    elseif fields[name].later ~= true then
+      known[#known + 1] = name
+    end
   end
-  if #one_of > 0 then out[#out + 1] = ("\nExactly one of %s.\n"):format(table.concat(one_of, ", ")) end
+  if #known > 0 then out[#out + 1] = ("\n%s %s.\n"):format(words, code(known)) end
+end
+
+local function ties(fields, out)
+  for _, rule in ipairs(RULES) do rule_lines(fields[rule[1]], rule[2], fields, out) end
+  local needs = fields.requires
+  if type(needs) ~= "table" or type(needs.type) == "string" then return end
+  for _, name in ipairs(schema.names(fields)) do
+    if needs[name] then out[#out + 1] = ("\n`%s` needs %s.\n"):format(name, code(needs[name])) end
+  end
 end
 
 describe = function(object, path, out)
@@ -184,15 +286,30 @@ describe = function(object, path, out)
     local below_object, at, field = next_one[1], next_one[2], next_one[3]
     out[#out + 1] = ("\n### `%s`\n\n"):format(at)
     if field.doc then out[#out + 1] = field.doc:sub(1, 1):upper() .. field.doc:sub(2) .. ".\n\n" end
-    describe(below_object, at, out)
+    local before = out.described[below_object]
+    if before then
+      out[#out + 1] = ("The same keys as of `%s`.\n"):format(before)
+    else
+      if below_object.form then out.described[below_object] = at end
+      describe(below_object, at, out)
+    end
   end
+end
+
+--- The keys of an object and of all below it, as tables.
+-- @tparam table object a field of the type object
+-- @treturn string
+function doc.keys(object)
+  local out = { described = {} }
+  describe(object, "", out)
+  return table.concat(out)
 end
 
 --- All of docs/configuration.md.
 function doc.text()
-  local out = { HEAD, "\n## All keys\n\n" }
+  local out = { HEAD, "\n## All keys\n\n", described = {} }
   describe(tree, "", out)
-  out[#out + 1] = TAIL
+  out[#out + 1] = TAIL:gsub("@BANDS\n", band_rows)
   return table.concat(out)
 end
 

@@ -6,6 +6,7 @@
 --     values     ${NAME}, ${file:...}
 --     schema     nodes to plain values, by tree
 --     check      references, names, files
+--     plugins    found, loaded, their settings checked (tidegate.plugin.set)
 --     build      plain values to a generation (C)
 local Report = require "tidegate.config.report"
 local Sources = require "tidegate.config.source"
@@ -14,6 +15,7 @@ local check = require "tidegate.config.check"
 local overrides = require "tidegate.config.overrides"
 local schema = require "tidegate.config.schema"
 local tree = require "tidegate.config.tree"
+local plugins = require "tidegate.plugin.set"
 local values = require "tidegate.config.values"
 local yaml = require "tidegate.yaml"
 
@@ -21,10 +23,11 @@ local config = {}
 
 local FILE_MAX = 16 * 1024 * 1024
 
---- Keys that a variable such as TIDEGATE_LISTEN may name. TIDEGATE_VERSION is likely to mean something else.
+--- Keys that a variable such as TIDEGATE_LISTEN may name. TIDEGATE_VERSION is likely to mean something else, and
+-- TIDEGATE_LUA does: the folder of this code.
 local function top_level()
   local set = {}
-  for _, name in ipairs(schema.names(tree.fields)) do set[name] = name ~= "version" end
+  for _, name in ipairs(schema.names(tree.fields)) do set[name] = name ~= "version" and name ~= "lua" end
   return set
 end
 
@@ -52,10 +55,11 @@ end
 -- @tparam[opt] table options
 --   set = { "path.to.key=value", ... };
 --   getenv, variables: an environment other than the process's;
---   dry = true: builds nothing; texts: see Sources.new
+--   dry = true: builds nothing and runs no plugin; texts: see Sources.new
 -- @treturn table result
 --   good: no errors; report; files: absolute names of all that was looked at; config: plain values, with holes where it
---   is not good; generation: struct generation *, owned by the caller, where it is good and not dry
+--   is not good; plugins: what tidegate.plugin.set gives, where it is not dry; generation: struct generation *, owned
+--   by the caller, where it is good and not dry
 function config.load(path, options)
   options = options or {}
   local report = Report.new()
@@ -73,8 +77,9 @@ function config.load(path, options)
   local gateway = result.config.gateway
   sources.folder = Sources.absolute(gateway and gateway.working_dir or ".", sources.folder)
   check(result.config, marks, sources, report)
+  if not options.dry then result.plugins = plugins.build(result.config, marks, sources, report) end
   if not report:has_errors() and not options.dry then
-    result.generation = build(result.config, marks, report)
+    result.generation = build(result.config, marks, report, result.plugins)
   end
   result.good = not report:has_errors()
   return result

@@ -27,6 +27,7 @@ local function add(self, list, place, path, message)
   self.seen[key] = true
   list[#list + 1] = {
     file = place.file, line = place.line, column = place.column, path = path, message = message, order = #list,
+    is_secret = place.is_secret,
   }
 end
 
@@ -114,7 +115,7 @@ local function tell(self, list, label, out)
     local e = list[i]
     local path = e.path and e.path ~= "" and e.path .. ": " or ""
     out[#out + 1] = ("%s: %s%s%s\n"):format(place_of(e), label, path, e.message)
-    local text = e.line and self.sources[e.file]
+    local text = e.line and not e.is_secret and self.sources[e.file]
     if text then out[#out + 1] = excerpt(text, e.line, e.column) end
   end
   if #list > TOLD_MAX then

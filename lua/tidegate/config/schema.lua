@@ -3,13 +3,15 @@
 -- A schema is a table of fields by name; a field is a table:
 --
 --     type       string integer number boolean enum list map object any, or a format of types.lua: name duration
---                (seconds) size (bytes) url host cidr path file status method header_name percent secret template ...
+--                (seconds) size (bytes) url host cidr path file status method header_name percent regex secret template
+--                json (text or YAML, becomes the value) ..., or a type that schema.add_type knows
 --     required   true: the key must be there
 --     default    as it would be written
 --     of         enum: the words; list, map: the field of each item (or the name of its type)
 --     keys       map: the type of its keys
 --     fields     object: its schema
 --     short      object: the key that a lone value stands for
+--     form       object: function(check, node, parent, key) -> the node in its long form, or nil after telling why
 --     single     list: true: a lone value is a list of one
 --     words      words allowed besides the type, and what they become: { auto = 0 }
 --     min, max   numbers, durations and sizes as written; texts: bytes; lists and maps: items
@@ -23,6 +25,7 @@
 --
 -- Beside its fields a schema may hold one_of = { "a", "b" } (exactly one of these keys, or a list of such lists),
 -- conflicts = { "a", "b" } (one of them at most, or a list of lists) and requires = { a = { "b" } } (a only with b).
+local Sources = require "tidegate.config.source"
 local types = require "tidegate.config.types"
 local yaml = require "tidegate.yaml"
 
@@ -44,11 +47,13 @@ local function path_of(parent, key)
   if parent == "" or word:sub(1, 1) == "[" then return parent .. word end
   return parent .. "." .. word
 end
+schema.path = path_of
 
 --- What a node is, for "found ...".
 local function describe(node)
   if node.kind ~= "scalar" then return "a " .. node.kind end
   if node.type == "null" then return "nothing" end
+  if node.is_secret then return "a value that is not shown" end
   if node.type == "string" then return schema.quote(node.text) end
   return node.text
 end
@@ -106,6 +111,8 @@ end
 -- -- defaults --
 
 --- A node that says the same as a Lua value, at the place of another node.
+-- @param value text, number, boolean, or a table of such: a list, or a map with texts as keys
+-- @tparam table place anything with file, line and column
 local function node_of(value, place)
   local node = { line = place.line, column = place.column, file = place.file, implied = true }
   if type(value) ~= "table" then
@@ -127,6 +134,7 @@ local function node_of(value, place)
   end
   return node
 end
+schema.node_of = node_of
 
 -- -- one check --
 
@@ -152,6 +160,7 @@ end
 schema.expected = expected
 
 function Check:fail(node, parent, key, message, ...)
+  self.failures = self.failures + 1
   self.report:add(node, path_of(parent, key), message:format(...))
 end
 
@@ -159,6 +168,7 @@ function Check:mismatch(field, node, parent, key, why)
   local path = path_of(parent, key)
   if field.many and node.kind == "list" then why = ("several go under %s"):format(schema.quote(field.many)) end
   local tail = why and "; " .. why or ""
+  self.failures = self.failures + 1
   self.report:add(node, path, ("expected %s, found %s%s"):format(expected(field), describe(node), tail))
 end
 
@@ -261,7 +271,7 @@ function Check:enum(field, node, parent, key)
                      expected(field))
   end
   local hint = self.report:near(node.text, field.of)
-  self.report:add(node, path_of(parent, key), ("expected %s, found %s%s"):format(expected(field), describe(node), hint))
+  self:fail(node, parent, key, "expected %s, found %s%s", expected(field), describe(node), hint)
 end
 
 function Check:text(field, node, parent, key)
@@ -276,6 +286,7 @@ function Check:text(field, node, parent, key)
     if is_all then return self:fail(node, parent, key, "%s", why) end
     return self:mismatch(field, node, parent, key, why)
   end
+  if field.type == "file" and self.folder then value = Sources.absolute(value, self.folder) end
   return self:finish(field, value, type(value) == "string" and #value or value, node, parent, key)
 end
 
@@ -408,7 +419,11 @@ end
 function Check:unknown_key(fields, entry, path)
   local names = schema.names(fields)
   local hint, meant = self.report:near(entry.key, names)
-  if not meant and #names <= 12 then hint = "; expected one of " .. table.concat(names, ", ") end
+  if #names == 0 then
+    hint = "; none is known here"
+  elseif not meant and #names <= 12 then
+    hint = "; expected one of " .. table.concat(names, ", ")
+  end
   self:fail(entry, path, entry.key, "unknown key%s", hint)
   return meant
 end
@@ -423,6 +438,8 @@ end
 function Check:object(field, node, parent, key)
   local path = path_of(parent, key)
   local fields = field.fields
+  node = not field.form and node or field.form(self, node, parent, key)
+  if not node then return nil end
   if node.kind ~= "map" and field.short and not is_nothing(node) then
     node = long_form(node, field.short)
   end
@@ -463,14 +480,44 @@ local function plain_value(node)
   return result
 end
 
+function Check:any(field, node, parent, key)
+  return self:finish(field, plain_value(node), nil, node, parent, key)
+end
+
+function Check:json(field, node, parent, key)
+  if node.kind ~= "scalar" then return self:any(field, node, parent, key) end
+  if is_nothing(node) then return self:mismatch(field, node, parent, key) end
+  local value, why = types.json.parse(node.text)
+  if value == nil then return self:mismatch(field, node, parent, key, why) end
+  return self:finish(field, value, nil, node, parent, key)
+end
+
+-- Types whose values need not be scalars.
+local READERS = { list = Check.list, map = Check.map, object = Check.object, any = Check.any, json = Check.json }
+
 function Check:value(field, node, parent, key)
-  local kind = field.type
   if node.broken then return nil end      -- ${...} failed, and was reported
-  if kind == "list" then return self:list(field, node, parent, key) end
-  if kind == "map" then return self:map(field, node, parent, key) end
-  if kind == "object" then return self:object(field, node, parent, key) end
-  if kind == "any" then return self:finish(field, plain_value(node), nil, node, parent, key) end
-  return self:scalar(field, node, parent, key)
+  node.is_secret = field.type == "secret" or nil
+  local read = READERS[field.type] or self.scalar
+  return read(self, field, node, parent, key)
+end
+
+--- Adds a type whose values are structures of their own.
+-- @tparam string name
+-- @tparam string words for messages: expected ...
+-- @tparam function read function(check, field, node, parent, key) -> the value, or nil after telling why
+function schema.add_type(name, words, read)
+  EXPECTED[name], READERS[name] = words, read
+end
+
+--- All names of types, sorted.
+function schema.type_names()
+  local set, list = { enum = true }, {}
+  for name in pairs(EXPECTED) do set[name] = true end
+  for name in pairs(types) do set[name] = true end
+  for name in pairs(set) do list[#list + 1] = name end
+  table.sort(list)
+  return list
 end
 
 --- Checks a node against a field.
@@ -478,11 +525,15 @@ end
 -- @tparam table node from tidegate.yaml
 -- @tparam Report report takes the errors
 -- @tparam[opt=""] string path of the node
+-- @tparam[opt] string folder where names of files start; without it they stay as written
 -- @return the value with defaults filled in; what was wrong is absent from it
 -- @treturn Marks where each value came from
-function schema.check(field, node, report, path)
-  local check = setmetatable({ report = report, marks = setmetatable({}, Marks) }, Check)
-  return check:value(field, node, path or ""), check.marks
+-- @treturn number how many errors there were
+function schema.check(field, node, report, path, folder)
+  local check = setmetatable({
+    report = report, marks = setmetatable({}, Marks), folder = folder, failures = 0,
+  }, Check)
+  return check:value(field, node, path or ""), check.marks, check.failures
 end
 
 return schema

@@ -1,7 +1,16 @@
 --- The files of a configuration: each read once, so that nothing can change between two looks at it.
 local ffi = require "ffi"
 
-pcall(ffi.cdef, "char *getcwd(char *at, size_t size);")
+pcall(ffi.cdef, [[
+  char *getcwd(char *at, size_t size);
+  struct source_entry { uint64_t inode; int64_t next; uint16_t length; uint8_t type; char name[256]; };
+  void *source_opendir(const char *path) __asm__("opendir");
+  struct source_entry *source_readdir(void *folder) __asm__("readdir");
+  int source_closedir(void *folder) __asm__("closedir");
+  char *source_strerror(int code) __asm__("strerror");
+]])
+
+local NAMES_MAX = 100000        -- in one folder
 
 local Sources = {}
 Sources.__index = Sources
@@ -68,6 +77,41 @@ function Sources:read(path, max)
     self.texts[name] = text
   end
   return self.texts[name]
+end
+
+--- The sorted names in a folder but "." and ".."; nil and why where it cannot be read.
+local function names_in(path)
+  local folder = ffi.C.source_opendir(path)
+  if folder == nil then return nil, ffi.string(ffi.C.source_strerror(ffi.errno())) end
+  local names = {}
+  local entry = ffi.C.source_readdir(folder)
+  while entry ~= nil and #names < NAMES_MAX do
+    local name = ffi.string(entry.name)
+    if name ~= "." and name ~= ".." and not name:find "\n" then names[#names + 1] = name end
+    entry = ffi.C.source_readdir(folder)
+  end
+  ffi.C.source_closedir(folder)
+  table.sort(names)
+  return names
+end
+
+--- The names in a folder. Kept like the text of a file: whoever is given the texts of a load finds the same names.
+-- @tparam string path
+-- @treturn ?{string,...} sorted; nil where it cannot be read
+-- @treturn ?string why not
+function Sources:names(path)
+  local key = Sources.absolute(path, self.folder) .. "/"
+  local text, why = self.texts[key], nil
+  if text == nil then
+    local found
+    found, why = names_in(key)
+    text = found and table.concat(found, "\n") or false
+    self.texts[key] = text
+  end
+  if not text then return nil, why or "No such file or directory" end
+  local names = {}
+  for name in text:gmatch "[^\n]+" do names[#names + 1] = name end
+  return names
 end
 
 --- Whether a file can be opened for reading; nil and why otherwise.

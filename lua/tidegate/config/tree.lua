@@ -1,5 +1,6 @@
 --- The whole configuration as a schema: every key with its type, default, unit and meaning.
 -- docs/configuration.md is made of it. What other versions know and this one does not is marked with later = true.
+local entry = require "tidegate.plugin.entry"
 local schema = require "tidegate.config.schema"
 
 local ordered = schema.ordered
@@ -61,7 +62,31 @@ local gateway = {
     duration("grace", "30s", "how long a stop waits for requests in flight", "0"),
     { "id_header", type = "header_name", default = "x-request-id",
       doc = "header that carries the id of a request; a client's is kept, a missing one is made" },
-    later "plugin_dirs",
+    { "plugin_dirs", type = "list", single = true, of = "file", default = { "plugins" },
+      doc = "folders of plugins; of two with the same name the one in the later folder counts; those that come with " ..
+            "the gateway are looked for before" },
+  },
+}
+
+-- -- plugins --
+
+local lua = {
+  "lua", type = "object", default = {}, doc = "what plugins may take",
+  fields = ordered {
+    duration("budget", "10ms", "CPU time of one hook; waiting does not count"),
+    duration("hard_limit", "1s", "a hook that does not come back after it costs the worker a restart"),
+    { "memory", type = "size", default = "128MiB", min = "8MiB", doc = "of all plugins together, in each loop" },
+    { "trusted", type = "list", single = true, of = "string", default = {},
+      doc = "plugins that may use the ffi, and whose loops are not counted" },
+  },
+}
+
+local dictionary = {
+  type = "object", short = "size",
+  fields = ordered {
+    { "size", type = "size", required = true, min = "64KiB", max = "16GiB",
+      doc = "bytes; when it is full, what was not used for longest goes" },
+    { "file", type = "file", doc = "where its contents are kept over a restart; default: they are not" },
   },
 }
 
@@ -205,7 +230,8 @@ local route = {
     route_retries,
     labels,
     later "split", later "sticky", later "when", later "rewrite", later "circuit_breaker", later "websocket",
-    later "plugins",
+    entry.chain("plugins", "run for the requests of this route, after the global ones; a name alone means one of " ..
+                           "`instances`, else a plugin"),
     one_of = { "service", "split", "respond", "redirect" },
     conflicts = { { "host", "hosts" }, { "path", "paths" } },
   },
@@ -303,6 +329,14 @@ local log = {
   },
 }
 
+local metrics = {
+  "metrics", type = "object", doc = "figures for Prometheus, on a listener of their own; without it requests are not counted",
+  fields = ordered {
+    { "listen", type = "address", required = true, doc = 'where they are asked for, for example "127.0.0.1:9901"' },
+    { "path", type = "path", default = "/metrics", doc = "the one path that is answered there" },
+  },
+}
+
 return {
   type = "object",
   fields = ordered {
@@ -313,11 +347,17 @@ return {
     timeouts,
     limits,
     security,
+    lua,
+    entry.chain("plugins", "run for every request, before routing"),
+    { "instances", type = "map", default = {}, keys = "name", of = entry.INSTANCE,
+      doc = "plugins with their settings, under names that routes use" },
+    { "dictionaries", type = "map", default = {}, keys = "name", of = dictionary,
+      doc = "memory that plugins share over all loops; a lone size is the short form of `{ size: ... }`" },
+    metrics,
     { "routes", type = "list", required = true, of = route, doc = "what is answered, and by whom" },
     { "services", type = "map", default = {}, keys = "name", of = service,
       doc = "named sets of nodes; a lone URL is the short form of `{ nodes: [...] }`" },
     log,
-    later "include", later "plugins", later "instances", later "consumers", later "dictionaries", later "metrics",
-    later "admin", later "tracing",
+    later "include", later "consumers", later "admin", later "tracing",
   },
 }

@@ -1,6 +1,7 @@
 --- The formats of scalars: what a text must look like, and what it becomes.
 -- Each is { expected = words for messages, parse = function(text) -> value, or nil and why }. Where `why` says all
 -- there is to say, parse gives true as third result.
+local cjson = require "cjson.safe"
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
 
@@ -14,7 +15,35 @@ types.string = {
 }
 
 types.secret = types.string
-types.template = types.string
+
+--- A text with variables of the request, which tide.template fills in.
+types.template = {
+  expected = "a text",
+  parse = function(text)
+    local fill, reason = require("tidegate.tide.template").compile(text)
+    if not fill then return nil, reason, true end
+    return text
+  end,
+}
+
+--- PCRE2, as tide.re has it. Not taken before it is needed: most configurations hold no pattern.
+types.regex = {
+  expected = "a regular expression",
+  parse = function(text)
+    local re, reason = require("tidegate.tide.re").compile(text)
+    if not re then return nil, reason, true end
+    return text
+  end,
+}
+
+types.json = {
+  expected = "JSON",
+  parse = function(text)
+    local value, reason = cjson.decode(text)
+    if value == nil then return nil, reason end
+    return value
+  end,
+}
 
 --- A name of something in the configuration: shown in logs and messages, so no control characters.
 types.name = {

@@ -1,6 +1,6 @@
 --- Values from outside, put into scalars after parsing, so that no value can change the structure:
 -- ${NAME} and ${NAME:-default} are the environment, ${file:/path} is what a file holds, $${ is a plain "${".
--- ${lower.dotted} is left for run time.
+-- ${lower.dotted} and ${lower.dotted:-default} are left for run time.
 local values = {}
 
 local VALUE_MAX = 1024 * 1024
@@ -38,7 +38,7 @@ local function value_of(body, context, node)
   local name, rest = body:match "^([A-Z_][A-Z0-9_]*)(.*)$"
   if name and rest == "" then return from_environment(name, nil, context, node) end
   if name and rest:sub(1, 2) == ":-" then return from_environment(name, rest:sub(3), context, node) end
-  if body:find "^%l[%w_.-]*$" then return nil end
+  if body:find "^%l[%w_.-]*$" or body:find "^%l[%w_.-]*:%-" then return nil end
   return false
 end
 

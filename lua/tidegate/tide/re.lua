@@ -41,7 +41,7 @@ local ANCHORED, NO_UTF_CHECK, NOTEMPTY_ATSTART = 0x80000000, 0x40000000, 0x8
 local NEVER_BACKSLASH_C, USE_OFFSET_LIMIT, NEVER_UCP, NEVER_UTF = 0x100000, 0x800000, 0x800, 0x1000
 local JIT_COMPLETE = 1
 local INFO_ALLOPTIONS, INFO_CAPTURECOUNT, INFO_NAMECOUNT, INFO_NAMEENTRYSIZE, INFO_NAMETABLE = 0, 4, 17, 18, 19
-local NOMATCH, UTF8_ERR1, UTF8_ERR21, BADUTFOFFSET = -1, -3, -23, -36
+local NOMATCH, PARTIAL, UTF8_ERR1, UTF8_ERR21, BADUTFOFFSET = -1, -2, -3, -23, -36
 local LIMIT_ERRORS = { [-46] = true, [-47] = true, [-53] = true, [-63] = true }   -- JIT stack, matches, depth, heap
 local FLAGS = {
   i = 0x8, m = 0x400, s = 0x20, x = 0x80, n = 0x2000, U = 0x40000, A = ANCHORED, D = 0x10,
@@ -125,14 +125,14 @@ local function complain(regex, subject, rc)
 end
 
 --- The first match from an offset on; its place is in regex.places then.
--- @treturn ?boolean true; nil where there is none
+-- @treturn ?boolean true; nil where there is none; false where there may be one when more comes, if that was asked
 -- @treturn ?string why not, if it is for another reason
 local function search(regex, subject, start, options, deadline)
   local n = #subject
   if n > SUBJECT_MAX then return nil, ("expected a subject of at most %d bytes, found %d"):format(SUBJECT_MAX, n) end
   if start > n then return nil end
   local rc, why
-  if n - start <= WHOLE or regex.is_single then
+  if n - start <= WHOLE or regex.is_single or band(options, ANCHORED) ~= 0 then
     rc = C.pcre2_match_8(regex.code, subject, n, start, options, regex.data, contexts.whole)
   else
     rc, why = search_windows(regex, subject, start, options, deadline)
@@ -140,6 +140,7 @@ local function search(regex, subject, start, options, deadline)
   end
   if rc > 0 then return true end
   if rc == NOMATCH then return nil end
+  if rc == PARTIAL then return false end
   return complain(regex, subject, rc)
 end
 
@@ -212,12 +213,14 @@ local function compile(pattern, flags)
   ffi.gc(code, C.pcre2_code_free_8)
   -- Where the system lets nobody make machine code, PCRE2 goes on without.
   C.pcre2_jit_compile_8(code, JIT_COMPLETE)
+  local is_chained = flags:find("A", 1, true) ~= nil or pattern:find("\\G", 1, true) ~= nil
   local data = ffi.gc(C.pcre2_match_data_create_from_pattern_8(code, nil), C.pcre2_match_data_free_8)
   return Regex.new {
     code = code, data = data, places = C.pcre2_get_ovector_pointer_8(data), pattern = pattern,
     names = names_of(code), count = info_of(code, INFO_CAPTURECOUNT), is_utf = flags:find("u", 1, true) ~= nil,
     -- Where a match can only begin at the start of the search, other starts would change what it means.
-    is_single = band(info_of(code, INFO_ALLOPTIONS), ANCHORED) ~= 0 or pattern:find("\\G", 1, true) ~= nil,
+    is_single = is_chained or band(info_of(code, INFO_ALLOPTIONS), ANCHORED) ~= 0,
+    is_chained = is_chained,            -- a match begins where the one before it ended, or not at all
   }
 end
 
@@ -407,6 +410,26 @@ function methods:gsub(subject, replacement, limit)
   return table.concat(pieces), #places / 2
 end
 
+local lent = {
+  search = search, place = place, captures = captures, parse_replacement = parse_replacement,
+  replacement_for = replacement_for, new_deadline = new_deadline, is_over = is_over, LIMIT = LIMIT,
+}
+
+--- What replaces matches in texts that come in pieces, wherever they are parted: made once, in `new`. Empty matches are
+-- left alone.
+-- @param replacement as for gsub
+-- @tparam[opt] table options max: bytes that are kept of a match which is not at its end yet (4096); it counts as it is
+-- where it gets longer
+-- @treturn[1] table with stream(), which gives a table for one text, with feed(text, is_last)
+-- @return[2] nil and why
+function methods:replacer(replacement, options)
+  local regex = Regex.need(self, "re:replacer")
+  if type(replacement) ~= "string" and type(replacement) ~= "function" then
+    words.misuse("re:replacer", "a text or a function as replacement", replacement)
+  end
+  return require("tidegate.tide.re_stream")(lent, regex, replacement, options)
+end
+
 --- The pieces between matches. An empty match parts two characters.
 -- @tparam string subject
 -- @tparam[opt] number most pieces; the last one has the rest
@@ -427,6 +450,14 @@ function methods:split(subject, most)
   end
   pieces[#pieces + 1] = subject:sub(at + 1)
   return pieces
+end
+
+--- A pattern that matches just this text.
+-- @tparam string text
+-- @treturn string
+function re.escape(text)
+  if type(text) ~= "string" then words.misuse("re.escape", "a text", text) end
+  return (text:gsub("[^%w_\128-\255]", "\\%0"))
 end
 
 -- -- patterns that are not kept --

@@ -127,7 +127,7 @@ function Compiler:variable(body)
   local env = name:match "^env%.(.*)$"
   if env then return self:environment(env, default) end
   local get = self.names[name] or VARIABLES[name] or self.has_response and RESPONSE_VARIABLES[name]
-  if get then return { get = get, default = default or "" } end
+  if get then return { get = get, default = default or "", escape = self.escape } end
 
   local group, rest = name:match "^(res%.header)%.(.+)$"
   if not group then group, rest = name:match "^(%l+)%.(.+)$" end
@@ -143,7 +143,7 @@ function Compiler:variable(body)
     end
     rest = rest:lower()
   end
-  return { get = get, name = rest, default = default or "" }
+  return { get = get, name = rest, default = default or "", escape = self.escape }
 end
 
 --- The pieces of a template, texts next to each other being one.
@@ -183,7 +183,7 @@ end
 local function fill(piece, req, res)
   local value = piece.get(req, res, piece.name)
   local kind = type(value)
-  if kind == "string" and value ~= "" then return value end
+  if kind == "string" and value ~= "" then return piece.escape and piece.escape(value) or value end
   if kind == "number" or kind == "boolean" then return tostring(value) end
   return piece.default
 end
@@ -207,13 +207,14 @@ local function renderer(pieces)
   end
 end
 
-local OPTIONS = { names = "table", response = "boolean", getenv = "function" }
+local OPTIONS = { names = "table", response = "boolean", getenv = "function", escape = "function" }
 
 --- Compiles a template: once, in `new`. What it gives may hold any bytes that the client has sent, decoded ones among
 -- them.
 -- @tparam string text at most 64 KiB
 -- @tparam[opt] table options names: more variables, each a function(req, res); response: false where the template is
--- used before there is a response, so that ${status} is an error; getenv: in place of os.getenv
+-- used before there is a response, so that ${status} is an error; escape: function(text) that makes a value fit what is
+-- around it; getenv: in place of os.getenv
 -- @treturn[1] function(req, res) gives the text
 -- @return[2] nil and why, with the variable that was probably meant
 function template.compile(text, options)
@@ -222,6 +223,7 @@ function template.compile(text, options)
   if #text > TEXT_MAX then return nil, ("expected a template of at most %d bytes, found %d"):format(TEXT_MAX, #text) end
   local compiler = setmetatable({
     names = options.names or {}, has_response = options.response ~= false, getenv = options.getenv or os.getenv,
+    escape = options.escape,
   }, Compiler)
   for name, get in pairs(compiler.names) do
     if type(name) ~= "string" or type(get) ~= "function" then

@@ -3,7 +3,7 @@ local ffi = require "ffi"
 local C = core.C
 
 local function new(max)
-  local buf = ffi.gc(ffi.new "struct buf", C.buf_reset)
+  local buf = ffi.gc(ffi.new "struct buf", C.buf_free)
   C.buf_init(buf, max)
   return buf
 end

@@ -16,6 +16,9 @@ routes:
 services:
   web: "http://127.0.0.1:9000"
   users: { nodes: [{ url: "http://10.0.0.1:80", weight: 3 }, "unix:x.sock"], balance: round_robin, pool: { idle: 60s } }
+plugins: [a, { b: { c: 1 } }, { use: d, when: { all: [{ header: x, in: [y] }, { not: { path: { prefix: / } } }] } }]
+instances: { e: { use: f, config: { g: h }, priority: 5, band: auth, on_error: continue }, i: j }
+dictionaries: { k: 1MiB }
 log: { level: info, access: [{ file: stdout, template: "${status}" }] }
 ]]
 

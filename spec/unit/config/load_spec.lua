@@ -185,6 +185,20 @@ describe("a file", function()
     assert.same({ folder .. "/a" }, sources.list)
   end)
 
+  it("is listed with its neighbours once for all that it is looked for", function()
+    local Sources = require "tidegate.config.source"
+    local folder = files.folder()
+    files.write(folder .. "/b", "")
+    files.write(folder .. "/a", "")
+    local sources = Sources.new(folder)
+    assert.same({ "a", "b" }, sources:names ".")
+    assert.is_nil(sources:names "a")
+    assert.is_nil(sources:names "nowhere")
+    files.write(folder .. "/c", "")
+    assert.same({ "a", "b" }, sources:names(folder))
+    assert.same({ "a", "b" }, Sources.new(folder, sources.texts):names ".")
+  end)
+
   it("may share parts by anchors", function()
     local config = values [[
 services:

@@ -40,6 +40,15 @@ describe("a report", function()
     assert.equal("a.yaml:2:1: b: wrong\na.yaml:1:1: warning: a: odd\n", report:text())
   end)
 
+  it("does not show the line of a secret", function()
+    local report = Report.new()
+    report:source("a.yaml", "key: hunter2\n")
+    local at = place(1, 6)
+    at.is_secret = true
+    report:add(at, "key", "wrong")
+    assert.equal("a.yaml:1:6: key: wrong\n", report:text())
+  end)
+
   it("counts what it does not tell", function()
     local report = Report.new()
     for i = 1, 60 do report:add(place(i, 1), nil, "x") end

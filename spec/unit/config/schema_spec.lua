@@ -42,6 +42,13 @@ describe("a field", function()
     { "takes a lone value for an object", { type = "object", short = "a", fields = { a = { type = "string" } } }, "x",
       { a = "x" } },
     { "takes anything", { type = "any" }, "{a: [1, x, {b: true}]}", { a = { 1, "x", { b = true } } } },
+    { "takes JSON as text", { type = "json" }, "'{\"a\": [1, true]}'", { a = { 1, true } } },
+    { "takes JSON as YAML", { type = "json" }, "{a: [1, true]}", { a = { 1, true } } },
+    { "takes a number for JSON", { type = "json" }, "5", 5 },
+    { "takes a lone value in a form of its own",
+      { type = "object", fields = { a = { type = "string" } }, form = function(_, node)
+        return { kind = "map", entries = { { key = "a", value = node } }, fields = { a = 1 } }
+      end }, "x", { a = "x" } },
     { "takes what is within its limits", { type = "duration", min = "1s", max = "1m" }, "1m", 60 },
     { "takes what matches", { type = "string", match = "^%l+$" }, "abc", "abc" },
     { "takes what its check takes", { type = "string", check = function() return true end }, "abc", "abc" },
@@ -90,6 +97,13 @@ describe("a wrong value", function()
     { "refused by its check", { type = "string", check = function() return false, "no" end }, "A", "no" },
     { "refused without a word", { type = "string", check = function() return false end }, "A",
       'expected a text, found "A"' },
+    { "of a secret, which is not shown", { type = "secret", match = "^x" }, "hunter2",
+      "expected a text, found a value that is not shown" },
+    { "of JSON", { type = "json" }, "'{'", "expected JSON, found \"{\"; Expected object key string but found T_END " ..
+      "at character 2" },
+    { "that is nothing for JSON", { type = "json" }, "~", "expected JSON, found nothing" },
+    { "of a regular expression", { type = "regex" }, "'('",
+      'expected a regular expression, found "(": missing closing parenthesis at byte 2' },
     { "of a format, with the reason", { type = "duration" }, "10",
       "expected a duration such as 500ms, 30s or 5m, found 10; it needs a unit, for example 10s" },
     { "that is a list where another key takes one", { type = "string", many = "names" }, "[a]",
@@ -101,6 +115,12 @@ describe("a wrong value", function()
       assert.same({ case[4] }, messages)
     end)
   end
+
+  it("is counted", function()
+    local field = { type = "list", of = "integer" }
+    local _, _, failures = schema.check(field, assert(yaml.parse("[a, 1, b]", "a.yaml")), Report.new())
+    assert.equal(2, failures)
+  end)
 
   it("is cut short in messages", function()
     local _, messages = check({ type = "enum", of = { "a" } }, ("x"):rep(1000))
@@ -186,6 +206,30 @@ describe("keys that belong together", function()
 end)
 
 describe("a schema", function()
+  it("has the names of its types", function()
+    local set = {}
+    for _, name in ipairs(schema.type_names()) do set[name] = true end
+    for name in ([[string integer number boolean enum list map object any duration size url host cidr path regex
+                   header_name method status secret json template]]):gmatch "%S+" do
+      assert.is_true(set[name], name)
+    end
+  end)
+
+  it("may be given a type more", function()
+    schema.add_type("pair", "two of a kind", function(own, field, node, parent, key)
+      if node.kind == "list" and #node.items == 2 then return node.items[1].text .. "+" .. node.items[2].text end
+      return own:mismatch(field, node, parent, key)
+    end)
+    assert.equal("a+b", (check({ type = "pair" }, "[a, b]")))
+    assert.same({ "expected two of a kind, found a list" }, select(2, check({ type = "pair" }, "[a]")))
+  end)
+
+  it("may say where names of files start", function()
+    local node = assert(yaml.parse("a/../b", "a.yaml"))
+    assert.equal("/base/b", (schema.check({ type = "file" }, node, Report.new(), "x", "/base")))
+    assert.equal("a/../b", (schema.check({ type = "file" }, node, Report.new(), "x")))
+  end)
+
   it("may have a field named like a rule", function()
     local value, messages = check(object { one_of = { type = "string" } }, "{one_of: x}")
     assert.same({}, messages)

@@ -68,6 +68,12 @@ local cases = {
   { "file", "a b/c", "a b/c" }, { "file", "", nil, "it is empty" }, { "file", "a\0b", nil, "it holds a NUL byte" },
   { "file", ("x"):rep(4001), nil, "it is too long" },
 
+  { "regex", "^/(a|b)$", "^/(a|b)$" },
+  { "regex", "(", nil, 'expected a regular expression, found "(": missing closing parenthesis at byte 2' },
+  { "json", "5", 5 }, { "json", '"x"', "x" }, { "json", "x", nil,
+    "Expected value but found invalid token at character 1" },
+  { "json", "", nil, "Expected value but found T_END at character 1" },
+
   { "name", "route 1", "route 1" }, { "name", "", nil, "it is empty" }, { "name", "a\nb", nil,
     "it holds a control character" },
   { "name", ("x"):rep(129), nil, "it is longer than 128 bytes" },

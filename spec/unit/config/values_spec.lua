@@ -1,5 +1,6 @@
 local configuration = require "support.configuration"
 local files = require "support.files"
+local plugins = require "support.plugins"
 
 local ENVIRONMENT = { NAME = "value", EMPTY = "", NUMBER = "3", TRUTH = "true", NESTED = "${NAME}", YAML = "[a, b]" }
 
@@ -54,6 +55,14 @@ describe("a value from outside", function()
     local text = 'routes: [{ path: /, redirect: { to: "https://${host}/${NAME}${path}" } }]'
     local values = configuration.values(text, { getenv = getenv })
     assert.equal("https://${host}/value${path}", values.routes[1].redirect.to)
+  end)
+
+  it("is left for run time with its default", function()
+    local folder = plugins.folder { ["plugins/hello.lua"] =
+      'return { schema = { word = { type = "template" } }, request = function() end }' }
+    local yaml = 'plugins: [{ hello: { word: "${header.x-a:-NAME } ${NAME}" } }]'
+    local bundle = plugins.bundle(folder, yaml, { getenv = getenv })
+    assert.equal("${header.x-a:-NAME } value", bundle.instances[1].conf.word)
   end)
 
   local complaints = {

@@ -40,7 +40,7 @@ local function request(case, room)
   local arena, r = core.arena(), ffi.new "struct request"
   r.method_text, r.path = slice(case.method or "GET"), slice(case.path or "/")
   r.query, r.upstream_host = slice(case.query), slice(case.host or "up")
-  r.body, r.body_bytes = BODY[case.body or "none"], case.bytes or 0
+  r.sent_body, r.sent_body_bytes = BODY[case.body or "none"], case.bytes or 0
   r.wants_upgrade = case.upgrade or false
   fill(r.headers, arena, case.fields)
   return written(function(out) C.h1_write_request(out, r) end, room)

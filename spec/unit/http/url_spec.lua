@@ -131,6 +131,9 @@ describe("url_is_hidden", function()
     { "/.well-known/a/.b", true }, { "/a/.well-known/b", true }, { "/.well-knownx/a", true },
     { "/.Well-Known/a", true },
     { "/a./.", true }, { "*", false },
+    { "/a%2F.git", true }, { "/%2F.a", true }, { "/a%2Fb%2F.c/d", true }, { "/a%2F..%2Fb", true },
+    { "/.well-known/a%2F.b", true }, { "/.well-known%2Fa", true }, { "/a%2Fb.c", false }, { "/a%252F.b", false },
+    { "/a%2F", false }, { "%2F.", true }, { "2F.", false }, { ".", false },
   }
   for _, case in ipairs(cases) do
     it(("says %s for %s"):format(case[2], case[1]), function()

@@ -135,6 +135,14 @@ describe("template.compile", function()
     end)
   end
 
+  it("escapes values, but not the text around them and defaults", function()
+    local options = {
+      escape = function(text) return "[" .. text .. "]" end, names = { plan = function() return "x" end },
+    }
+    local fill = assert(template.compile("a ${plan} ${header.none:-b} ${timestamp}", options))
+    assert.matches("^a %[x%] b %d+$", fill { header = function() end })
+  end)
+
   it("finds the environment of the process", function()
     assert.equal(os.getenv "PATH", template.compile "${env.PATH}" {})
   end)

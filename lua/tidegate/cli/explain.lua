@@ -1,0 +1,278 @@
+--- tidegate explain: where a request would go, and through which plugins, in which order.
+-- The route is found by the router itself, in a generation that is built and dropped again. Conditions are asked about
+-- the request as the client sends it: what plugins change on the way is not known here.
+local ffi = require "ffi"
+local C = require "tidegate.ffi"
+local cidr = require "tidegate.tide.cidr"
+local config = require "tidegate.config"
+local cookie = require "tidegate.tide.cookie"
+local json = require "tidegate.tide.json"
+local say = require "tidegate.cli.say"
+local url = require "tidegate.tide.url"
+local when = require "tidegate.plugin.when"
+
+local METHODS = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE" }
+local PORTS = { http = 80, https = 443 }
+
+-- -- the request --
+
+--- The fields of a request as conditions ask for them.
+local Request = {}
+Request.__index = Request
+
+function Request:header(name)
+  name = name:lower()
+  for _, field in ipairs(self.fields) do
+    if field.name == name then return field.value end
+  end
+  return nil
+end
+
+function Request:arg(name)
+  local value = self.args[name]
+  if type(value) == "table" then return value[1] end
+  return value
+end
+
+function Request:cookie(name)
+  local header = self:header "cookie"
+  return header and cookie.get(header, name)
+end
+
+--- "Name: value" as a field; nil where it is none.
+local function field_of(text)
+  local name, value = text:match "^%s*([^%s:]+):%s*(.-)%s*$"
+  return name and { name = name:lower(), value = value }
+end
+
+--- @treturn ?table nil and what is wrong with the words
+local function request_of(options)
+  local target, why = url.parse(options.url)
+  if not target or not PORTS[target.scheme] then
+    return nil, ("expected a URL such as http://host/path, found %q%s"):format(options.url, why and ": " .. why or "")
+  end
+  if not cidr.family(options.client_ip) then
+    return nil, ("--client-ip: expected an address, found %q"):format(options.client_ip)
+  end
+  local fields = {}
+  for i, text in ipairs(options.header) do
+    fields[i] = field_of(text)
+    if not fields[i] then return nil, ("-H: expected a field such as 'X-User: me', found %q"):format(text) end
+  end
+  return setmetatable({
+    method = options.method, scheme = target.scheme, host = target.host, port = target.port, path = target.path,
+    tls = target.scheme == "https" or nil, client_ip = options.client_ip, fields = fields,
+    args = url.parse_query(target.query or "") or {},
+    authority = target.host:find(":", 1, true) and "[" .. target.host .. "]" or target.host,
+  }, Request)
+end
+
+-- -- the route --
+
+local function port_of(listener) return tonumber(listener.address:match ":(%d+)$") end
+
+--- The listener that the request comes in at; false as second result where none has its port.
+local function listener_of(listeners, req)
+  local port, other = req.port or PORTS[req.scheme], nil
+  for i, listener in ipairs(listeners) do
+    if (listener.tls ~= nil) == (req.scheme == "https") then
+      if port_of(listener) == port then return i, true end
+      other = other or i
+    end
+  end
+  return other or 1, req.port == nil and other ~= nil
+end
+
+local query, answer, why = ffi.new "struct tide_route_query", ffi.new "struct tide_route_answer",
+                           ffi.new "struct tide_error"
+
+local function put(slice, text) slice.at, slice.len = text, #text end
+
+local function text_of(slice) return ffi.string(slice.at, slice.len) end
+
+--- Asks the router. True, or nil and what is wrong with the request; the answer is in `answer`.
+local function ask(generation, req, method, listener)
+  local path = req.path:match "^[^?]*"
+  put(query.method, method)
+  put(query.authority, req.authority)
+  put(query.path, path)
+  query.listener = listener - 1
+  if C.tide_route_find(generation, query, answer, why) == 0 then return true end
+  return nil, ffi.string(why.text)
+end
+
+--- The methods that would find a route where this one finds none.
+local function other_methods(generation, req, listener)
+  local list = {}
+  for _, method in ipairs(METHODS) do
+    if ask(generation, req, method, listener) and answer.route >= 0 then list[#list + 1] = method end
+  end
+  return list
+end
+
+local function enabled_route(routes, number)
+  for _, route in ipairs(routes) do
+    if route.enabled then
+      number = number - 1
+      if number < 0 then return route end
+    end
+  end
+end
+
+--- What the gateway answers with, in words.
+local function action_of(route)
+  if route.service then return ("service %s"):format(route.service) end
+  if route.redirect then return ("redirect %d to %s"):format(route.redirect.status, route.redirect.to) end
+  return route.respond.echo and "the request itself (echo)" or ("a response of its own, status %d"):format(
+    route.respond.status)
+end
+
+--- @treturn ?table { number =, name =, place =, hosts =, paths =, methods =, action = }, or, where there
+-- is none, { status =, reason =, methods = }; nil and what is wrong with the request
+local function route_of(loaded, req, listener)
+  local generation = loaded.generation
+  local good, trouble = ask(generation, req, req.method, listener)
+  if not good then return nil, trouble end
+  req.path = text_of(answer.path)
+  if answer.route < 0 then
+    local status, reason = answer.status, ffi.string(why.text)
+    return { status = status, reason = reason,
+             methods = status == 405 and other_methods(generation, req, listener) or nil }
+  end
+  local route = enabled_route(loaded.config.routes, answer.route)
+  return {
+    number = answer.route + 1, name = route.name, place = text_of(answer.source), hosts = route.hosts,
+    paths = route.paths, methods = route.methods, service = route.service, action = action_of(route),
+  }
+end
+
+-- -- the plugins --
+
+local function quoted(value)
+  if type(value) ~= "table" then return type(value) == "string" and ("%q"):format(value) or tostring(value) end
+  local list = {}
+  for i, item in ipairs(value) do list[i] = quoted(item) end
+  return table.concat(list, ", ")
+end
+
+--- A condition in words.
+local function words_of(condition)
+  for _, group in ipairs { "all", "any" } do
+    if condition[group] then
+      local list = {}
+      for i, inner in ipairs(condition[group]) do list[i] = words_of(inner) end
+      return ("%s of (%s)"):format(group, table.concat(list, "; "))
+    end
+  end
+  if condition["not"] then return ("not (%s)"):format(words_of(condition["not"])) end
+  local subject = condition.subject .. (condition.name and " " .. condition.name or "")
+  if condition.op == "exists" then return subject .. (condition.value and " is there" or " is not there") end
+  return ("%s %s %s"):format(subject, condition.op, quoted(condition.value))
+end
+
+--- Whether a condition fits; nil and why where it cannot be told.
+local function fits(condition, req)
+  if not condition then return true end
+  local good, result = pcall(when.compile(condition), req)
+  if good then return result end
+  return nil, result
+end
+
+local function add_chain(list, bundle, numbers, stage, req)
+  for _, number in ipairs(numbers) do
+    local use = bundle.instances[number]
+    local runs, trouble = fits(use.when, req)
+    local hooks = {}
+    for hook in pairs(bundle.hooks[use.plugin]) do hooks[#hooks + 1] = hook end
+    table.sort(hooks)
+    list[#list + 1] = {
+      stage = stage, band = use.band, priority = use.priority, plugin = use.plugin, name = use.name, place = use.place,
+      on_error = use.on_error, hooks = json.array(hooks), runs = runs, trouble = trouble,
+      when = use.when and words_of(use.when) or nil,
+    }
+  end
+end
+
+local function plugins_of(bundle, route, req)
+  local list = {}
+  if not bundle then return list end
+  add_chain(list, bundle, bundle.global, "global", req)
+  if route.number then add_chain(list, bundle, bundle.routes[route.number], "route", req) end
+  return list
+end
+
+-- -- telling --
+
+local function route_words(route)
+  if route.status == 405 then
+    local others = #route.methods > 0 and table.concat(route.methods, ", ") or "no method"
+    return ("none for this method: 405; %s would have one"):format(others)
+  end
+  if route.status then return ("none: %d, %s"):format(route.status, route.reason) end
+  local of = {}
+  for _, part in ipairs { { "host", route.hosts }, { "path", route.paths }, { "method", route.methods } } do
+    if part[2] then of[#of + 1] = part[1] .. " " .. table.concat(part[2], " ") end
+  end
+  local asks = #of > 0 and table.concat(of, ", ") or "every request"
+  return ("%s (%s): %s"):format(route.name, route.place, asks)
+end
+
+local function runs_words(use)
+  local verdict = use.runs and "yes" or use.runs == false and "no" or "cannot be told: " .. use.trouble
+  return verdict .. (use.when and ", when " .. use.when or "")
+end
+
+local function tell_plugins(list)
+  if #list == 0 then return say.line "plugins   none" end
+  local rows = { { "", "stage", "band", "priority", "plugin", "at", "hooks", "runs" } }
+  for _, use in ipairs(list) do
+    local name = use.name == use.plugin and use.name or ("%s (%s)"):format(use.name, use.plugin)
+    rows[#rows + 1] = { "", use.stage, use.band, ("%g"):format(use.priority), name, use.place,
+                        table.concat(use.hooks, " "), runs_words(use) }
+  end
+  say.line "plugins   in the order of their request hooks; response hooks run the other way round"
+  io.stdout:write(say.columns(rows, { [4] = true }))
+  return nil
+end
+
+local function tell(told)
+  say.line("request   %s %s", told.method, told.url)
+  say.line("listener  %s%s", told.listener, told.listener_fits and "" or " (none has the port of the URL)")
+  say.line("route     %s", route_words(told.route))
+  if told.route.action then say.line("answer    %s", told.route.action) end
+  tell_plugins(told.plugins)
+end
+
+--- Looks everything up. Nil and what is wrong with the request.
+local function explained(loaded, req, options)
+  local number, listener_fits = listener_of(loaded.config.listen, req)
+  local route, trouble = route_of(loaded, req, number)
+  if not route then return nil, trouble end
+  return {
+    method = req.method, url = options.url, path = req.path, listener = loaded.config.listen[number].address,
+    listener_fits = listener_fits, route = route, plugins = json.array(plugins_of(loaded.plugins.bundle, route, req)),
+  }
+end
+
+--- @tparam string file of the configuration
+-- @tparam table options url, method, header, client_ip, json
+-- @treturn number exit code
+return function(file, options)
+  local req, trouble = request_of(options)
+  if not req then
+    say.complain("%s", trouble)
+    return say.BAD
+  end
+  local loaded = config.load(file, options)
+  io.stderr:write(loaded.report:text())
+  if not loaded.good then return say.BAD end
+  local told
+  told, trouble = explained(loaded, req, options)
+  C.tide_generation_drop(loaded.generation)
+  if not told then
+    say.complain("%s", trouble)
+    return say.BAD
+  end
+  if options.json then say.json(told) else tell(told) end
+  return say.GOOD
+end

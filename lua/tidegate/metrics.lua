@@ -1,0 +1,239 @@
+--- The figures of the gateway in the text format of Prometheus, version 0.0.4.
+local ffi = require "ffi"
+local C = require "tidegate.ffi"
+
+local metrics = {}
+
+local ESCAPES = { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }
+
+local function quote(text) return '"' .. text:gsub('[\\"\n]', ESCAPES) .. '"' end
+
+local function number(value)
+  if value % 1 == 0 and math.abs(value) < 1e15 then return ("%d"):format(value) end
+  return ("%.9g"):format(value)
+end
+
+local Text = {}
+Text.__index = Text
+
+--- Begins a metric.
+function Text:head(name, kind, help)
+  self[#self + 1] = ("# HELP %s %s\n# TYPE %s %s\n"):format(name, help:gsub("[\\\n]", ESCAPES), name, kind)
+end
+
+--- Adds a sample. labels: a text as it stands between the braces, or nil.
+function Text:sample(name, labels, value)
+  self[#self + 1] = ("%s%s %s\n"):format(name, labels and labels ~= "" and "{" .. labels .. "}" or "", number(value))
+end
+
+local function labels_of(...)
+  local words = { ... }
+  local parts = {}
+  for i = 1, #words, 2 do parts[#parts + 1] = words[i] .. "=" .. quote(words[i + 1]) end
+  return table.concat(parts, ",")
+end
+
+-- -- the whole gateway --
+
+local WHOLE = {
+  { "connections_open", "gauge", "Client connections that are open." },
+  { "connections_total", "counter", "Client connections accepted." },
+  { "refused", "counter", "Client connections refused because there were too many.", "connections_refused_total" },
+  { "accept_errors", "counter", "Errors of accept.", "accept_errors_total" },
+  { "upstream_open", "gauge", "Upstream connections that are open.", "upstream_connections_open" },
+  { "upstream_tries", "counter", "Requests sent to upstreams, further tries among them.", "upstream_tries_total" },
+  { "upstream_reused", "counter", "Of these, those on a kept connection.", "upstream_reused_total" },
+  { "upstream_retries", "counter", "Of these, further tries.", "upstream_retries_total" },
+  { "upstream_failures", "counter", "Tries that failed.", "upstream_failures_total" },
+  { "log_lines", "counter", "Lines of the access log.", "log_lines_total" },
+  { "log_lost", "counter", "Lines that no log took.", "log_lines_lost_total" },
+  { "worker_restarts", "counter", "Workers that ended unexpectedly.", "worker_restarts_total" },
+  { "generation", "gauge", "Number of the configuration in force." },
+  { "started", "gauge", "When the worker started, in seconds since the epoch.", "start_time_seconds" },
+}
+
+local function add_whole(text, status)
+  for _, one in ipairs(WHOLE) do
+    local name = "tidegate_" .. (one[4] or one[1])
+    text:head(name, one[2], one[3])
+    text:sample(name, nil, status[one[1]])
+  end
+  text:head("tidegate_lua_memory_bytes", "gauge", "Memory of plugins, over all loops.")
+  text:sample("tidegate_lua_memory_bytes", nil, status.lua.bytes)
+  text:head("tidegate_reloads_total", "counter", "Configurations that were loaded.")
+  text:sample("tidegate_reloads_total", 'result="good"', status.reloads_good)
+  text:sample("tidegate_reloads_total", 'result="bad"', status.reloads_bad)
+end
+
+-- -- requests --
+
+local totals = ffi.new "struct tide_traffic"
+local kind, first, second = ffi.new "const char *[1]", ffi.new "const char *[1]", ffi.new "const char *[1]"
+
+--- All that was counted of a kind: { labels =, by_status = { [status] = n }, buckets = {}, ... }.
+local function read_traffic(wanted)
+  local list = {}
+  for i = 0, C.tide_traffic_count() - 1 do
+    if C.tide_traffic_read(i, totals, kind, first, second) and ffi.string(kind[0]) == wanted then
+      local a, b = ffi.string(first[0]), ffi.string(second[0])
+      local one = {
+        labels = wanted == "route" and labels_of("route", a, "service", b) or labels_of("service", a, "node", b),
+        by_status = {}, buckets = {}, time = totals.time, bytes_in = totals.bytes_in, bytes_out = totals.bytes_out,
+        failures = totals.failures,
+      }
+      for place = 0, C.TIDE_STATUSES - 1 do
+        if totals.by_status[place] > 0 then
+          table.insert(one.by_status, { C.tide_traffic_status(place), totals.by_status[place] })
+        end
+      end
+      for bucket = 0, C.TIDE_BUCKETS - 1 do one.buckets[bucket + 1] = totals.buckets[bucket] end
+      list[#list + 1] = one
+    end
+  end
+  return list
+end
+
+local function add_requests(text, name, help, list)
+  text:head(name, "counter", help)
+  for _, one in ipairs(list) do
+    for _, pair in ipairs(one.by_status) do
+      local status = pair[1] == 0 and "none" or tostring(pair[1])
+      text:sample(name, ('%s,status="%s"'):format(one.labels, status), pair[2])
+    end
+  end
+end
+
+local function add_times(text, name, help, list)
+  text:head(name, "histogram", help)
+  for _, one in ipairs(list) do
+    local sum = 0
+    for bucket = 1, C.TIDE_BUCKETS do
+      local bound = C.tide_traffic_bound(bucket - 1)
+      sum = sum + one.buckets[bucket]
+      text:sample(name .. "_bucket", ('%s,le="%s"'):format(one.labels, bound < 0 and "+Inf" or number(bound)), sum)
+    end
+    text:sample(name .. "_sum", one.labels, one.time)
+    text:sample(name .. "_count", one.labels, sum)
+  end
+end
+
+local function add_each(text, name, help, list, field, type_name)
+  text:head(name, type_name or "counter", help)
+  for _, one in ipairs(list) do text:sample(name, one.labels, one[field]) end
+end
+
+local function add_traffic(text)
+  local routes, nodes = read_traffic "route", read_traffic "node"
+  add_requests(text, "tidegate_requests_total", "Requests by route and status.", routes)
+  add_times(text, "tidegate_request_duration_seconds",
+            "From the first byte of a request to the end of its response.", routes)
+  add_each(text, "tidegate_request_bytes_total", "Bytes of request bodies.", routes, "bytes_in")
+  add_each(text, "tidegate_response_bytes_total", "Bytes of response bodies.", routes, "bytes_out")
+  add_each(text, "tidegate_request_failures_total", "Requests that the gateway could not serve.", routes, "failures")
+  add_requests(text, "tidegate_upstream_responses_total", "Responses by node and status; none: there was none.", nodes)
+  add_times(text, "tidegate_upstream_duration_seconds",
+            "From the first byte of a request to its upstream's answer.", nodes)
+end
+
+-- -- plugins --
+
+local hook_totals = ffi.new "struct tide_hook_totals"
+local hook, route = ffi.new "const char *[1]", ffi.new "const char *[1]"
+
+local HOOK_FIELDS = {
+  { "calls", "calls_total", "Calls of plugin hooks." },
+  { "cpu", "cpu_seconds_total", "Time that plugin hooks took, without their waits." },
+  { "wait", "wait_seconds_total", "Time that plugin hooks waited." },
+  { "errors", "errors_total", "Errors of plugin hooks." },
+  { "answers", "answers_total", "Replies that plugin hooks made." },
+}
+
+local function add_plugins(text)
+  local list = {}
+  for i = 1, C.tide_hook_count() - 1 do
+    if C.tide_hook_read(i, hook_totals, first, second, hook, route) and hook_totals.calls > 0 then
+      local one = {
+        labels = labels_of("plugin", ffi.string(first[0]), "instance", ffi.string(second[0]),
+                           "hook", ffi.string(hook[0]), "route", ffi.string(route[0])),
+      }
+      for _, field in ipairs(HOOK_FIELDS) do one[field[1]] = hook_totals[field[1]] end
+      list[#list + 1] = one
+    end
+  end
+  for _, field in ipairs(HOOK_FIELDS) do
+    add_each(text, "tidegate_plugin_" .. field[2], field[3], list, field[1])
+  end
+end
+
+-- -- dictionaries --
+
+local DICTIONARY_FIELDS = {
+  { "bytes", "gauge", "bytes", "Bytes that a dictionary may have." },
+  { "bytes_used", "gauge", "used_bytes", "Bytes that it has." },
+  { "entries", "gauge", "entries", "Its entries." },
+  { "hits", "counter", "hits_total", "Look-ups that found something." },
+  { "misses", "counter", "misses_total", "Look-ups that found nothing." },
+  { "evictions", "counter", "evictions_total", "Entries that made room for others." },
+}
+
+local function add_dictionaries(text)
+  local name, opened, stats = ffi.new "struct slice[1]", ffi.new "bool[1]", ffi.new "struct tide_dict_stats"
+  local list, i = {}, 0
+  while true do
+    local dict = C.tide_dict_at(i, name, opened)
+    if dict == nil then break end
+    C.tide_dict_stats_read(dict, stats)
+    local one = { labels = labels_of("dictionary", ffi.string(name[0].at, name[0].len)) }
+    for _, field in ipairs(DICTIONARY_FIELDS) do one[field[1]] = stats[field[1]] end
+    list[#list + 1] = one
+    i = i + 1
+  end
+  for _, field in ipairs(DICTIONARY_FIELDS) do
+    add_each(text, "tidegate_dictionary_" .. field[3], field[4], list, field[1], field[2])
+  end
+end
+
+-- -- what plugins count themselves --
+
+local value = ffi.new "double[1]"
+local help = ffi.new "const char *[1]"
+
+local function add_own(text)
+  local by_name, names = {}, {}
+  for i = 1, C.tide_metric_count() - 1 do
+    if C.tide_metric_read(i, value, kind, first, help, second) then
+      local name = ffi.string(first[0])
+      -- The parts of a histogram stand under one head.
+      local head = name
+      if ffi.string(kind[0]) == "histogram" then
+        head = name:gsub("_bucket$", ""):gsub("_sum$", ""):gsub("_count$", "")
+      end
+      if not by_name[head] then
+        by_name[head] = { kind = ffi.string(kind[0]), help = ffi.string(help[0]), samples = {} }
+        names[#names + 1] = head
+      end
+      table.insert(by_name[head].samples, { name, ffi.string(second[0]), value[0] })
+    end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local one = by_name[name]
+    text:head(name, one.kind, one.help)
+    for _, sample in ipairs(one.samples) do text:sample(sample[1], sample[2], sample[3]) end
+  end
+end
+
+--- The whole text.
+-- @tparam table status the gateway's numbers
+-- @treturn string
+function metrics.text(status)
+  local text = setmetatable({}, Text)
+  add_whole(text, status)
+  add_traffic(text)
+  add_plugins(text)
+  add_dictionaries(text)
+  add_own(text)
+  return table.concat(text)
+end
+
+return metrics

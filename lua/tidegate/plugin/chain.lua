@@ -1,0 +1,155 @@
+--- Chains: the hooks of many plugins as one function.
+-- The text of such a function depends on the hook, on how many plugins there are and which of them have a condition or
+-- may fail; it is compiled once per shape. What differs between chains of a shape is in the table that it gets: for
+-- each plugin its function, its instance, its slot for accounting, its condition and its name.
+local C = require "tidegate.ffi"
+local decode = require "tidegate.plugin.decode"
+local request = require "tidegate.request"
+
+local chain = {}
+
+local FIELDS = 5
+local REPLY = request.REPLY
+
+--- The hooks in the order of their numbers in C.
+chain.HOOKS = { "request", "request_body", "upstream", "response", "response_body", "message", "failure", "log" }
+
+-- What each hook is called with, besides its instance; and whether plugins run in reverse order.
+local ARGUMENTS = {
+  request = "req", upstream = "req, try", response = "res, req", failure = "err, req", log = "req, res",
+  request_body = "text, last, req", response_body = "text, last, res, req",
+}
+local PREPARE = {
+  upstream = "local try = try_of(number)",
+  response = "local res = req.response_of",
+  response_body = "local res = req.response_of",
+  log = "local res = req.response_of",
+  failure = "local err = error_of(number)",
+}
+
+local function is_body(hook) return hook == "request_body" or hook == "response_body" end
+
+local function answered(result, name, hook)
+  if result == REPLY then
+    C.tide_hook_answered()
+    return
+  end
+  error(("plugin %s: its %s hook returned a %s; expected nothing%s"):format(
+        name, hook, type(result), hook == "log" and "" or ", or req:reply(...)"), 0)
+end
+
+local function not_a_text(result, name, hook)
+  error(("plugin %s: its %s hook returned a %s; expected the chunk as a text, or nothing to leave it as it is"):format(
+        name, hook, type(result)), 0)
+end
+
+--- What went wrong, for a failure hook.
+local function error_of(number)
+  local message = require "tidegate.message"
+  local self = { number }
+  return {
+    reason = message.text_of(self, C.TIDE_FAILURE) or "unknown",
+    status = message.number_of(self, C.TIDE_FAILURE_STATUS),
+  }
+end
+
+local function try_of(number) return require("tidegate.message").number_of({ number }, C.TIDE_TRIES) + 1 end
+
+-- Where the decoder of a body is in the request object.
+local DECODERS = { request_body = request.DECODER, response_body = request.RESPONSE_DECODER }
+
+--- In place of a plugin, at the end of a request or response chain: a body that plugins want plain gets a decoder, and
+-- loses the field that says how it was coded.
+local function expect_coded(message, req, place)
+  local decoder = decode.open(message:header "content-encoding")
+  if not decoder then return end
+  message:remove_header "content-encoding"
+  req[place] = decoder
+end
+
+chain.DECODE = {
+  request = function(_, req) expect_coded(req, req, request.DECODER) end,
+  response = function(_, res, req) expect_coded(res, req, request.RESPONSE_DECODER) end,
+}
+
+local function add_plugin(lines, hook, i, shape)
+  local at = (i - 1) * FIELDS
+  local function add(...) lines[#lines + 1] = (...):format(select(2, ...)) end
+  if shape.when then add("if t[%d](req) then", at + 4) end
+  add("begin(t[%d])", at + 3)
+  if shape.continue then
+    add("local good, result = xpcall(t[%d], traceback, t[%d], %s)", at + 1, at + 2, ARGUMENTS[hook])
+    add("if not good then failed(result) result = nil end")
+  else
+    add("local result = t[%d](t[%d], %s)", at + 1, at + 2, ARGUMENTS[hook])
+  end
+  if is_body(hook) then
+    add("if result ~= nil then")
+    add("if type(result) ~= 'string' then not_a_text(result, t[%d], hook) end", at + 5)
+    add("text = result")
+    add("end")
+  else
+    add("if result ~= nil then return answered(result, t[%d], hook) end", at + 5)
+  end
+  if shape.when then add("end") end
+end
+
+--- @treturn function(t) gives the chain's function
+local function compile(hook, shapes)
+  local lines = {
+    "local requests, new_request, C, answered, not_a_text, error_of, try_of, xpcall, traceback, hook, type, feed = ...",
+    "local begin, failed = C.tide_hook_begin, C.tide_hook_failed",
+    "return function(t)",
+    "return function(number, place, chunk, last)",
+    "local req = requests[place]",
+    "if not req then req = new_request(number) requests[place] = req end",
+    PREPARE[hook] or "",
+  }
+  if is_body(hook) then
+    lines[#lines + 1] = "local text = chunk"
+    lines[#lines + 1] = ("if req[%d] then text = feed(req[%d], chunk, last) end"):format(DECODERS[hook], DECODERS[hook])
+  end
+  for i, shape in ipairs(shapes) do
+    lines[#lines + 1] = "do"
+    add_plugin(lines, hook, i, shape)
+    lines[#lines + 1] = "end"
+  end
+  if is_body(hook) then lines[#lines + 1] = "return text == chunk, text" end
+  lines[#lines + 1] = "end end"
+  return assert(loadstring(table.concat(lines, "\n"), "=chain"))
+end
+
+local compiled = {}
+
+local function key_of(hook, shapes)
+  local words = { hook }
+  for i, shape in ipairs(shapes) do
+    words[i + 1] = (shape.when and "w" or "-") .. (shape.continue and "c" or "-")
+  end
+  return table.concat(words, " ")
+end
+
+--- A chain's function.
+-- @tparam table requests request objects by place
+-- @tparam string hook
+-- @tparam table links in the order they run: { run = function, instance =, slot =, when = function or nil,
+--   continue = boolean: its errors do not end the request, name = }
+-- @treturn function(number, place[, chunk, last])
+function chain.new(requests, hook, links)
+  local key = key_of(hook, links)
+  local make = compiled[key]
+  if not make then
+    make = compile(hook, links)
+    compiled[key] = make
+  end
+  local t = {}
+  for i, link in ipairs(links) do
+    local at = (i - 1) * FIELDS
+    t[at + 1], t[at + 2], t[at + 3], t[at + 4], t[at + 5] =
+      link.run, link.instance, link.slot, link.when or false, link.name
+  end
+  return make(requests, request.new, C, answered, not_a_text, error_of, try_of, xpcall, debug.traceback, hook, type,
+              decode.feed)(t)
+end
+
+return chain

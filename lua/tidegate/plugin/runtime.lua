@@ -1,0 +1,140 @@
+--- The plugins of a loop: loads what the control thread has checked, builds chains when they are first needed.
+-- Called from C (src/lua/chains.c), in each loop's own Lua.
+local buffer = require "string.buffer"
+local ffi = require "ffi"
+local C = require "tidegate.ffi"
+local chain = require "tidegate.plugin.chain"
+local load = require "tidegate.plugin.load"
+local when = require "tidegate.plugin.when"
+
+local runtime = {}
+
+local requests          -- request objects by place; C takes out those that are over
+local REFILL = 20000    -- loop heads and calls between two looks at the clock
+
+--- What counts down between two looks at the clock.
+local function refill()
+  if C.tide_budget_left() ~= 0 then return REFILL end
+  error("the hook has used up its CPU budget (lua.budget)", 2)
+end
+
+local function where()
+  return ffi.string(C.tide_place())
+end
+
+--- Called once per loop.
+-- @tparam table request_objects see C
+-- @tparam function spawn starts a function as a task in the background
+-- @treturn table this module
+function runtime.start(request_objects, spawn)
+  requests = request_objects
+  require("tidegate.tide.task").set_spawn(spawn)
+  math.randomseed(C.tide_now() * 1e6 % 2 ^ 31 + C.tide_random())        -- LuaJIT starts every state with the same seed
+  local good, opt = pcall(require, "jit.opt")
+  if good then opt.start("maxtrace=8000", "maxrecord=16000", "maxmcode=40960", "sizemcode=256", "minstitch=3") end
+  require("tidegate").freeze()
+  return runtime
+end
+
+local function load_plugins(bundle)
+  local plugins = {}
+  for name, file in pairs(bundle.files) do
+    local plugin, why = load.plugin(file, bundle.modules[name] or {}, {
+      tide = require "tidegate", refill = refill, where = where,
+    })
+    if why then error(why, 0) end
+    plugins[name] = plugin
+  end
+  return plugins
+end
+
+--- Loads a generation.
+-- @tparam string bytes the bundle of tidegate.plugin.set
+-- @treturn table the generation
+function runtime.load(bytes)
+  local bundle = buffer.decode(bytes)
+  local plugins = load_plugins(bundle)
+  local generation = { bundle = bundle, plugins = plugins, links = {} }
+  for i, use in ipairs(bundle.instances) do
+    local plugin = plugins[use.plugin]
+    local instance, why = load.instance(plugin, use.conf, use.name)
+    if not instance then error(("%s: %s"):format(use.place, why), 0) end
+    generation.links[i] = {
+      use = use, plugin = plugin, instance = instance, when = use.when and when.compile(use.when),
+    }
+  end
+  return generation
+end
+
+--- In place of the hooks of code that has blocked a loop before.
+local function in_quarantine(link)
+  return function() error(("plugin %s is in quarantine until its file changes"):format(link.use.plugin), 0) end
+end
+
+local REVERSED = { response = true, response_body = true }
+
+--- The uses that a hook of a chain has, in the order in which they run.
+local function uses_of(bundle, number, hook)
+  local list = {}
+  local function add(ids)
+    for _, id in ipairs(ids or {}) do list[#list + 1] = id end
+  end
+  if number == 0 or hook ~= "request" then add(bundle.global) end
+  if number > 0 then add(bundle.routes[number]) end
+  if REVERSED[hook] then
+    local n = #list
+    for i = 1, math.floor(n / 2) do list[i], list[n + 1 - i] = list[n + 1 - i], list[i] end
+  end
+  return list
+end
+
+local BODY_OF = { request = "request_body", response = "response_body" }
+
+--- Whether one of the uses wants to see the body of a message plain.
+local function wants_plain(generation, ids, hook)
+  for _, id in ipairs(ids) do
+    local link = generation.links[id]
+    if link.plugin.decode and load.has_hook(link.plugin, link.instance, BODY_OF[hook]) then return true end
+  end
+  return false
+end
+
+--- The function of a chain and hook; C keeps it.
+-- @tparam table generation
+-- @tparam number number 0: the global chain, else that of the route of this number
+-- @tparam number hook as C counts them
+-- @treturn function
+function runtime.build(generation, number, hook)
+  local name, bundle = chain.HOOKS[hook + 1], generation.bundle
+  local route = number > 0 and bundle.route_names[number] or ""
+  local links = {}
+  local ids = uses_of(bundle, number, name)
+  for _, id in ipairs(ids) do
+    local link = generation.links[id]
+    local run = link.plugin[name]
+    if load.has_hook(link.plugin, link.instance, name) then
+      links[#links + 1] = {
+        run = bundle.files[link.use.plugin].quarantined and in_quarantine(link) or run,
+        instance = link.instance, when = link.when, name = link.use.name,
+        continue = link.use.on_error == "continue" or name == "log",
+        slot = C.tide_hook_slot(link.use.plugin, link.use.name, name, route),
+      }
+    end
+  end
+  if BODY_OF[name] and wants_plain(generation, ids, name) then
+    links[#links + 1] = { run = chain.DECODE[name], instance = false, slot = 0, name = "decode" }
+  end
+  return chain.new(requests, name, links)
+end
+
+--- The last request of a generation is done.
+function runtime.retire(generation)
+  for _, link in ipairs(generation.links) do
+    if type(link.plugin.close) == "function" then
+      local good, why = pcall(link.plugin.close, link.instance)
+      if not good then C.tide_log(3, ("close of %s: %s"):format(link.use.name, tostring(why)), "", 0) end
+    end
+  end
+end
+
+return runtime

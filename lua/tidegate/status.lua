@@ -1,0 +1,163 @@
+--- How the gateway is, for `tidegate status`: for people and for programs. Control thread.
+local ffi = require "ffi"
+local C = require "tidegate.ffi"
+local json = require "tidegate.tide.json"
+local say = require "tidegate.cli.say"
+
+local status = {}
+
+-- -- numbers --
+
+local FIELDS = {
+  "generation", "requests", "connections_total", "connections_open", "bytes_in", "bytes_out", "upstream_tries",
+  "upstream_reused", "upstream_retries", "upstream_failures", "upstream_open", "log_lines", "log_lost",
+  "accept_errors", "refused", "reloads_good", "reloads_bad", "worker_restarts", "threads", "supervisor_pid",
+  "worker_pid",
+}
+local LUA_FIELDS = { bytes = "lua_bytes", bytes_most = "lua_bytes_most", bytes_max = "lua_bytes_max" }
+
+--- All numbers of the gateway as a plain table.
+function status.read()
+  local raw = ffi.new "struct tide_status"
+  C.tide_status_read(raw)
+  local s = {
+    version = ffi.string(C.tide_version()), started = tonumber(raw.started_ms) / 1000, responses = {}, lua = {},
+  }
+  for _, name in ipairs(FIELDS) do s[name] = tonumber(raw[name]) end
+  for name, field in pairs(LUA_FIELDS) do s.lua[name] = tonumber(raw[field]) end
+  s.responses.cut = tonumber(raw.responses[0])
+  for class = 1, 5 do s.responses[class .. "xx"] = tonumber(raw.responses[class]) end
+  return s
+end
+
+local totals, label = ffi.new "struct tide_hook_totals", ffi.new "const char *[4]"
+
+--- What each hook of each plugin has cost, per route: a list in the order of plugin, name, route and hook.
+local function read_hooks()
+  local list = {}
+  for slot = 0, C.tide_hook_count() - 1 do
+    if C.tide_hook_read(slot, totals, label, label + 1, label + 2, label + 3) then
+      list[#list + 1] = {
+        plugin = ffi.string(label[0]), name = ffi.string(label[1]), hook = ffi.string(label[2]),
+        route = ffi.string(label[3]), calls = totals.calls, cpu = totals.cpu, wait = totals.wait,
+        errors = totals.errors, answers = totals.answers,
+      }
+    end
+  end
+  table.sort(list, function(a, b)
+    for _, key in ipairs { "plugin", "name", "route", "hook" } do
+      if a[key] ~= b[key] then return a[key] < b[key] end
+    end
+    return false
+  end)
+  return list
+end
+
+-- -- words --
+
+local function span(seconds)
+  local parts = {}
+  for _, unit in ipairs { { 86400, "d" }, { 3600, "h" }, { 60, "m" } } do
+    local n = math.floor(seconds / unit[1])
+    if n > 0 then parts[#parts + 1] = n .. unit[2] end
+    seconds = seconds - n * unit[1]
+  end
+  parts[#parts + 1] = math.floor(seconds) .. "s"
+  return table.concat(parts, " ", 1, math.min(#parts, 2))
+end
+
+local function bytes(n)
+  local units = { "B", "KiB", "MiB", "GiB", "TiB" }
+  local i = 1
+  while n >= 1024 and i < #units do
+    n, i = n / 1024, i + 1
+  end
+  return (i == 1 and "%d %s" or "%.1f %s"):format(n, units[i])
+end
+
+--- How often plugins ran and failed, with the names of those that failed, the worst first.
+local function plugin_words(hooks)
+  local calls, errors, by_name, names = 0, 0, {}, {}
+  for _, hook in ipairs(hooks) do
+    calls, errors = calls + hook.calls, errors + hook.errors
+    if hook.errors > 0 then
+      if not by_name[hook.name] then names[#names + 1] = hook.name end
+      by_name[hook.name] = (by_name[hook.name] or 0) + hook.errors
+    end
+  end
+  table.sort(names, function(a, b)
+    if by_name[a] ~= by_name[b] then return by_name[a] > by_name[b] end
+    return a < b
+  end)
+  local words = {}
+  for i, name in ipairs(names) do words[i] = ("%s %d"):format(name, by_name[name]) end
+  local whose = #words > 0 and ": " .. table.concat(words, ", ") or ""
+  return ("%d calls of hooks, %d errors%s"):format(calls, errors, whose)
+end
+
+--- Lines about plugins; none where none has been loaded.
+local function add_lua(out, s)
+  if s.lua.bytes == 0 then return end
+  out[#out + 1] = "  plugins      " .. plugin_words(read_hooks())
+  out[#out + 1] = ("  lua          %s, at most %s of %s in one loop"):format(
+    bytes(s.lua.bytes), bytes(s.lua.bytes_most), bytes(s.lua.bytes_max))
+end
+
+--- @tparam ?string state what the last reload had to say
+-- @treturn string lines for people
+function status.text(state)
+  local s = status.read()
+  local r = s.responses
+  local out = {
+    ("tidegate %s, running for %s"):format(s.version, span(math.max(0, os.time() - s.started))),
+    ("  processes    supervisor %d, worker %d, %d loops, restarted %d times"):format(
+      s.supervisor_pid, s.worker_pid, s.threads, s.worker_restarts),
+    ("  generation   %d (reloads: %d good, %d bad)"):format(s.generation, s.reloads_good, s.reloads_bad),
+    ("  connections  %d open, %d in all, %d refused, %d accept errors"):format(
+      s.connections_open, s.connections_total, s.refused, s.accept_errors),
+    ("  requests     %d (1xx %d, 2xx %d, 3xx %d, 4xx %d, 5xx %d, cut %d)"):format(
+      s.requests, r["1xx"], r["2xx"], r["3xx"], r["4xx"], r["5xx"], r.cut),
+    ("  bytes        %s in, %s out"):format(bytes(s.bytes_in), bytes(s.bytes_out)),
+    ("  upstream     %d open, %d tries, %d on kept connections, %d retries, %d failures"):format(
+      s.upstream_open, s.upstream_tries, s.upstream_reused, s.upstream_retries, s.upstream_failures),
+    ("  access log   %d lines, %d lost"):format(s.log_lines, s.log_lost),
+  }
+  add_lua(out, s)
+  if state and state ~= "" then out[#out + 1] = "last reload:\n" .. state:gsub("\n+$", "") end
+  return table.concat(out, "\n") .. "\n"
+end
+
+--- The same for programs.
+-- @treturn string JSON in one line
+function status.json(state)
+  local s = status.read()
+  s.last_reload = state or ""
+  return assert(json.encode(s, { sorted = true })) .. "\n"
+end
+
+local HEADS = { "plugin", "route", "hook", "calls", "CPU ms", "mean us", "wait ms", "errors", "answers" }
+local NUMBERS = { [4] = true, [5] = true, [6] = true, [7] = true, [8] = true, [9] = true }
+
+local function hook_row(h)
+  local name = h.name == h.plugin and h.name or ("%s (%s)"):format(h.name, h.plugin)
+  return {
+    name, h.route ~= "" and h.route or "(global)", h.hook,
+    ("%d"):format(h.calls), ("%.1f"):format(h.cpu * 1000), ("%.1f"):format(h.calls > 0 and h.cpu * 1e6 / h.calls or 0),
+    ("%.1f"):format(h.wait * 1000), ("%d"):format(h.errors), ("%d"):format(h.answers),
+  }
+end
+
+--- What each hook of each plugin has cost, per route, since the worker began.
+-- @treturn string lines for people
+function status.plugins()
+  local rows = { HEADS }
+  for i, hook in ipairs(read_hooks()) do rows[i + 1] = hook_row(hook) end
+  return #rows > 1 and say.columns(rows, NUMBERS) or "no plugin has run\n"
+end
+
+--- The same for programs: a list; cpu and wait are seconds.
+function status.plugins_json()
+  return assert(json.encode(json.array(read_hooks()), { sorted = true })) .. "\n"
+end
+
+return status

@@ -1,0 +1,231 @@
+#include "lua/chains.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+static struct vm *vm_of(const struct exchange *x) { return x->plane->vm; }
+
+/* -- generations -- */
+
+struct loaded {                         /* the plugins of a generation in one loop */
+    int ref;                            /* registry: what tidegate.plugin.runtime knows of them */
+    int functions[];                    /* registry: by chain and hook; 0: not made yet */
+};
+
+static bool prepare(struct plane *p, struct generation *g, char *why, size_t size)
+{
+    if (!p->vm)
+        p->vm = vm_open(p, &p->hook_stats);
+    struct vm *vm = p->vm;
+    lua_State *L = vm->L;
+    vm->memory_max = g->gateway.lua_memory;
+    vm->budget_ns = (uint64_t)g->gateway.lua_budget_ms * 1000000;
+    vm->loading = g;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->load_ref);
+    lua_pushlstring(L, g->plugins.at, g->plugins.len);
+    vm->is_bounded = true;
+    bool good = lua_pcall(L, 1, 1, 0) == 0;
+    vm->is_bounded = false;
+    vm->loading = NULL;
+    if (good) {
+        struct loaded *l = calloc(1, sizeof *l + (g->route_count + 1) * HOOK_COUNT * sizeof l->functions[0]);
+        if (!l)
+            abort();
+        l->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        g->users[p->index].plugins = l;
+    } else {
+        snprintf(why, size, "%s", lua_tostring(L, -1) ? lua_tostring(L, -1) : "an error that is no text");
+        lua_pop(L, 1);
+        vm_end_background(vm, g);
+    }
+    return good;
+}
+
+static void retire(struct plane *p, struct generation *g)
+{
+    struct vm *vm = p->vm;
+    lua_State *L = vm->L;
+    struct loaded *l = g->users[p->index].plugins;
+    if (!l)
+        return;
+    vm_end_background(vm, g);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->retire_ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, l->ref);
+    if (lua_pcall(L, 1, 0, 0) != 0) {
+        log_error("plugin", lua_tostring(L, -1) ? lua_tostring(L, -1) : "close() failed");
+        lua_pop(L, 1);
+    }
+    for (uint32_t i = 0; i < (g->route_count + 1) * HOOK_COUNT; i++)
+        if (l->functions[i])
+            luaL_unref(L, LUA_REGISTRYINDEX, l->functions[i]);
+    luaL_unref(L, LUA_REGISTRYINDEX, l->ref);
+    free(l);
+    g->users[p->index].plugins = NULL;
+    vm_collect(vm);
+}
+
+/* -- running -- */
+
+/* The function of a chain and hook is made when it is first needed. */
+static bool make_function(struct vm *vm, const struct loaded *l, uint32_t chain, enum hook hook, int *ref)
+{
+    lua_State *L = vm->L;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->build_ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, l->ref);
+    lua_pushinteger(L, (lua_Integer)chain);
+    lua_pushinteger(L, hook);
+    if (lua_pcall(L, 3, 1, 0) == 0) {
+        *ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        return true;
+    }
+    log_error("plugin", lua_tostring(L, -1) ? lua_tostring(L, -1) : "a chain cannot be built");
+    lua_pop(L, 1);
+    return false;
+}
+
+static bool push_function(struct vm *vm, struct coroutine *co, const struct exchange *x, enum hook hook)
+{
+    struct loaded *l = x->generation->users[x->plane->index].plugins;
+    int *ref = &l->functions[x->chain * HOOK_COUNT + hook];
+    if (!*ref && !make_function(vm, l, x->chain, hook, ref))
+        return false;
+    lua_rawgeti(co->L, LUA_REGISTRYINDEX, *ref);
+    return true;
+}
+
+/* A coroutine with the chain's function and its first two arguments, the number of the request and its place. */
+static struct coroutine *begin(struct exchange *x, enum hook hook, enum chain_line line)
+{
+    struct vm *vm = vm_of(x);
+    if (!x->number && !(x->number = slots_add(&vm->requests, x)))
+        return NULL;
+    struct coroutine *co = coroutine_take(vm);
+    co->x = x;
+    co->hook = (uint8_t)hook;
+    co->line = (uint8_t)line;
+    co->may_wait = hook != HOOK_LOG;
+    co->slot = 0;
+    co->wait_ns = 0;
+    if (!push_function(vm, co, x, hook)) {
+        coroutine_give(co);
+        return NULL;
+    }
+    lua_pushnumber(co->L, x->number);
+    lua_pushinteger(co->L, (lua_Integer)slot_place(x->number) + 1);
+    return co;
+}
+
+static enum rc go_on(struct exchange *x, struct coroutine *co, int args)
+{
+    enum rc rc = coroutine_run(co, args);
+    switch (rc) {
+    case RC_AGAIN: x->lines[co->line] = co; break;
+    case RC_OK: x->lines[co->line] = NULL; break;
+    default:
+        x->lines[co->line] = NULL;
+        coroutine_drop(co);
+        break;
+    }
+    return rc;
+}
+
+static enum rc run(struct exchange *x, enum hook hook)
+{
+    struct coroutine *co = x->lines[LINE_MAIN];
+    int args = 0;
+    if (co && co->state != COROUTINE_READY)
+        return RC_AGAIN;
+    if (!co) {
+        co = begin(x, hook, LINE_MAIN);
+        args = 2;
+        if (!co)
+            return RC_INTERNAL;
+    }
+    enum rc rc = go_on(x, co, args);
+    if (rc == RC_OK)
+        coroutine_give(co);
+    return rc;
+}
+
+/* What the chain of a body hook gave: whether nothing was changed, and the text to send. */
+static enum rc take_chunk(struct exchange *x, struct coroutine *co, bool is_first, struct slice *chunk)
+{
+    size_t len;
+    const char *text = lua_tolstring(co->L, -1, &len);
+    if (!text)
+        return RC_INTERNAL;             /* the chain checks what a hook gives: cannot be */
+    if (lua_toboolean(co->L, -2) && is_first)
+        return RC_OK;
+    struct buf *out = &x->filtered[co->line];
+    buf_reset(out);
+    out->max = UINT32_MAX;              /* the memory that Lua may have is the bound */
+    if (buf_append(out, slice_make(text, len)) != RC_OK)
+        return RC_INTERNAL;
+    *chunk = buf_slice(out);
+    return RC_OK;
+}
+
+static enum rc filter(struct exchange *x, enum hook hook, struct slice *chunk, bool last)
+{
+    enum chain_line line = hook == HOOK_REQUEST_BODY ? LINE_REQUEST_BODY : LINE_MAIN;
+    struct coroutine *co = x->lines[line];
+    bool is_first = !co;
+    if (co && co->state != COROUTINE_READY)
+        return RC_AGAIN;
+    if (!co) {
+        co = begin(x, hook, line);
+        if (!co)
+            return RC_INTERNAL;
+        lua_pushlstring(co->L, chunk->len ? chunk->at : "", chunk->len);
+        lua_pushboolean(co->L, last);
+    }
+    enum rc rc = go_on(x, co, is_first ? 4 : 0);
+    if (rc == RC_OK) {
+        rc = take_chunk(x, co, is_first, chunk);
+        coroutine_give(co);
+    }
+    return rc;
+}
+
+/* -- endings -- */
+
+static void gathered(struct exchange *x)
+{
+    struct coroutine *co = x->lines[LINE_MAIN];
+    if (co)
+        coroutine_wake(co->vm, co->wait);
+}
+
+static void cancel(struct exchange *x)
+{
+    for (int i = 0; i < LINE_COUNT; i++)
+        if (x->lines[i]) {
+            coroutine_drop(x->lines[i]);
+            x->lines[i] = NULL;
+        }
+}
+
+static void end(struct exchange *x)
+{
+    struct vm *vm = vm_of(x);
+    cancel(x);
+    if (!x->number)
+        return;
+    lua_pushnil(vm->L);
+    lua_rawseti(vm->L, VM_REQUESTS, (int)slot_place(x->number) + 1);
+    slots_remove(&vm->requests, x->number);
+    x->number = 0;
+}
+
+const struct hooks chains = {
+    .prepare = prepare,
+    .retire = retire,
+    .run = run,
+    .filter = filter,
+    .gathered = gathered,
+    .cancel = cancel,
+    .end = end,
+};

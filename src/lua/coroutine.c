@@ -1,0 +1,446 @@
+#include "lua/coroutine.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "lua/report.h"
+#include "lua/vm.h"
+
+enum {
+    IDLE_MAX = 256, BACKGROUND_MAX = 10000,
+    SWEEP_STEP = 100, SWEEP_MS = 2,     /* KiB at a time, and how long others have the loop meanwhile */
+    GC_PAUSE = 300,             /* percent: what lives is little, and marking it is most of what garbage costs */
+};
+
+static _Thread_local struct vm *here;
+
+struct vm *vm_here(void) { return here; }
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* -- the state -- */
+
+/* Lua's own allocator with a ceiling: above it Lua raises "not enough memory" in the plugin that runs. What the bridge
+ * itself needs it gets. */
+static void *alloc_bounded(void *owner, void *at, size_t old, size_t new)
+{
+    struct vm *vm = owner;
+    size_t then = atomic_load_explicit(&vm->memory, memory_order_relaxed) - old + new;
+    if (new > old && vm->is_bounded && vm->memory_max && vm->memory_max < then)
+        return NULL;
+    void *p = vm->alloc(vm->alloc_owner, at, old, new);
+    if (p || new == 0)
+        atomic_store_explicit(&vm->memory, then, memory_order_relaxed);
+    return p;
+}
+
+static int ref_of(lua_State *L, const char *name)
+{
+    lua_getfield(L, -1, name);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void vm_enter(struct vm *vm) { here = vm; }
+
+static struct vm *vm_make(struct plane *plane, struct series *stats)
+{
+    struct vm *vm = calloc(1, sizeof *vm);
+    if (!vm)
+        abort();
+    vm->plane = plane;
+    vm->stats = stats;
+    vm->load_ref = vm->build_ref = vm->retire_ref = vm->own_ref = LUA_NOREF;
+    list_init(&vm->idle);
+    list_init(&vm->background);
+    return vm;
+}
+
+/* Loads our own Lua into it, whose stack is empty. */
+static bool vm_start(struct vm *vm)
+{
+    lua_State *L = vm->L;
+    lua_newtable(L);
+    lua_pushvalue(L, VM_REQUESTS);
+    lua_pushcfunction(L, vm_spawn);
+    if (!vm_call(L, "tidegate.plugin.runtime", "start", 2, 1))
+        return false;
+    vm->load_ref = ref_of(L, "load");
+    vm->build_ref = ref_of(L, "build");
+    vm->retire_ref = ref_of(L, "retire");
+    lua_settop(L, VM_REQUESTS);
+    return true;
+}
+
+struct vm *vm_open(struct plane *plane, struct series *stats)
+{
+    struct vm *vm = here = vm_make(plane, stats);
+    lua_State *L = vm->L = vm_new();
+    vm->alloc = lua_getallocf(L, &vm->alloc_owner);
+    vm->memory = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024;
+    lua_setallocf(L, alloc_bounded, vm);
+    lua_gc(L, LUA_GCSETPAUSE, GC_PAUSE);
+    if (!vm_start(vm))
+        abort();                        /* our own Lua does not load: it has said why */
+    return vm;
+}
+
+/* Left to itself the collector waits until the heap has grown by much, and an idle loop makes no garbage at all. */
+static void on_sweep(struct deadline *d)
+{
+    struct vm *vm = LINK_OWNER(d, struct vm, sweep);
+    if (lua_gc(vm->L, LUA_GCSTEP, SWEEP_STEP) == 0)
+        loop_deadline(vm->plane->loop, d, vm->plane->loop->clock.now_ms + SWEEP_MS);
+}
+
+void vm_collect(struct vm *vm)
+{
+    if (!vm->alloc)
+        return;                         /* whose state it is sees to that */
+    vm->sweep.fire = on_sweep;
+    loop_deadline(vm->plane->loop, &vm->sweep, vm->plane->loop->clock.now_ms + SWEEP_MS);
+}
+
+static void unlink_all(struct link *list)
+{
+    while (!list_is_empty(list))
+        coroutine_drop(LINK_OWNER(list->next, struct coroutine, in_list));
+}
+
+/* Gives back what it has in somebody else's state. */
+static void let_go(struct vm *vm)
+{
+    int *const refs[] = { &vm->load_ref, &vm->build_ref, &vm->retire_ref, &vm->own_ref };
+    unlink_all(&vm->background);
+    unlink_all(&vm->idle);
+    vm->background_count = vm->idle_count = 0;
+    for (unsigned i = 0; vm->L && i < sizeof refs / sizeof refs[0]; i++) {
+        luaL_unref(vm->L, LUA_REGISTRYINDEX, *refs[i]);
+        *refs[i] = LUA_NOREF;
+    }
+}
+
+bool vm_restart(struct vm *vm, lua_State *host)
+{
+    let_go(vm);
+    vm->L = lua_newthread(host);
+    vm->own_ref = luaL_ref(host, LUA_REGISTRYINDEX);
+    return vm_start(vm);
+}
+
+struct vm *vm_open_in(struct plane *plane, struct series *stats, lua_State *host)
+{
+    struct vm *vm = vm_make(plane, stats);
+    if (vm_restart(vm, host))
+        return vm;
+    vm_close(vm);
+    return NULL;
+}
+
+void vm_close(struct vm *vm)
+{
+    unlink_all(&vm->background);
+    unlink_all(&vm->idle);
+    deadline_remove(&vm->plane->loop->deadlines, &vm->sweep);
+    if (vm->alloc)
+        vm_free(vm->L);
+    else
+        let_go(vm);
+    slots_free(&vm->requests);
+    slots_free(&vm->waits);
+    slots_free(&vm->calls);
+    free(vm);
+    here = NULL;
+}
+
+/* -- coroutines -- */
+
+static void on_timer(struct deadline *d);
+static void on_resume(struct task *t);
+
+struct coroutine *coroutine_take(struct vm *vm)
+{
+    struct link *l = list_shift(&vm->idle);
+    if (l) {
+        vm->idle_count--;
+        return LINK_OWNER(l, struct coroutine, in_list);
+    }
+    struct coroutine *co = calloc(1, sizeof *co);
+    if (!co)
+        abort();
+    co->vm = vm;
+    co->L = lua_newthread(vm->L);
+    co->ref = luaL_ref(vm->L, LUA_REGISTRYINDEX);
+    list_init(&co->belongings);
+    co->timer.fire = on_timer;
+    co->resume.run = on_resume;
+    return co;
+}
+
+static void end_wait(struct coroutine *co)
+{
+    if (!co->wait)
+        return;
+    slots_remove(&co->vm->waits, co->wait);
+    co->wait = 0;
+    deadline_remove(&co->vm->plane->loop->deadlines, &co->timer);
+}
+
+static void give_up_all(struct coroutine *co)
+{
+    for (struct link *l; (l = list_shift(&co->belongings));) {
+        struct belonging *b = LINK_OWNER(l, struct belonging, in_coroutine);
+        b->give_up(b);
+    }
+}
+
+void coroutine_give(struct coroutine *co)
+{
+    struct vm *vm = co->vm;
+    end_wait(co);                       /* it asked for one, and then did not yield */
+    give_up_all(co);
+    link_remove(&co->in_list);
+    if (vm->idle_count == IDLE_MAX) {
+        coroutine_drop(co);
+        return;
+    }
+    lua_settop(co->L, 0);
+    co->state = COROUTINE_IDLE;
+    co->x = NULL;
+    vm->idle_count++;
+    list_prepend(&vm->idle, &co->in_list);
+}
+
+void coroutine_drop(struct coroutine *co)
+{
+    end_wait(co);
+    give_up_all(co);
+    link_remove(&co->in_list);
+    link_remove(&co->resume.in_ready);
+    luaL_unref(co->vm->L, LUA_REGISTRYINDEX, co->ref);
+    free(co);
+}
+
+/* -- time -- */
+
+static void add(_Atomic uint64_t *n, uint64_t more)
+{
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + more, memory_order_relaxed);
+}
+
+void coroutine_account(struct coroutine *co, uint32_t slot)
+{
+    uint64_t now = now_ns();
+    if (co->slot) {
+        struct hook_stat *old = hook_stat_at(co->vm->stats, co->slot);
+        add(&old->cpu_ns, now - co->hook_ns);
+    }
+    co->slot = slot;
+    co->hook_ns = now;
+    co->spent_ns = 0;
+    co->cpu_mark_ns = 0;
+    atomic_store_explicit(&co->vm->busy_slot, slot, memory_order_relaxed);
+    if (slot)
+        add(&hook_stat_at(co->vm->stats, slot)->calls, 1);
+}
+
+static void account_wait(struct coroutine *co)
+{
+    uint64_t now = now_ns();
+    if (co->slot)
+        add(&hook_stat_at(co->vm->stats, co->slot)->wait_ns, now - co->wait_ns);
+    co->hook_ns = now;
+}
+
+static void account_yield(struct coroutine *co)
+{
+    uint64_t now = now_ns();
+    if (co->slot)
+        add(&hook_stat_at(co->vm->stats, co->slot)->cpu_ns, now - co->hook_ns);
+    co->spent_ns += now - co->hook_ns;
+    co->cpu_mark_ns = 0;
+    co->wait_ns = now;
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* The clock on the wall is cheap, that of the thread is a system call: it is asked once the other says that half of the
+ * budget may be gone, and then has the last word about the other half. */
+bool coroutine_budget_left(struct coroutine *co)
+{
+    uint64_t half = co->vm->budget_ns / 2;
+    if (!half || co->spent_ns + now_ns() - co->hook_ns < half)
+        return true;
+    if (!co->cpu_mark_ns) {
+        co->cpu_mark_ns = cpu_ns();
+        return true;
+    }
+    return cpu_ns() - co->cpu_mark_ns < half;
+}
+
+/* -- running -- */
+
+double coroutine_wait(struct coroutine *co, double ms)
+{
+    end_wait(co);
+    co->wait = slots_add(&co->vm->waits, co);
+    co->timed_out = false;
+    if (co->wait && ms >= 0) {
+        struct loop *loop = co->vm->plane->loop;
+        /* Not by the loop's cached time: a sleep must not end early. */
+        uint64_t from_ms = (clock_us() + 999) / 1000;
+        loop_deadline(loop, &co->timer, from_ms + (ms < 1e12 ? (uint64_t)(ms + 0.999) : (uint64_t)1e12));
+    }
+    return co->wait;
+}
+
+/* The collector waits until the heap has grown to a multiple of itself. Near the ceiling that is too long. */
+static void collect_if_full(struct vm *vm)
+{
+    if (!vm->memory_max || vm->memory < vm->memory_max / 4 * 3 || vm->memory < vm->memory_collected / 10 * 11)
+        return;
+    lua_gc(vm->L, LUA_GCCOLLECT, 0);
+    vm->memory_collected = vm->memory;
+}
+
+enum rc coroutine_run(struct coroutine *co, int args)
+{
+    struct vm *vm = co->vm;
+    struct coroutine *outer = vm->current;
+    if (co->wait_ns) {
+        account_wait(co);
+        co->wait_ns = 0;
+    }
+    end_wait(co);
+    vm->current = co;
+    co->state = COROUTINE_RUNS;
+    if (!outer)
+        atomic_store_explicit(&vm->busy_since_ms, vm->plane->loop->clock.now_ms, memory_order_relaxed);
+    vm->is_bounded = true;
+    int status = lua_resume(co->L, args);
+    vm->is_bounded = outer != NULL;
+    vm->current = outer;
+    if (!outer)
+        atomic_store_explicit(&vm->busy_since_ms, 0, memory_order_relaxed);
+    if (status == LUA_YIELD) {
+        account_yield(co);
+        lua_settop(co->L, 0);
+        if (!co->wait) {
+            report_text(co, "yields although it waits for nothing");
+            return RC_INTERNAL;
+        }
+        co->state = COROUTINE_WAITS;
+        return RC_AGAIN;
+    }
+    if (status == 0) {
+        coroutine_account(co, 0);
+        collect_if_full(vm);
+        return RC_OK;
+    }
+    if (co->slot)
+        add(&hook_stat_at(vm->stats, co->slot)->errors, 1);
+    report_failure(co);
+    coroutine_account(co, 0);
+    lua_settop(co->L, 0);
+    collect_if_full(vm);
+    return RC_INTERNAL;
+}
+
+static void ready(struct coroutine *co)
+{
+    co->state = COROUTINE_READY;
+    loop_ready(co->vm->plane->loop, co->x ? &co->x->wake : &co->resume);
+}
+
+void coroutine_wake(struct vm *vm, double wait)
+{
+    struct coroutine *co = slots_get(&vm->waits, wait);
+    if (!co)
+        return;
+    co->timed_out = false;
+    end_wait(co);
+    ready(co);
+}
+
+static void on_timer(struct deadline *d)
+{
+    struct coroutine *co = LINK_OWNER(d, struct coroutine, timer);
+    co->timed_out = true;
+    end_wait(co);
+    ready(co);
+}
+
+/* -- in the background -- */
+
+static void on_resume(struct task *t)
+{
+    struct coroutine *co = LINK_OWNER(t, struct coroutine, resume);
+    int args = co->args;
+    co->args = 0;
+    switch (coroutine_run(co, args)) {
+    case RC_OK:
+        co->vm->background_count--;
+        coroutine_give(co);
+        break;
+    case RC_AGAIN: break;
+    default:
+        co->vm->background_count--;
+        coroutine_drop(co);
+        break;
+    }
+}
+
+/* Whose task it is: that of the hook that starts it, or of the plugins that are being loaded. */
+static struct generation *generation_in_hand(const struct vm *vm)
+{
+    const struct coroutine *co = vm->current;
+    return co ? coroutine_generation(co) : vm->loading;
+}
+
+int vm_spawn(lua_State *L)
+{
+    struct vm *vm = here;
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (!vm)
+        return 0;                       /* plugins are checked in a spec's state: it would never run */
+    struct generation *g = generation_in_hand(vm);
+    if (!g)
+        return luaL_error(L, "a task can only be started by a plugin");
+    if (vm->background_count == BACKGROUND_MAX)
+        return luaL_error(L, "more than %d tasks are running in the background", BACKGROUND_MAX);
+    struct coroutine *co = coroutine_take(vm);
+    co->args = lua_gettop(L) - 1;
+    lua_xmove(L, co->L, co->args + 1);
+    co->generation = g;
+    co->may_wait = true;
+    co->slot = vm->current ? vm->current->slot : 0;
+    co->hook_ns = now_ns();
+    co->wait_ns = 0;
+    vm->background_count++;
+    list_append(&vm->background, &co->in_list);
+    ready(co);
+    return 0;
+}
+
+void vm_end_background(struct vm *vm, const struct generation *g)
+{
+    for (struct link *l = vm->background.next, *next; l != &vm->background; l = next) {
+        struct coroutine *co = LINK_OWNER(l, struct coroutine, in_list);
+        next = l->next;
+        if (co->generation != g)
+            continue;
+        vm->background_count--;
+        coroutine_drop(co);
+    }
+}

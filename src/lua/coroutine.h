@@ -1,0 +1,114 @@
+#pragma once
+/* coroutine: the Lua of one loop, and the recycled coroutines that run in it: one per chain that is under way, one per
+ * task in the background. A coroutine that waits has told here what for (tide_wait), and yields; whoever has news for
+ * it calls coroutine_wake with the number of that wait, and it is resumed from the loop, never in place. */
+#include <lua.h>
+
+#include "base/slots.h"
+#include "proxy/exchange.h"
+#include "proxy/hook_stats.h"
+
+enum coroutine_state { COROUTINE_IDLE, COROUTINE_RUNS, COROUTINE_WAITS, COROUTINE_READY };
+
+enum { VM_REQUESTS = 1 };
+
+struct vm {                             /* the Lua of one loop */
+    lua_State *L;                       /* on its stack, at VM_REQUESTS: request objects by place */
+    struct plane *plane;
+    struct slots requests;              /* struct exchange that plugins have seen */
+    struct slots waits;                 /* struct coroutine by the wait it is in */
+    struct slots calls;                 /* struct http_call: requests of plugins' own that are under way */
+    uint32_t call_count;
+    struct link idle, background;       /* struct coroutine.in_list */
+    uint32_t idle_count, background_count;
+    struct generation *loading;         /* whose plugins are being loaded right now */
+    struct coroutine *current;          /* the innermost that runs */
+    struct series *stats;               /* struct hook_stat */
+    _Atomic size_t memory;              /* bytes that Lua has. Others may look */
+    size_t memory_max;                  /* ... and may have */
+    size_t memory_collected;            /* what it had after the last full collection */
+    bool is_bounded;                    /* a plugin runs */
+    struct deadline sweep;              /* the next step of vm_collect */
+    lua_Alloc alloc;                    /* LuaJIT's own; NULL: the state is somebody else's */
+    void *alloc_owner;
+    int build_ref, load_ref, retire_ref;        /* functions of tidegate.plugin.runtime */
+    int own_ref;                        /* registry: keeps L in somebody else's state */
+    void (*on_failure)(struct vm *vm, const struct coroutine *co, const char *text);    /* NULL, or hears of errors */
+    uint64_t budget_ns;                 /* CPU time of one hook */
+    _Atomic uint64_t busy_since_ms;     /* when Lua was entered; 0: it is not running. For the watchdog */
+    _Atomic uint32_t busy_slot;         /* ... and whose hook */
+};
+
+/* What is given up with a coroutine that ends or is dropped: a request that it has begun. */
+struct belonging {                      /* all zero: nobody's */
+    struct link in_coroutine;           /* coroutine.belongings */
+    void (*give_up)(struct belonging *b);
+};
+
+struct coroutine {
+    lua_State *L;
+    int ref;                            /* registry: keeps L */
+    struct vm *vm;
+    struct exchange *x;                 /* whose chain it runs; NULL: background */
+    struct generation *generation;      /* background: ends with it */
+    double wait;                        /* number of the wait it is in; 0: none */
+    struct link in_list;                /* vm.idle or vm.background */
+    struct link belongings;
+    struct task resume;                 /* background only */
+    struct deadline timer;
+    uint8_t state;                      /* enum coroutine_state */
+    uint8_t hook, line;
+    int args;                           /* background: on L, for its first run */
+    bool may_wait, timed_out;
+    uint32_t slot;                      /* of the plugin whose hook runs */
+    uint64_t hook_ns, wait_ns;          /* when the current hook began or went on; when the wait began */
+    uint64_t spent_ns;                  /* of the current hook, before its last wait */
+    uint64_t cpu_mark_ns;               /* CPU time of the thread when the hook was first suspected; 0: not yet */
+};
+
+/* Whose plugins it runs. */
+static inline struct generation *coroutine_generation(const struct coroutine *co)
+{
+    return co->x ? co->x->generation : co->generation;
+}
+
+/* The Lua of a loop, with tidegate.plugin.runtime loaded. Never NULL. In the loop's thread, as all that follows. */
+struct vm *vm_open(struct plane *plane, struct series *stats);
+/* The same in a state that has another owner, for specs: its memory has no bound, and it is not closed. It is not the
+ * calling thread's before vm_enter. NULL: our own Lua does not load, which was logged. */
+struct vm *vm_open_in(struct plane *plane, struct series *stats, lua_State *host);
+/* Loads our own Lua once more, as package.loaded has it now. All generations must be retired. False: it does not. */
+bool vm_restart(struct vm *vm, lua_State *host);
+void vm_close(struct vm *vm);
+/* Something large has become garbage: it is collected soon, in small steps between requests. */
+void vm_collect(struct vm *vm);
+/* That of the calling thread, or NULL. */
+struct vm *vm_here(void);
+/* Makes it the calling thread's. */
+void vm_enter(struct vm *vm);
+
+/* An idle coroutine with an empty stack. */
+struct coroutine *coroutine_take(struct vm *vm);
+/* Gives one back that has ended well; its results are gone. */
+void coroutine_give(struct coroutine *co);
+/* Forgets one that waits or failed: it is never resumed. */
+void coroutine_drop(struct coroutine *co);
+/* Starts (function and arguments are on co->L) or goes on. RC_OK: its results are on co->L; RC_AGAIN: it waits;
+ * RC_INTERNAL: an error, logged; it must be dropped. */
+enum rc coroutine_run(struct coroutine *co, int args);
+/* The wait of that number is over; nothing where it was over before. */
+void coroutine_wake(struct vm *vm, double wait);
+
+/* It is going to yield, until coroutine_wake or after ms milliseconds (negative: no limit). The number of the wait; 0
+ * when too many wait. */
+double coroutine_wait(struct coroutine *co, double ms);
+
+/* Whether the hook has CPU time left. Time that it waited, or that the thread did not get, does not count. */
+bool coroutine_budget_left(struct coroutine *co);
+/* The time since the last call belongs to the hook of the old slot; that of `slot` begins. */
+void coroutine_account(struct coroutine *co, uint32_t slot);
+
+/* Starts the function on top of L (it is taken off) as a task in the background of the generation in hand. */
+int vm_spawn(lua_State *L);
+/* Ends the background tasks of g. */
+void vm_end_background(struct vm *vm, const struct generation *g);

@@ -1,0 +1,15 @@
+#pragma once
+/* hook_stats: what the plugins cost, per plugin instance, hook and route. */
+#include "base/labels.h"
+#include "base/series.h"
+
+struct hook_stat { _Atomic uint64_t calls, cpu_ns, wait_ns, errors, answers; };
+
+/* Words: plugin, instance, hook, route. Number 0 counts what has no number any more. */
+extern struct labels hook_labels;
+enum { HOOK_PLUGIN, HOOK_INSTANCE, HOOK_NAME, HOOK_ROUTE };
+
+static inline struct hook_stat *hook_stat_at(struct series *s, uint32_t number)
+{
+    return series_at(s, number, sizeof(struct hook_stat));
+}

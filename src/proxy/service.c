@@ -1,0 +1,30 @@
+#include "proxy/service.h"
+
+#include <errno.h>
+
+enum rc service_connect(const struct service *s, const struct node *n, struct loop *loop, struct freelist *ups,
+                        struct up **out)
+{
+    struct tls_context *tls = n->is_adhoc ? n->tls : s->tls;
+    bool named = !n->is_adhoc && s->settings.tls_server_name.len;
+    *out = up_connect(loop, ups, &n->addr, tls, named ? s->settings.tls_server_name.at : n->host);
+    if (*out)
+        return RC_OK;
+    return errno == ECONNREFUSED || errno == ENOENT ? RC_REFUSED : RC_UNREACHABLE;
+}
+
+void service_keep(const struct service *s, const struct node *n, uint32_t loop, struct up *u)
+{
+    if (!up_is_reusable(u)) {
+        up_close(u);
+        return;
+    }
+    h1_input_reset(&u->input);
+    pool_put(node_pool(n, loop), u, &s->settings);
+}
+
+bool service_may_repeat(const struct up *u, enum method m, enum rc rc)
+{
+    return !u->got_bytes &&
+           (method_is_idempotent(m) || u->sent == u->sent_before || (rc == RC_EOF && up_sent_nothing(u)));
+}
