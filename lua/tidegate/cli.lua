@@ -253,6 +253,9 @@ end
 -- @tparam {string,...} args without the program's name
 -- @treturn number exit code; where it is 0, C goes on with what tide_command was told
 function cli.main(args)
+  -- The parser ends the process itself after --help. Lua is closed first: libraries under it have memory of their own.
+  local exit = os.exit
+  os.exit = function(code) exit(code, true) end         -- luacheck: ignore 122
   local p = parser()
   local good, options = p:pparse(normal(args))
   if not good then
