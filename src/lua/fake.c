@@ -34,6 +34,7 @@ struct fake {
     uint32_t name_count;
     struct buf log, failures;           /* told since Lua looked last */
     enum log_level level_outside;       /* of the process, while the core does not run */
+    uint32_t turn;                      /* how often it was opened */
 };
 
 static struct fake *fake;
@@ -188,7 +189,8 @@ static void unload(uint32_t index)
     leave();
 }
 
-/* fake.open() -> request objects by place, ms of the clock that it has reached; whatever was open is closed. */
+/* fake.open() -> request objects by place, ms of the clock that it has reached; whatever was open is closed. What was
+ * got before it is of no use any more: fake.turn() -> a number that tells. */
 static int l_open(lua_State *L)
 {
     enter();
@@ -202,7 +204,14 @@ static int l_open(lua_State *L)
     lua_pushvalue(fake->vm->L, VM_REQUESTS);
     lua_xmove(fake->vm->L, L, 1);
     lua_pushnumber(L, (lua_Number)fake->plane.loop->clock.now_ms);
+    fake->turn++;
     return 2;
+}
+
+static int l_turn(lua_State *L)
+{
+    lua_pushnumber(L, fake->turn);
+    return 1;
 }
 
 /* fake.names(on): from now on names are found in memory, also by the configuration. */
@@ -460,7 +469,8 @@ static int l_access(lua_State *L)
 int luaopen_tidegate_fake(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "open", l_open }, { "names", l_names }, { "load", l_load }, { "unload", l_unload }, { "use", l_use },
+        { "open", l_open }, { "turn", l_turn }, { "names", l_names },
+        { "load", l_load }, { "unload", l_unload }, { "use", l_use },
         { "time", l_time }, { "thaw", l_thaw }, { "step", l_step }, { "due", l_due },
         { "accept", l_accept }, { "dialled", l_dialled }, { "open_wire", l_open_wire }, { "refuse", l_refuse },
         { "send", l_send }, { "finish", l_finish }, { "reset", l_reset }, { "take", l_take }, { "forget", l_forget },

@@ -330,7 +330,8 @@ local log = {
 }
 
 local metrics = {
-  "metrics", type = "object", doc = "figures for Prometheus, on a listener of their own; without it requests are not counted",
+  "metrics", type = "object",
+  doc = "figures for Prometheus, on a listener of their own; without it nothing is counted by route",
   fields = ordered {
     { "listen", type = "address", required = true, doc = 'where they are asked for, for example "127.0.0.1:9901"' },
     { "path", type = "path", default = "/metrics", doc = "the one path that is answered there" },
