@@ -37,8 +37,9 @@ RateLimit.schema = {
   },
   key = {
     type = "string", template = true, default = "client_ip", min = 1, check = check_key,
-    doc = "who is counted: client_ip, header.x-user, consumer (needs an auth plugin that runs before), path, route, " ..
-          "or a template of those such as ${header.x-user}:${path}; the client's address where it comes out empty",
+    doc = "who is counted: client_ip, header.x-user, consumer (needs an auth plugin that runs before: among the " ..
+          "global ones, or beside this one with `band: auth` here), path, route, or a template of those such as " ..
+          "${header.x-user}:${path}; the client's address where it comes out empty",
   },
   algorithm = {
     type = "enum", of = { "token_bucket", "leaky_bucket", "sliding_window", "fixed_window" }, default = "token_bucket",

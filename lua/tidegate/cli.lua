@@ -257,6 +257,7 @@ function cli.main(args)
   local exit = os.exit
   os.exit = function(code) exit(code, true) end         -- luacheck: ignore 122
   local p = parser()
+  if args[1] == "help" then args = { "--help" } end
   local good, options = p:pparse(normal(args))
   if not good then
     io.stderr:write(p:get_usage(), "\n\ntidegate: ", options, "\n")

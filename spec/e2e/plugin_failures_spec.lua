@@ -62,6 +62,8 @@ acts["/late"] = function(req)
 end
 acts["/wait"] = function(req) tide.sleep(30) end
 acts["/wait-short"] = function(req) tide.log.info("waiting") tide.sleep(0.5) return req:reply(200, "VERSION") end
+acts["/count"] = function(req) return req:reply(200, tostring(tide.shared("kept"):incr("n", 1, 0))) end
+acts["/background"] = function(req) tide.spawn(function() error "background broke" end) return req:reply(200, "") end
 acts["/version"] = function(req) return req:reply(200, "VERSION") end
 acts["/pattern"] = function() local at = ("a"):rep(40):find(("a*"):rep(40) .. "b") return at end
 function Bad:request(req)
@@ -82,6 +84,7 @@ return Bad
 ]]
 
 local CONFIG = [[
+dictionaries: { kept: { size: 64KiB, file: kept.dict } }
 lua: { budget: 20ms, hard_limit: HARD, memory: 64MiB }
 services: { app: { nodes: ["NODE"] } }
 routes:
@@ -154,7 +157,7 @@ describe("a plugin that misbehaves [B4 T33]", function()
     { "/assign", "plugins/bad.lua:46: req.path cannot be assigned, use req:set_path" },
     { "/assign-new", "plugins/bad.lua:47: req.mine: what plugins tell each other goes into req.ctx" },
     { "/response-error", "response broke" },
-    { "/response-crlf", "plugins/bad.lua:64: set_header: expected a value" },
+    { "/response-crlf", "plugins/bad.lua:66: set_header: expected a value" },
     { "/response-status", "set_status: expected a value" },
   }
 
@@ -199,6 +202,11 @@ describe("a plugin that misbehaves [B4 T33]", function()
     gw:wait_log("reply: too late")
     assert.equal(200, ask("/log-error").status)
     gw:wait_log("log broke")
+  end)
+
+  it("logs what breaks in the background under the plugin's name", function()
+    assert.equal(200, ask("/background").status)
+    gw:wait_log("background broke[^\n]* plugin=bad hook=background route=bad")
   end)
 
   it("logs the same error once a second, with a count of the rest", function()
@@ -280,6 +288,7 @@ describe("a plugin that blocks the loop in one call", function()
       return clock.wait_until(function() return client.ask(gw:port(), request { target = target }) end, 5, "an answer")
     end
     assert.equal("VERSION", ask("/version").body)
+    assert.equal("1", ask("/count").body)
     local c = client.connect(gw:port())
     c:send(request { target = "/pattern" })
     gw:wait_log("a plugin blocks a loop plugin=bad hook=request route=bad")
@@ -295,6 +304,7 @@ describe("a plugin that blocks the loop in one call", function()
     assert.equal(200, ask("/soft/x").status)
     gw:write_plugin("bad", BAD .. "\n-- mended\n")
     clock.wait_until(function() return ask("/version").body == "VERSION" end, 5, "the mended file")
+    assert.equal("2", ask("/count").body)
     c:close()
     gw:kill()
     up:stop()

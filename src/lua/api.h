@@ -204,6 +204,8 @@ int tide_hook_slot(const char *plugin, const char *instance, const char *hook, c
 /* The hook of that slot begins; 0: none. */
 void tide_hook_begin(int slot);
 void tide_hook_answered(void);
+/* The new of the plugin of that slot runs: what it starts in the background is its own. 0: none any more. */
+void tide_hook_loading(int slot);
 void tide_hook_failed(const char *message);     /* in a plugin that may fail: logs, counts */
 /* Whether the hook in hand may go on. */
 int tide_budget_left(void);

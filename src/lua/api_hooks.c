@@ -73,6 +73,12 @@ void tide_hook_begin(int slot)
         coroutine_account(co, (uint32_t)slot);
 }
 
+void tide_hook_loading(int slot)
+{
+    if (vm_here())
+        vm_here()->loading_slot = (uint32_t)slot;
+}
+
 void tide_hook_answered(void)
 {
     const struct coroutine *co = current();

@@ -408,6 +408,16 @@ static struct generation *generation_in_hand(const struct vm *vm)
     return co ? coroutine_generation(co) : vm->loading;
 }
 
+/* Work in the background is counted under a name of its own, that of the plugin which has started it. */
+static uint32_t background_slot(uint32_t slot)
+{
+    struct label l;
+    if (!labels_get(&hook_labels, slot, &l))
+        return 0;
+    l.words[HOOK_NAME] = SLICE_OF("background");
+    return labels_number(&hook_labels, &l);
+}
+
 int vm_spawn(lua_State *L)
 {
     struct vm *vm = here;
@@ -424,7 +434,7 @@ int vm_spawn(lua_State *L)
     lua_xmove(L, co->L, co->args + 1);
     co->generation = g;
     co->may_wait = true;
-    co->slot = vm->current ? vm->current->slot : 0;
+    co->slot = background_slot(vm->current ? vm->current->slot : vm->loading_slot);
     co->hook_ns = now_ns();
     co->wait_ns = 0;
     vm->background_count++;

@@ -22,6 +22,7 @@ struct vm {                             /* the Lua of one loop */
     struct link idle, background;       /* struct coroutine.in_list */
     uint32_t idle_count, background_count;
     struct generation *loading;         /* whose plugins are being loaded right now */
+    uint32_t loading_slot;              /* ... and the number of hook_labels of the one whose new runs */
     struct coroutine *current;          /* the innermost that runs */
     struct series *stats;               /* struct hook_stat */
     _Atomic size_t memory;              /* bytes that Lua has. Others may look */

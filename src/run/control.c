@@ -28,7 +28,7 @@
 #include "run/watchdog.h"
 #include "run/writer.h"
 
-enum { TICKET_MS = 8 * 3600 * 1000, SAVE_MS = 30 * 1000, DRAIN_LOOK_MS = 20, LOG_RING = 1 << 18 };
+enum { TICKET_MS = 8 * 3600 * 1000, SAVE_MS = 10 * 1000, DRAIN_LOOK_MS = 20, LOG_RING = 1 << 18 };
 
 struct bound { char address[ADDR_TEXT]; char real[ADDR_TEXT]; uint16_t port; uint32_t id; struct bound *next; };
 
@@ -556,6 +556,31 @@ static void save(struct control *c)
     (void)vm_call(c->L, "tidegate.control", "save", 0, 0);      /* has logged why not */
 }
 
+static _Atomic bool is_saved;
+
+static void run_save(struct loop *loop, struct job *job)
+{
+    (void)loop;
+    free(job);
+    save(the_control);
+    is_saved = true;
+}
+
+/* The process is about to end, and another thread says so. The control thread may be stuck, too: it is not waited for
+ * for ever. */
+static void save_from_afar(void)
+{
+    enum { PATIENCE_MS = 1000 };
+    struct job *j = calloc(1, sizeof *j);
+    if (!j)
+        return;
+    is_saved = false;
+    j->run = run_save;
+    loop_post(the_control->loop, j);
+    for (int waited = 0; !is_saved && waited < PATIENCE_MS; waited++)
+        usleep(1000);
+}
+
 static void on_saving(struct deadline *d)
 {
     struct control *c = LINK_OWNER(d, struct control, saving);
@@ -640,7 +665,7 @@ static int start(struct control *c)
     start_loops(c, s->threads);
     registry_on_orphan(on_orphan);
     writer_add_queue(c->writer, &c->log);
-    c->watchdog = watchdog_start(c->loops, c->loop_count, c->writer, c->options->channel);
+    c->watchdog = watchdog_start(c->loops, c->loop_count, c->writer, c->options->channel, save_from_afar);
     writer_start(c->writer);
     if (!publish(c, g))
         return doom(c, c->last_report, 1);

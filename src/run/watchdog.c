@@ -24,6 +24,7 @@ struct watchdog {
     struct writer *writer;
     struct queue log;
     int supervisor;
+    void (*save)(void);
     bool warned[LOOPS_MAX];
 };
 
@@ -89,6 +90,7 @@ static void end_worker(struct watchdog *w, uint32_t index, const struct label *l
     log_error("watchdog", "a plugin has blocked a loop for too long: the worker is replaced, the plugin quarantined",
               "plugin", l->words[HOOK_INSTANCE].at, "hook", l->words[HOOK_NAME].at, "route", route, "for_ms",
               log_number(ms), "at", trace[0] ? trace : NULL);
+    w->save();
     sleep_ms(FLUSH_MS);                 /* the writer's */
     _exit(EXIT_STUCK);
 }
@@ -135,7 +137,8 @@ static void *run(void *who)
     return NULL;
 }
 
-struct watchdog *watchdog_start(struct loop_thread *loops, uint32_t count, struct writer *writer, int supervisor)
+struct watchdog *watchdog_start(struct loop_thread *loops, uint32_t count, struct writer *writer, int supervisor,
+                                void (*save)(void))
 {
     struct watchdog *w = calloc(1, sizeof *w);
     if (!w)
@@ -144,6 +147,7 @@ struct watchdog *watchdog_start(struct loop_thread *loops, uint32_t count, struc
     w->count = count;
     w->writer = writer;
     w->supervisor = supervisor;
+    w->save = save;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->stop_now, NULL);
     queue_init(&w->log, LOG_RING);

@@ -6,8 +6,10 @@
 
 struct watchdog;
 
-/* supervisor: the descriptor to tell a quarantine to. The loops must outlive the watchdog. */
-struct watchdog *watchdog_start(struct loop_thread *loops, uint32_t count, struct writer *writer, int supervisor);
+/* supervisor: the descriptor to tell a quarantine to. save: called from the watchdog's thread before the worker ends; it
+ * must come back soon. The loops must outlive the watchdog. */
+struct watchdog *watchdog_start(struct loop_thread *loops, uint32_t count, struct writer *writer, int supervisor,
+                                void (*save)(void));
 /* How long Lua may keep a loop; 0: for ever. Any thread. */
 void watchdog_set_limit(struct watchdog *w, uint32_t hard_ms);
 void watchdog_stop(struct watchdog *w);

@@ -57,7 +57,9 @@ function runtime.load(bytes)
   local generation = { bundle = bundle, plugins = plugins, links = {} }
   for i, use in ipairs(bundle.instances) do
     local plugin = plugins[use.plugin]
+    C.tide_hook_loading(C.tide_hook_slot(use.plugin, use.name, "background", ""))
     local instance, why = load.instance(plugin, use.conf, use.name)
+    C.tide_hook_loading(0)
     if not instance then error(("%s: %s"):format(use.place, why), 0) end
     generation.links[i] = {
       use = use, plugin = plugin, instance = instance, when = use.when and when.compile(use.when),
