@@ -1,14 +1,25 @@
 --- User-space instructions per request, counted by callgrind: repeatable to about one in a hundred, whatever else the
 -- machine does. Two runs with different numbers of requests; what start and end cost is the same in both and drops out.
 local posix = require "posix"
+local files = require "bench.files"
 local process = require "bench.process"
 local proxies = require "bench.proxies"
 
+-- few, many: the numbers of requests. Where Lua runs, few are so many that all of it has been compiled by then.
+-- without: the path whose requests are subtracted.
 local instructions = {
-  load = { name = "instructions", title = "user-space instructions per 1 KiB request", most = 6000 },
+  loads = {
+    {
+      name = "instructions", title = "user-space instructions per 1 KiB request", most = 6000,
+      path = "/1k", few = 2000, many = 8000,
+    },
+    {
+      name = "hook_instructions", title = "user-space instructions added where Lua reads two headers and sets two",
+      most = 2000, setup = "plugins", path = "/hook/1k", without = "/none/1k", few = 5000, many = 20000,
+    },
+  },
 }
 
-local FEW, MANY = 2000, 8000
 local CONNECTIONS = 16
 
 local function remove_counts(dir)
@@ -19,24 +30,28 @@ end
 local function read_counts(dir)
   local sum = 0
   for _, path in ipairs(posix.glob(dir .. "/callgrind.*") or {}) do
-    local file = io.open(path)
-    sum = sum + tonumber(file:read("*a"):match("\ntotals: (%d+)") or 0)
-    file:close()
+    sum = sum + tonumber(files.read(path):match("\ntotals: (%d+)") or 0)
   end
   if sum == 0 then error("callgrind counted nothing", 0) end
   return sum
 end
 
-local function count(proxy, context, requests)
+local function count(entry, path, requests, proxy, context)
   remove_counts(context.dir)
   local instance = proxies.start(proxy, context, {
-    wrap = { context.valgrind, "-q", "--tool=callgrind", "--trace-children=yes",
+    setup = entry.setup,
+    wrap = { process.find_program("valgrind"), "-q", "--tool=callgrind", "--trace-children=yes",
              "--callgrind-out-file=" .. context.dir .. "/callgrind.%p" },
     timeout_s = 60,
   })
-  context.load { server = instance.port, path = "/1k", expect = 1024, connections = CONNECTIONS, requests = requests }
+  context.load { server = instance.port, path = path, expect = 1024, connections = CONNECTIONS, requests = requests }
   instance.process:stop()
   return read_counts(context.dir)
+end
+
+local function per_request(entry, path, proxy, context)
+  local few = count(entry, path, entry.few, proxy, context)
+  return (count(entry, path, entry.many, proxy, context) - few) / (entry.many - entry.few)
 end
 
 --- @treturn ?string why it cannot be measured here, or nil
@@ -45,10 +60,10 @@ function instructions.missing()
 end
 
 --- @treturn number instructions per request
-function instructions.measure(proxy, context)
-  context.valgrind = process.find_program("valgrind")
-  local few = count(proxy, context, FEW)
-  return (count(proxy, context, MANY) - few) / (MANY - FEW)
+function instructions.measure(entry, proxy, context)
+  local counted = per_request(entry, entry.path, proxy, context)
+  if not entry.without then return counted end
+  return counted - per_request(entry, entry.without, proxy, context)
 end
 
 return instructions

@@ -9,9 +9,10 @@
  *   --connections N      at the same time (64)
  *   --body BYTES         POST a body of that size instead of GET; the same size is expected back
  *   --expect BYTES       the size of body that every response must have
+ *   --status N           the status that every response must have (200)
  *   --targets FILE       lines of HOST and PATH, taken in turn, instead of PATH
  *   --sources N          connect from 127.0.0.1 to 127.0.0.N in turn, so that local ports do not run out (1)
- *   --seconds S          how long to count (2)
+ *   --seconds S          how long to count (2); 0: until standard input closes
  *   --requests N         count N requests instead, with no warm-up
  *   --warmup S           run so long before counting (0.5)
  *   --timeout S          give up when no response has come for so long (5)
@@ -62,14 +63,14 @@ struct client {
 static struct options {
     enum mode mode;
     bool tls;
-    int connections, sources;
+    int connections, sources, status;
     int64_t body_bytes, expect_bytes;   /* -1: not given */
     double seconds, warmup_s, timeout_s;
     uint64_t request_count;             /* 0: by time */
     const char *targets_file, *server, *path;
     struct cpu_time watch;
 } options = {
-    .connections = 64, .sources = 1, .body_bytes = -1, .expect_bytes = -1,
+    .connections = 64, .sources = 1, .status = 200, .body_bytes = -1, .expect_bytes = -1,
     .seconds = 2, .warmup_s = 0.5, .timeout_s = 5,
 };
 
@@ -146,14 +147,14 @@ static int socket_open(void)
     if (options.mode == MODE_CONNECT) {
         /* Closing is then a reset: no port is left in TIME_WAIT, which would slow down whatever is measured next. */
         const struct linger reset = { .l_onoff = 1 };
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        socket_set(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     }
     if (options.mode != MODE_CONNECT || options.tls)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        socket_set(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (options.sources > 1) {
         struct sockaddr_in source = { .sin_family = AF_INET };
         source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + run.next_source++ % (unsigned)options.sources);
-        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        socket_set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
         if (bind(fd, (struct sockaddr *)&source, sizeof source) != 0)
             die("cannot connect from another loopback address: %s", strerror(errno));
     }
@@ -168,7 +169,8 @@ static void client_connect(struct client *c)
         die("cannot connect to %s: %s", options.server, strerror(errno));
     if (options.tls) {
         c->tls = SSL_new(run.tls);
-        SSL_set_fd(c->tls, c->fd);
+        if (!c->tls || SSL_set_fd(c->tls, c->fd) != 1)
+            die("no memory for another TLS connection");
         SSL_set_connect_state(c->tls);
     }
     struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c };
@@ -274,9 +276,9 @@ static enum outcome client_receive(struct client *c)
 static bool response_is_expected(const struct response *r)
 {
     char found[64];
-    if (r->status != 200) {
-        snprintf(found, sizeof found, "%d", r->status);
-        error_count("expected status 200, found", found);
+    if (r->status != options.status) {
+        snprintf(found, sizeof found, "%d, found %d", options.status, r->status);
+        error_count("expected status", found);
         return false;
     }
     if (options.expect_bytes >= 0 && r->body_bytes != (uint64_t)options.expect_bytes) {
@@ -340,7 +342,8 @@ static void client_check_held(struct client *c)
         return;
     if (outcome == OUTCOME_DONE)
         error_count(n ? "bytes on an idle connection" : "the server closed an idle connection", NULL);
-    epoll_ctl(run.epoll, EPOLL_CTL_DEL, c->fd, NULL);
+    if (epoll_ctl(run.epoll, EPOLL_CTL_DEL, c->fd, NULL) != 0)
+        die("epoll_ctl: %s", strerror(errno));
 }
 
 /* Goes on until it must wait. After a send it waits without asking: the response cannot be there yet. */
@@ -372,6 +375,11 @@ static void client_open(struct client *c)
 }
 
 /* ---- all of them ---- */
+
+static bool ends_with_input(void)
+{
+    return options.mode == MODE_IDLE || (options.seconds == 0 && options.request_count == 0);
+}
 
 static void run_until(uint64_t end_ns)
 {
@@ -485,7 +493,8 @@ static void options_parse(int argc, char **argv)
         { "sources", required_argument, NULL, 'a' },  { "seconds", required_argument, NULL, 's' },
         { "requests", required_argument, NULL, 'n' }, { "warmup", required_argument, NULL, 'w' },
         { "timeout", required_argument, NULL, 'o' },  { "core", required_argument, NULL, 'k' },
-        { "watch", required_argument, NULL, 'p' },    { 0 },
+        { "watch", required_argument, NULL, 'p' },    { "status", required_argument, NULL, 'u' },
+        { 0 },
     };
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (option) {
@@ -502,6 +511,7 @@ static void options_parse(int argc, char **argv)
         case 'o': options.timeout_s = parse_number("--timeout", optarg, 0, 1e6); break;
         case 'k': pin_to_core((int)parse_number("--core", optarg, 0, CPU_SETSIZE - 1)); break;
         case 'p': cpu_time_parse(&options.watch, optarg); break;
+        case 'u': options.status = (int)parse_number("--status", optarg, 100, 599); break;
         default: die("usage: load [options] ADDRESS:PORT PATH");
         }
     }
@@ -530,15 +540,15 @@ int main(int argc, char **argv)
     if (run.epoll < 0 || !run.clients)
         die("no memory for %d connections", options.connections);
     struct epoll_event input = { .events = EPOLLIN | EPOLLHUP, .data.ptr = NULL };
-    if (options.mode == MODE_IDLE && epoll_ctl(run.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &input) != 0)
-        die("--mode idle: standard input must be a pipe or a terminal");
+    if (ends_with_input() && epoll_ctl(run.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &input) != 0)
+        die("--mode idle, --seconds 0: standard input must be a pipe or a terminal");
 
     run.now = run.progress_ns = now_ns();
     count_from_here();
     int at_once = options.mode == MODE_IDLE ? OPENING_AT_ONCE : options.connections;
     while (run.opened < at_once && run.opened < options.connections)
         client_open(&run.clients[run.opened++]);
-    if (options.request_count || options.mode == MODE_IDLE) {
+    if (options.request_count || ends_with_input()) {
         run_until(UINT64_MAX);
     } else {
         run_until(run.now + (uint64_t)(options.warmup_s * (double)NS_PER_S));

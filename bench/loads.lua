@@ -1,6 +1,13 @@
---- What is measured, with the target of each figure for Tidegate.
+--- What is measured in rounds, with the target of each figure for Tidegate.
 -- A load is a row: name, title, the generator's options, and its figures. A figure is a value that the generator
--- reports; "most" is the highest allowed ratio to nginx in the same round.
+-- reports, and "most" what it may be: as a ratio to nginx in the same round, or to the load's other side.
+--   setup    how the proxies are set up for it, see setups.lua (plain); those that cannot be so are left out
+--   alone    Tidegate only
+--   without  the other side, which the same proxy runs beside it: its title, and where it differs (setup, load options)
+--   to       of a figure: "without": the ratio is to the other side
+--   added    of a figure: it is not a ratio, but what the load adds to the other side
+--   turns    so often per round, for shorter times: where sides lie so close that one measurement each says nothing
+--   beside   of the load: another load, which runs at the same time and is not measured
 return {
   {
     name = "get_1k", title = "1 KiB GET, keep-alive, 64 connections",
@@ -41,5 +48,41 @@ return {
     name = "handshake", title = "TLS 1.3 handshake and one request per connection",
     load = { path = "/1k", expect = 1024, tls = true, mode = "connect" },
     figures = { { value = "cpu", most = 0.97 } },
+  },
+  {
+    name = "routes", title = "10,000 routes over 1,000 hosts", setup = "routes", alone = true,
+    load = { targets = "targets", expect = 1024 }, without = { title = "one route", setup = "plain" },
+    figures = { { value = "cpu", to = "without", most = 1.05 } },
+  },
+  {
+    name = "hook", title = "Lua reads two headers and sets two", setup = "plugins", turns = 4,
+    load = { path = "/hook/1k", expect = 1024 }, without = { title = "no plugin", path = "/none/1k" },
+    figures = { { value = "cpu", added = true, most = 0.4 }, { value = "cpu", most = 0.62 } },
+  },
+  {
+    name = "bucket", title = "Lua asks a token bucket of the client", setup = "plugins",
+    load = { path = "/bucket/1k", expect = 1024, sources = 64 },
+    figures = { { value = "cpu", most = 0.65 } },
+  },
+  {
+    name = "ten_plugins", title = "ten trivial plugins", setup = "plugins", alone = true, turns = 4,
+    load = { path = "/ten/1k", expect = 1024 }, without = { title = "no plugin", path = "/none/1k" },
+    figures = { { value = "cpu", added = true, most = 3 } },
+  },
+  {
+    name = "body_hook", title = "1 MiB response through a Lua hook, 16 connections", setup = "plugins", alone = true,
+    load = { path = "/body/1m", expect = 1024 * 1024, connections = 16 },
+    without = { title = "no plugin", path = "/none/1m" },
+    figures = { { value = "cpu", to = "without", most = 1.5 } },
+  },
+  {
+    -- Twice the CPU budget of a hook, lua.budget.
+    name = "endless_loop", title = "another route in an endless loop, 8 connections", setup = "plugins", alone = true,
+    load = {
+      path = "/none/1k", expect = 1024, connections = 8,
+      beside = { path = "/endless/1k", status = 500, connections = 1 },
+    },
+    without = { title = "none", beside = false },
+    figures = { { value = "p99", added = true, most = 20000 } },
   },
 }

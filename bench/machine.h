@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #define NS_PER_S 1000000000ull
@@ -45,9 +46,17 @@ static inline void raise_file_limit(void)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0)
-        return;
+        die("cannot read the limit of open files: %s", strerror(errno));
     files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        die("cannot raise the limit of open files to %llu: %s", (unsigned long long)files.rlim_max, strerror(errno));
+}
+
+/* A socket option that what is measured rests on. */
+static inline void socket_set(int fd, int level, int option, const void *value, size_t len)
+{
+    if (setsockopt(fd, level, option, value, (socklen_t)len) != 0)
+        die("cannot set option %d of a socket: %s", option, strerror(errno));
 }
 
 /* On a core shared by several bench programs, a wake-up does not interrupt the one that runs: it finishes its batch.
@@ -55,7 +64,7 @@ static inline void raise_file_limit(void)
 static inline void wait_in_turn(void)
 {
     const struct sched_param none = { 0 };
-    sched_setscheduler(0, SCHED_BATCH, &none);
+    (void)sched_setscheduler(0, SCHED_BATCH, &none);        /* refused, the figures are only less steady */
 }
 
 /* A number of an option, from least to most. */

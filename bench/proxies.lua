@@ -1,6 +1,8 @@
 --- The proxies that are compared: how each is configured, started, and known to be ready.
 local posix = require "posix"
+local files = require "bench.files"
 local process = require "bench.process"
+local setups = require "bench.setups"
 local socket = require "posix.sys.socket"
 local unistd = require "posix.unistd"
 
@@ -71,27 +73,6 @@ function proxies.free_port()
   error("no free port", 0)
 end
 
-local function read_file(path)
-  local file, why = io.open(path)
-  if not file then error(why, 0) end
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
-local function write_file(path, text)
-  local file, why = io.open(path, "w")
-  if not file then error(why, 0) end
-  file:write(text)
-  file:close()
-end
-
-local function fill(template, values)
-  return (template:gsub("%${([%w_]+)}", function(name)
-    return tostring(values[name] or error("no value for ${" .. name .. "}", 0))
-  end))
-end
-
 -- Ready is what answers; both listeners, since TLS may come later. A request that fails is tried again.
 local function wait_until_ready(instance, context, timeout_s)
   local deadline = process.now() + timeout_s
@@ -110,27 +91,25 @@ end
 
 --- Starts a proxy on free ports and waits until it answers.
 -- @tparam table proxy from proxies.find
--- @tparam table context dir, templates, upstream, files, user, certificates, load: see run.lua
--- @tparam ?table options routes: YAML instead of the one route; wrap: words in front of the command; timeout_s
--- @treturn table name, port, tls_port, process, and its process tree pids
+-- @tparam table context dir, templates, plugins, upstream, files, user, certificates, load: see run.lua
+-- @tparam ?table options setup: the name of one of bench/setups.lua ("plain"); wrap: words in front of the command;
+--   timeout_s
+-- @treturn table name, title, port, tls_port, folder, process, and its process tree pids
 function proxies.start(proxy, context, options)
   options = options or {}
   local instance = {
     name = proxy.name, title = proxy.title, port = proxies.free_port(), tls_port = proxies.free_port(),
   }
-  local values = setmetatable({
-    port = instance.port,
-    tls_port = instance.tls_port,
-    routes = options.routes or '  - { path: "/*", service: app }\n',
-  }, { __index = context })
-  local folder = ("%s/%s-%d"):format(context.dir, proxy.name, instance.port)
-  posix.mkdir(folder)
-  values.folder = folder
-  local config = folder .. "/" .. proxy.kind.template
-  write_file(config, fill(read_file(context.templates .. "/" .. proxy.kind.template), values))
+  instance.folder = ("%s/%s-%d"):format(context.dir, proxy.name, instance.port)
+  posix.mkdir(instance.folder)
+  local values = setups[options.setup or "plain"][proxy.name](instance.folder, context)
+  values.port, values.tls_port, values.folder = instance.port, instance.tls_port, instance.folder
+  local config = instance.folder .. "/" .. proxy.kind.template
+  local template = files.read(context.templates .. "/" .. proxy.kind.template)
+  files.write(config, files.fill(template, setmetatable(values, { __index = context })))
   local words = proxy.kind.words(proxy.program, config, context)
   for i, word in ipairs(options.wrap or {}) do table.insert(words, i, word) end
-  instance.process = process.start { words = words, core = context.proxy_core, log = folder .. ".errors" }
+  instance.process = process.start { words = words, core = context.proxy_core, log = instance.folder .. ".errors" }
   wait_until_ready(instance, context, options.timeout_s or 15)
   instance.pids = instance.process:tree()
   return instance

@@ -9,8 +9,10 @@ local loads = require "bench.loads"
 local memory = require "bench.memory"
 local process = require "bench.process"
 local proxies = require "bench.proxies"
+local reloads = require "bench.reloads"
 local report = require "bench.report"
-local routes = require "bench.routes"
+local rounds = require "bench.rounds"
+local setups = require "bench.setups"
 
 local usage = [[
 usage: luajit bench/run.lua [options]
@@ -18,9 +20,12 @@ usage: luajit bench/run.lua [options]
   --seconds S           how long each time (1)
   --only NAME[,NAME]    these loads only: %s
   --peers NAME[,NAME]   compare with these (nginx,haproxy)
+  --reloads N           how many saves of a plugin "reloads" is (10000)
   --without-tidegate    measure the peers only
-  --markdown FILE       write the tables there too
-  --save FILE           where the results are kept for the next run (build/bench/last.json)
+  --markdown FILE       write the tables there too: between its lines "<!-- bench -->" and "<!-- /bench -->", where
+                        it has them, else in place of all
+  --save FILE           where the results are kept for the next run (bench/last.json in the build)
+  --build DIR           the build that is measured (build)
 ]]
 
 local function say(format, ...) io.stderr:write(format:format(...), "\n") end
@@ -29,7 +34,7 @@ local function say(format, ...) io.stderr:write(format:format(...), "\n") end
 
 local function load_names()
   local names = {}
-  for _, list in ipairs { loads, memory.loads, { routes.load, instructions.load } } do
+  for _, list in ipairs { loads, memory.loads, instructions.loads, { reloads } } do
     for _, load in ipairs(list) do names[#names + 1] = load.name end
   end
   return names
@@ -60,7 +65,7 @@ end
 local function parse(words)
   local options = {
     rounds = 7, seconds = 1, only = selection(load_names()), peers = { "nginx", "haproxy" }, tidegate = true,
-    save = root .. "/build/bench/last.json",
+    build = root .. "/build", reloads = 10000,
   }
   local takes = {
     ["--rounds"] = function(v) options.rounds = math.ceil(positive("--rounds", v)) end,
@@ -69,6 +74,8 @@ local function parse(words)
     ["--peers"] = function(v) options.peers = split(v) end,
     ["--markdown"] = function(v) options.markdown = v end,
     ["--save"] = function(v) options.save = v end,
+    ["--build"] = function(v) options.build = v end,
+    ["--reloads"] = function(v) options.reloads = math.ceil(positive("--reloads", v)) end,
   }
   local i = 1
   while words[i] do
@@ -85,6 +92,7 @@ local function parse(words)
     end
     i = i + 1
   end
+  options.save = options.save or options.build .. "/bench/last.json"
   return options
 end
 
@@ -92,16 +100,34 @@ end
 
 local problems = {}             -- what makes the figures doubtful; told at the end
 
-local context = { proxy_core = 0, load_core = 1 }
+local context = { proxy_core = 0, load_core = 1, say = say }
 
---- Starts the generator. Options are named like its own; server is a port.
+function context.problem(text) problems[#problems + 1] = text end
+
+--- Whether a load is for a proxy. What could be, if something were there that is not, is told.
+function context.can(load, proxy)
+  if load.alone and proxy.name ~= "tidegate" then return false end
+  local can, missing = setups.can(load.setup or "plain", proxy.name)
+  if missing then say("%s: %s is left out: there is no %s", load.name, proxy.name, missing) end
+  return can
+end
+
+local GENERATOR_OPTIONS = {
+  "mode", "connections", "body", "expect", "status", "sources", "seconds", "warmup", "requests",
+}
+
+--- Starts the generator. Options are named like its own; server is a port, targets a file in the folder of the run.
 function context.start_load(options)
   local words = { context.build .. "/load", "--core", tostring(options.core or context.load_core) }
-  for _, name in ipairs { "mode", "connections", "body", "expect", "targets", "sources", "seconds", "requests" } do
+  for _, name in ipairs(GENERATOR_OPTIONS) do
     if options[name] then
       words[#words + 1] = "--" .. name
       words[#words + 1] = tostring(options[name])
     end
+  end
+  if options.targets then
+    words[#words + 1] = "--targets"
+    words[#words + 1] = context.dir .. "/" .. options.targets
   end
   if options.tls then words[#words + 1] = "--tls" end
   if options.watch then
@@ -121,7 +147,7 @@ function context.finish_load(load, quiet)
   load:stop()
   local result = line and cjson.decode(line)
   if quiet then return result and result.errors == 0 and result or nil end
-  if result.requests == 0 then error("no request succeeded: " .. result.first_error, 0) end
+  if result.requests == 0 then error("no request succeeded: " .. (result.first_error or "none was answered"), 0) end
   return result
 end
 
@@ -129,110 +155,10 @@ function context.load(options)
   return context.finish_load(context.start_load(options), options.quiet)
 end
 
--- ---- rounds ----
-
-local function sample(load, instance, seconds)
-  local options = { seconds = seconds, watch = instance.pids, server = load.tls and instance.tls_port or instance.port }
-  local result = context.load(setmetatable(options, { __index = load }))
-  if result.errors > 0 then
-    problems[#problems + 1] = ("%s: %d errors: %s"):format(instance.title, result.errors, result.first_error)
-  end
-  return {
-    rps = result.rps, p50 = result.p50_us, p99 = result.p99_us,
-    cpu = result.cpu_us / result.requests, busy = result.cpu_us / result.seconds / 1e4,
-  }
-end
-
-local function keep(samples, load_name, proxy_name, values)
-  samples[load_name] = samples[load_name] or {}
-  local of = samples[load_name][proxy_name] or {}
-  samples[load_name][proxy_name] = of
-  for key, value in pairs(values) do
-    of[key] = of[key] or {}
-    table.insert(of[key], value)
-  end
-end
-
-local function move_upstream(core)
+--- Moves the upstream to another core.
+function context.move_upstream(core)
   local command = ("taskset -cp %d %d >/dev/null"):format(core, context.upstream_process.pid)
   if os.execute(command) ~= 0 then error("cannot move the upstream to core " .. core, 0) end
-end
-
-local function run_load(load, round, instances, options, samples)
-  local request = load.load
-  if load.one_core then
-    move_upstream(context.proxy_core)
-    request = setmetatable({ core = context.proxy_core }, { __index = request })
-  end
-  local told = {}
-  for i = 1, #instances do
-    local instance = instances[(i + round) % #instances + 1]
-    local values = sample(request, instance, options.seconds)
-    keep(samples, load.name, instance.name, values)
-    told[#told + 1] = ("%s %.2f"):format(instance.name, values.cpu)
-  end
-  if load.one_core then move_upstream(context.load_core) end
-  say("round %d/%d  %-15s CPU µs/request: %s", round, options.rounds, load.name, table.concat(told, ", "))
-end
-
-local function run_rounds(chosen, present, options, samples)
-  local instances = {}
-  for _, proxy in ipairs(present) do instances[#instances + 1] = proxies.start(proxy, context) end
-  for round = 1, options.rounds do
-    for _, load in ipairs(chosen) do run_load(load, round, instances, options, samples) end
-  end
-  for _, instance in ipairs(instances) do instance.process:stop() end
-end
-
-local function figures_of_rounds(chosen, samples)
-  local figures = {}
-  for _, load in ipairs(chosen) do
-    for _, wanted in ipairs(load.figures) do
-      local figure = {
-        name = load.name .. "." .. wanted.value,
-        title = load.title .. (wanted.value == "p50" and ": p50 µs" or ": CPU µs"),
-        most = wanted.most, relative = true, values = {}, ratios = {}, quartiles = {},
-      }
-      local base = samples[load.name].nginx
-      for name, of in pairs(samples[load.name]) do
-        figure.values[name] = report.median(of[wanted.value])
-        if base and name ~= "nginx" then
-          figure.ratios[name], figure.quartiles[name] = report.ratio(of[wanted.value], base[wanted.value])
-        end
-      end
-      figures[#figures + 1] = figure
-    end
-  end
-  return figures
-end
-
--- ---- what is not measured in rounds of all proxies ----
-
-local function measure_routes(tidegate, options)
-  local instances, request = routes.start(tidegate, context)
-  local samples = {}
-  for round = 1, options.rounds do
-    for i = 1, 2 do
-      local which = (i + round) % 2 + 1
-      keep(samples, "routes", which, sample(request, instances[which], options.seconds))
-    end
-  end
-  for _, instance in ipairs(instances) do instance.process:stop() end
-  local one, many = samples.routes[1].cpu, samples.routes[2].cpu
-  local ratio, quartiles = report.ratio(many, one)
-  return {
-    name = "routes", title = routes.load.title, most = routes.load.most, relative = true,
-    values = { tidegate = report.median(many) }, ratios = { tidegate = ratio }, quartiles = { tidegate = quartiles },
-  }
-end
-
-local function measure_each(entry, present, measure)
-  local figure = { name = entry.name, title = entry.title, most = entry.most, values = {}, ratios = {} }
-  for _, proxy in ipairs(present) do
-    figure.values[proxy.name] = measure(proxy)
-    say("%-15s %s: %.2f", entry.name, proxy.name, figure.values[proxy.name])
-  end
-  return figure
 end
 
 -- ---- the run ----
@@ -251,11 +177,14 @@ local function make_certificate()
   if made ~= 0 then error("openssl cannot make a certificate: see " .. context.dir .. "/openssl.errors", 0) end
 end
 
-local function prepare()
+local function prepare(options)
   process.catch_signals()
   math.randomseed(os.time() + posix.getpid("pid"))       -- two runs at once choose different ports
-  context.build = posix.realpath(root .. "/build/bench") or error("build/bench is not there: run make bench", 0)
+  context.build = posix.realpath(options.build .. "/bench") or
+    error(options.build .. "/bench is not there: run make bench", 0)
   context.templates = posix.realpath(root .. "/bench/conf")
+  context.plugins = posix.realpath(root .. "/bench/plugins")
+  context.rounds, context.seconds = options.rounds, options.seconds
   context.dir = context.build .. "/run"
   need(context.build .. "/load", "run make bench")
   need(context.build .. "/upstream", "run make bench")
@@ -266,6 +195,7 @@ local function prepare()
   os.execute(("rm -rf '%s'"):format(context.dir))
   posix.mkdir(context.dir)
   context.files = process.raise_file_limit()
+  posix.setenv("TIDEGATE_LUA", posix.realpath(root .. "/lua"))     -- for a build that lies elsewhere
   context.user = posix.getpasswd(posix.geteuid()).name
   make_certificate()
 end
@@ -285,63 +215,74 @@ local function find_proxies(options)
   local names = { unpack(options.peers) }
   if options.tidegate then names[#names + 1] = "tidegate" end
   for _, name in ipairs(names) do
-    local proxy = proxies.find(name, root .. "/build")
+    local proxy = proxies.find(name, options.build)
     if proxy then
       present[#present + 1] = proxy
     else
-      say("%s is not there, so it is left out", name == "tidegate" and "build/tidegate" or name)
+      say("%s is not there, so it is left out", name == "tidegate" and options.build .. "/tidegate" or name)
     end
   end
   if #present == 0 then error("there is no proxy to measure", 0) end
   return present
 end
 
-local function measure_all(options, present)
-  local figures, samples, chosen, tidegate = {}, {}, {}, nil
-  for _, load in ipairs(loads) do
-    if options.only[load.name] then chosen[#chosen + 1] = load end
-  end
+-- What is measured for one proxy after the other.
+local function measure_each(entry, present, measure)
+  local figure = { name = entry.name, title = entry.title, most = entry.most, values = {}, ratios = {} }
   for _, proxy in ipairs(present) do
-    if proxy.name == "tidegate" then tidegate = proxy end
-  end
-  if #chosen > 0 then
-    run_rounds(chosen, present, options, samples)
-    figures = figures_of_rounds(chosen, samples)
-  end
-  for _, entry in ipairs(memory.loads) do
-    if options.only[entry.name] then
-      table.insert(figures, measure_each(entry, present, function(p) return memory.measure(entry, p, context) end))
+    if context.can(entry, proxy) then
+      figure.values[proxy.name] = measure(entry, proxy, context)
+      say("%-15s %s: %.2f", entry.name, proxy.name, figure.values[proxy.name])
     end
   end
-  if options.only.instructions then
-    local missing = instructions.missing()
-    if missing then
-      say("instructions are not counted: %s", missing)
-    else
-      local measure = function(p) return instructions.measure(p, context) end
-      table.insert(figures, measure_each(instructions.load, present, measure))
+  return figure
+end
+
+local function chosen_from(rows, options)
+  local chosen = {}
+  for _, row in ipairs(rows) do
+    if options.only[row.name] then chosen[#chosen + 1] = row end
+  end
+  return chosen
+end
+
+local function measure_instructions(options, present, figures)
+  local chosen, missing = chosen_from(instructions.loads, options), instructions.missing()
+  if #chosen > 0 and missing then
+    say("instructions are not counted: %s", missing)
+    return
+  end
+  for _, entry in ipairs(chosen) do table.insert(figures, measure_each(entry, present, instructions.measure)) end
+end
+
+local function measure_reloads(options, present, figures)
+  for _, proxy in ipairs(present) do
+    if options.only.reloads and context.can(reloads, proxy) then
+      for _, figure in ipairs(reloads.measure(proxy, options.reloads, context)) do table.insert(figures, figure) end
     end
   end
-  if options.only.routes and tidegate then table.insert(figures, measure_routes(tidegate, options)) end
-  return figures, chosen, samples
+end
+
+local function measure_all(options, present)
+  local ran = rounds.run(chosen_from(loads, options), present, context)
+  local figures = rounds.figures(ran)
+  for _, entry in ipairs(chosen_from(memory.loads, options)) do
+    table.insert(figures, measure_each(entry, present, memory.measure))
+  end
+  measure_instructions(options, present, figures)
+  measure_reloads(options, present, figures)
+  return figures, ran
 end
 
 local function main()
   local options = parse(arg)
-  prepare()
+  prepare(options)
   local present = find_proxies(options)
   start_upstream()
-  local figures, chosen, samples = measure_all(options, present)
+  local figures, ran = measure_all(options, present)
   local last = report.read_last(options.save)
-  local text = report.figures(figures, present, last)
-  if #chosen > 0 then text = text .. "\n" .. report.details(chosen, present, samples) end
-  io.stdout:write(text)
-  if options.markdown then
-    local file, why = io.open(options.markdown, "w")
-    if not file then error(why, 0) end
-    file:write(text)
-    file:close()
-  end
+  io.stdout:write(report.tables(figures, ran, present, last))
+  if options.markdown then report.put(options.markdown, report.tables(figures, ran, present)) end
   report.save(options.save, figures, last)
 end
 

@@ -249,7 +249,7 @@ static void listener_accept(int listener, int epoll)
         struct peer *p = calloc(1, sizeof *p);
         if (!p)
             die("no memory for another connection");
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        socket_set(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         p->fd = fd;
         struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = p };
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
@@ -270,6 +270,8 @@ int main(int argc, char **argv)
     raise_file_limit();
     wait_in_turn();
     int epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll < 0)
+        die("epoll_create1: %s", strerror(errno));
     int listener = listener_open(epoll);
     struct epoll_event events[EVENTS];
     for (;;) {
