@@ -510,7 +510,7 @@ static enum rc op_send_head(struct request *r, struct response *p, struct span b
 {
     struct front *f = r->front;
     enum connection_word word = CONNECTION_NONE;
-    bool bodiless = r->method == METHOD_HEAD || p->status == 204 || p->status == 304;
+    bool bodiless = r->is_head || p->status == 204 || p->status == 304;
     bool streamed = (p->body == BODY_STREAMED || p->body == BODY_TO_CLOSE) && !bodiless;
     bool old = r->version == 10;
     f->output.chunked = streamed && !old;

@@ -93,7 +93,7 @@ void tide_hook_failed(const char *message)
         return;
     if (co->slot)
         atomic_fetch_add_explicit(&hook_stat_at(co->vm->stats, co->slot)->errors, 1, memory_order_relaxed);
-    report_text(co, message);
+    report_text(co, message ? message : "an error that is no text");
 }
 
 int tide_budget_left(void)

@@ -226,11 +226,13 @@ static void add_line(struct exchange *x, struct headers *list, enum header_id id
 }
 
 static int set_host(struct exchange *x, struct slice value);
+static bool has_response(const struct exchange *x);
 
 int tide_header_change(double request, int side, int change, int number, const char *name, size_t name_len,
                        const char *value, size_t value_len)
 {
-    enum { FIELDS_MAX = 1000, VALUE_MAX = 65536 };      /* plugins add to what the frontend has let in */
+    /* Plugins add to what the frontend has let in; both together must fit into what a head is rendered in. */
+    enum { FIELDS_MAX = 1000, VALUE_MAX = 65536, ADDED_MAX = 65536 };
     struct exchange *x = chains_exchange(request);
     struct slice field = slice_make(name, name_len), content = slice_make(value, value_len);
     enum header_id id = (enum header_id)number;
@@ -238,6 +240,8 @@ int tide_header_change(double request, int side, int change, int number, const c
         return TIDE_OVER;
     if (is_late(x, side))
         return TIDE_LATE;
+    if (side == TIDE_RESPONSE && !has_response(x))
+        return TIDE_NOT_HERE;
     if (number < 0 || name_len > VALUE_MAX)
         return TIDE_BAD_NAME;
     if (change != TIDE_REMOVE && (!header_is_value(content) || value_len > VALUE_MAX))
@@ -251,8 +255,10 @@ int tide_header_change(double request, int side, int change, int number, const c
         remove_all(list, id, field);
     if (change == TIDE_REMOVE)
         return TIDE_OK;
-    if (list->count >= FIELDS_MAX)
+    size_t size = field.len + content.len + 4;
+    if (list->count >= FIELDS_MAX || x->added_bytes + size > ADDED_MAX)
         return TIDE_LIMIT;
+    x->added_bytes += (uint32_t)size;
     add_line(x, list, id, field, content);
     return TIDE_OK;
 }
@@ -400,6 +406,13 @@ int tide_log_set(double request, const char *name, size_t len, const char *json,
 
 /* -- the response -- */
 
+/* A response can be changed in its own hook, and while a reply is being made. */
+static bool has_response(const struct exchange *x)
+{
+    const struct coroutine *co = vm_here()->current;
+    return x->replied || (co && co->x == x && co->hook == HOOK_RESPONSE);
+}
+
 int tide_status_set(double request, int status)
 {
     struct exchange *x = chains_exchange(request);
@@ -409,8 +422,11 @@ int tide_status_set(double request, int status)
         return TIDE_LATE;
     if (status < 200 || status > 599)
         return TIDE_BAD_VALUE;
+    if (!has_response(x) || x->res.status == 101)
+        return TIDE_NOT_HERE;
     x->res.status = status;
     x->res.reason = SLICE_NONE;
+    x->reframed = true;
     return TIDE_OK;
 }
 
@@ -440,7 +456,7 @@ int tide_reply(double request, int status, const char *body, size_t len)
 
 static int request_body_set(struct exchange *x, struct slice bytes)
 {
-    if (is_late(x, TIDE_REQUEST))
+    if (is_late(x, TIDE_REQUEST) || x->body_flows)
         return TIDE_LATE;
     buf_reset(&x->gathered);
     x->gathered.max = UINT32_MAX;
@@ -448,7 +464,8 @@ static int request_body_set(struct exchange *x, struct slice bytes)
     if (bytes.len && buf_append(&x->gathered, bytes) != RC_OK)
         return TIDE_LIMIT;
     x->source_ended = true;             /* what the client still sends of its own is not for the upstream */
-    x->req.sent_body = BODY_SIZED;
+    /* Where plugins see the chunks, their length is what those plugins will make of it. */
+    x->req.sent_body = has(x, HOOK_REQUEST_BODY) && x->route ? BODY_STREAMED : BODY_SIZED;
     x->req.sent_body_bytes = bytes.len;
     headers_skip(&x->req.headers, HEADER_CONTENT_LENGTH);
     return TIDE_OK;
@@ -458,6 +475,9 @@ static int response_body_set(struct exchange *x, struct slice bytes)
 {
     if (x->head_sent)
         return TIDE_LATE;
+    if (!has_response(x))
+        return TIDE_NOT_HERE;
+    x->reframed = true;
     if (!x->up) {
         exchange_set_answer(x, bytes.len ? arena_copy(&x->req.arena, bytes) : SLICE_NONE);
         return TIDE_OK;

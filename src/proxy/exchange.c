@@ -106,7 +106,7 @@ static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
             *meaning = m;
         }
     }
-    uint64_t whole_ms = x->timeout_ms || !x->route ? x->timeout_ms : x->route->settings.timeout_ms;
+    uint64_t whole_ms = x->timed_out ? 0 : x->timeout_ms || !x->route ? x->timeout_ms : x->route->settings.timeout_ms;
     if (whole_ms && x->step != STEP_TUNNEL) {
         uint64_t at = x->req.started_us / 1000 + whole_ms;
         if (at < due) {
@@ -186,6 +186,7 @@ static void on_refuse(struct request *r, enum rc rc)
     forward_make_id(x);
     x->client = r->peer;
     r->body = BODY_NONE;        /* whatever follows, it is not a body that we understand */
+    r->is_head = r->method == METHOD_HEAD;
     x->hooks = x->generation->gateway.hooks & HOOK_BIT(HOOK_LOG);
     run_from(x, exchange_fail(x, rc));
 }
@@ -208,6 +209,7 @@ static void on_timeout(struct request *r)
     if (x->up && meaning != RC_CLIENT_SLOW && meaning != RC_CLIENT_GONE)
         log_warn("upstream", rc_word(meaning), "service", log_slice(x->service->settings.name), "node", x->node->text,
                  "request", log_slice(x->id));
+    x->timed_out |= meaning == RC_ROUTE_TIMEOUT;
     if (x->step == STEP_FLUSH && meaning == RC_CLIENT_SLOW)
         run_from(x, NEXT_DONE);     /* the reply is out; the rest of the body does not come */
     else if (meaning == RC_CONNECT_TIMEOUT)

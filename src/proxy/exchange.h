@@ -51,6 +51,11 @@ struct exchange {
     uint32_t timeout_ms;        /* for the whole exchange, from a plugin; 0: the route's */
     uint8_t gather;             /* enum gather: what a plugin waits for */
     bool gathered_back;         /* gathered_response is still to be sent */
+    bool body_flows;            /* the first of its bytes are on their way */
+    bool reframed;              /* a plugin has changed the status or the body of the response */
+    bool filter_begun;          /* a reply's body is going through plugins */
+    bool timed_out;             /* the time for the whole exchange is over, and that was told */
+    uint32_t added_bytes;       /* of header fields, by plugins */
     bool source_ended;          /* the last byte of the request body was read */
     bool chunk_is_last;         /* of the request body, in the plugins' hands */
     bool chunk_back_is_last;    /* of the response body */

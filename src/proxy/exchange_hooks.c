@@ -129,7 +129,7 @@ void exchange_unfix_response(struct exchange *x)
     headers_skip(&p->headers, HEADER_ACCEPT_RANGES);
     weaken_etag(x);
     p->body = p->body == BODY_TO_CLOSE ? BODY_TO_CLOSE : BODY_STREAMED;
-    x->filters = x->req.method != METHOD_HEAD;
+    x->filters = !x->req.is_head;
 }
 
 void exchange_run_log(struct exchange *x)

@@ -54,14 +54,16 @@ static bool will_drain(const struct exchange *x)
 
 static bool is_bodiless(const struct exchange *x)
 {
-    return x->req.method == METHOD_HEAD || x->res.status == 204 || x->res.status == 304;
+    return x->req.is_head || x->res.status == 204 || x->res.status == 304;
 }
 
 /* All of a reply goes through the plugins at once: its length is known before its head leaves. */
 enum next step_answer(struct exchange *x)
 {
+    exchange_settle_framing(x);
     if (has(x, HOOK_RESPONSE_BODY) && !x->filter_done && x->answer.len && !is_bodiless(x)) {
         struct slice chunk = slice_make(x->answer.at, x->answer.len);
+        x->filter_begun = true;
         enum rc rc = x->plane->hooks->filter(x, HOOK_RESPONSE_BODY, &chunk, true);
         if (rc == RC_AGAIN)
             return NEXT_WAIT;
@@ -80,6 +82,26 @@ enum next step_answer(struct exchange *x)
         return NEXT_CUT;
     }
     return go(x, STEP_FLUSH);
+}
+
+/* A plugin has put another status or body into the response: RFC 9110 section 6.4.1 says which have a body. */
+void exchange_settle_framing(struct exchange *x)
+{
+    struct response *p = &x->res;
+    if (!x->reframed || p->status < 200)
+        return;
+    x->reframed = false;
+    if (p->status == 204 || p->status == 304) {
+        if (x->up)
+            exchange_drop_body(x);
+        x->gathered_back = false;
+        x->answer.len = 0;
+        headers_skip(&p->headers, HEADER_CONTENT_LENGTH);
+        p->body = BODY_NONE;
+    } else if (p->body == BODY_NONE) {
+        p->body = BODY_SIZED;
+        p->body_bytes = x->answer.len;
+    }
 }
 
 void exchange_set_answer(struct exchange *x, struct slice body)
@@ -107,6 +129,8 @@ enum next exchange_fail(struct exchange *x, enum rc rc)
     if (!x->head_sent)
         x->source = SOURCE_GATEWAY;
     exchange_drop_up(x);
+    x->gather = GATHER_NOTHING;
+    x->filter_done |= x->filter_begun;  /* an error page does not go where the answer has failed */
     if (x->number)
         x->plane->hooks->cancel(x);
     if (x->head_sent || rc == RC_CLIENT_GONE)
@@ -130,6 +154,7 @@ static enum next not_found(struct exchange *x, const struct router_answer *answe
 
 enum next step_start(struct exchange *x)
 {
+    x->req.is_head = x->req.method == METHOD_HEAD;
     x->req.sent_body = x->req.body;
     x->req.sent_body_bytes = x->req.body_bytes;
     forward_make_id(x);

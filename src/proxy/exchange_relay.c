@@ -41,6 +41,7 @@ static enum rc source(struct exchange *x, struct span *out, bool *last)
 enum rc exchange_request_body(struct exchange *x, struct span *out, bool *last)
 {
     struct slice chunk = SLICE_NONE;
+    x->body_flows = true;
     if (!has(x, HOOK_REQUEST_BODY))
         return source(x, out, last);
     if (!x->lines[LINE_REQUEST_BODY]) {

@@ -187,6 +187,8 @@ enum next exchange_send_response(struct exchange *x)
     bool last = x->up->response_done && !x->gathered_back;
     if (x->res.status == 101)
         return exchange_start_tunnel(x);
+    exchange_settle_framing(x);
+    last = x->up->response_done && !x->gathered_back;
     if (has(x, HOOK_RESPONSE_BODY))
         exchange_unfix_response(x);
     /* Body bytes that came with the head leave with it. */
@@ -209,11 +211,25 @@ enum next exchange_send_response(struct exchange *x)
     return last ? go(x, STEP_FLUSH) : go(x, STEP_RELAY);
 }
 
+/* A plugin has sent another method than the client's: what has a body there has none here, or the other way round. */
+static void reframe_for_client(struct exchange *x)
+{
+    if (x->req.is_head) {
+        exchange_drop_body(x);
+        return;
+    }
+    headers_skip(&x->res.headers, HEADER_CONTENT_LENGTH);
+    x->res.body = BODY_SIZED;
+    x->res.body_bytes = 0;
+}
+
 static enum next take_response(struct exchange *x)
 {
     if (x->generation->log_count || has(x, HOOK_LOG))
         x->first_byte_us = clock_us();
     x->source = SOURCE_UPSTREAM;
+    if (x->req.is_head != (x->req.method == METHOD_HEAD))
+        reframe_for_client(x);
     if (x->res.status != 101)
         forward_response(x);
     if (!has(x, HOOK_RESPONSE))

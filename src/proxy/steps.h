@@ -52,6 +52,8 @@ void exchange_drop_up(struct exchange *x);
 void exchange_keep_up(struct exchange *x);
 /* x->res is a response of ours with this body. */
 enum next exchange_reply(struct exchange *x, struct span body);
+/* Before a response leaves: makes its framing fit the status that plugins have given it. */
+void exchange_settle_framing(struct exchange *x);
 /* Another body for that response, and its length. */
 void exchange_set_answer(struct exchange *x, struct slice body);
 /* The exchange ends with an error of ours, if the client can still be told. */

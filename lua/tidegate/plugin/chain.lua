@@ -29,11 +29,8 @@ local PREPARE = {
 
 local function is_body(hook) return hook == "request_body" or hook == "response_body" end
 
-local function answered(result, name, hook)
-  if result == REPLY then
-    C.tide_hook_answered()
-    return
-  end
+local function check_answer(result, name, hook)
+  if result == REPLY then return end
   error(("plugin %s: its %s hook returned a %s; expected nothing%s"):format(
         name, hook, type(result), hook == "log" and "" or ", or req:reply(...)"), 0)
 end
@@ -41,6 +38,24 @@ end
 local function not_a_text(result, name, hook)
   error(("plugin %s: its %s hook returned a %s; expected the chunk as a text, or nothing to leave it as it is"):format(
         name, hook, type(result)), 0)
+end
+
+local function answered(result, name, hook)
+  check_answer(result, name, hook)
+  C.tide_hook_answered()
+end
+
+--- Calls a hook whose errors do not end the request: what it returns must be right, too.
+local function checked(run, name, hook, ...)
+  local result = run(...)
+  if result == nil then return nil end
+  if not is_body(hook) then check_answer(result, name, hook)
+  elseif type(result) ~= "string" then not_a_text(result, name, hook) end
+  return result
+end
+
+local function traced(message)
+  return debug.traceback(type(message) == "string" and message or "an error that is no text", 2)
 end
 
 --- What went wrong, for a failure hook.
@@ -78,7 +93,8 @@ local function add_plugin(lines, hook, i, shape)
   if shape.when then add("if t[%d](req) then", at + 4) end
   add("begin(t[%d])", at + 3)
   if shape.continue then
-    add("local good, result = xpcall(t[%d], traceback, t[%d], %s)", at + 1, at + 2, ARGUMENTS[hook])
+    add("local good, result = xpcall(checked, traced, t[%d], t[%d], hook, t[%d], %s)",
+        at + 1, at + 5, at + 2, ARGUMENTS[hook])
     add("if not good then failed(result) result = nil end")
   else
     add("local result = t[%d](t[%d], %s)", at + 1, at + 2, ARGUMENTS[hook])
@@ -97,7 +113,8 @@ end
 --- @treturn function(t) gives the chain's function
 local function compile(hook, shapes)
   local lines = {
-    "local requests, new_request, C, answered, not_a_text, error_of, try_of, xpcall, traceback, hook, type, feed = ...",
+    "local requests, new_request, C, answered, not_a_text, error_of, try_of, xpcall, checked, traced,",
+    "  hook, type, feed = ...",
     "local begin, failed = C.tide_hook_begin, C.tide_hook_failed",
     "return function(t)",
     "return function(number, place, chunk, last)",
@@ -148,7 +165,7 @@ function chain.new(requests, hook, links)
     t[at + 1], t[at + 2], t[at + 3], t[at + 4], t[at + 5] =
       link.run, link.instance, link.slot, link.when or false, link.name
   end
-  return make(requests, request.new, C, answered, not_a_text, error_of, try_of, xpcall, debug.traceback, hook, type,
+  return make(requests, request.new, C, answered, not_a_text, error_of, try_of, xpcall, checked, traced, hook, type,
               decode.feed)(t)
 end
 

@@ -70,6 +70,16 @@ local BLOCKING = {
 -- @treturn ?string
 function refusals.instead_of(name) return BLOCKING[name:match "^[^.]*"] end
 
+--- The functions of table that change one, for tables that are not the gateway's: those have their metatable locked.
+local function own_tables_only(name, change)
+  return function(value, ...)
+    if getmetatable(value) == false then error(name .. ": this table belongs to the gateway", 2) end
+    return change(value, ...)
+  end
+end
+
+local CHANGES = { insert = true, remove = true, sort = true }
+
 --- A function that only raises.
 -- @tparam string name of what it stands for
 -- @tparam string reason
@@ -88,6 +98,7 @@ function refusals.copy(name)
       copy[key] = type(value) == "number" and value or nil
     else
       copy[key] = reason and refusals.refuse(name .. "." .. key, reason) or value
+      if name == "table" and CHANGES[key] then copy[key] = own_tables_only("table." .. key, value) end
     end
   end
   return copy

@@ -129,8 +129,14 @@ function runtime.build(generation, number, hook)
   return chain.new(requests, name, links)
 end
 
+-- Machine code of old generations is given back only when all of it is.
+local FLUSH_EVERY = 32
+local retired = 0
+
 --- The last request of a generation is done.
 function runtime.retire(generation)
+  retired = retired + 1
+  if retired % FLUSH_EVERY == 0 then jit.flush() end
   for _, link in ipairs(generation.links) do
     if type(link.plugin.close) == "function" then
       local good, why = pcall(link.plugin.close, link.instance)
