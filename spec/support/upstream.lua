@@ -97,11 +97,18 @@ local function accept_all(up, listening, handler)
     local fd = wire.accept(listening)
     if fd then
       number = number + 1
+      -- The end of a connection is only seen when all who hold it have closed it: the child begins when we have.
+      local alone, tell = unistd.pipe()
       processes.fork(function()
         unistd.close(listening)
+        unistd.close(tell)
+        unistd.read(alone, 1)
+        unistd.close(alone)
         serve(up, fd, number, handler)
       end)
       unistd.close(fd)
+      unistd.close(alone)
+      unistd.close(tell)
     end
   end
 end
