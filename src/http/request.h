@@ -74,7 +74,7 @@ struct request {
 
     enum method method;
     struct slice method_text;
-    bool is_head;                       /* what the client has sent: plugins may change the method towards the upstream */
+    bool is_head;                       /* from the client: plugins may change the method for the upstream */
     struct slice target;                /* as it came, for the log */
     struct slice path;                  /* normalised, never empty: "/..." or "*" */
     struct slice query;                 /* behind '?', without it; at NULL: no '?' at all */

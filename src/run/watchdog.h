@@ -6,8 +6,8 @@
 
 struct watchdog;
 
-/* supervisor: the descriptor to tell a quarantine to. save: called from the watchdog's thread before the worker ends; it
- * must come back soon. The loops must outlive the watchdog. */
+/* supervisor: the descriptor to tell a quarantine to. save: called from the watchdog's thread before the worker ends;
+ * it must come back soon. The loops must outlive the watchdog. */
 struct watchdog *watchdog_start(struct loop_thread *loops, uint32_t count, struct writer *writer, int supervisor,
                                 void (*save)(void));
 /* How long Lua may keep a loop; 0: for ever. Any thread. */
