@@ -17,9 +17,14 @@ static struct dict *d;
 static int rounds, threads;
 static _Atomic int left;
 
+enum { TEXT = 32 };
+
+/* text: TEXT bytes. */
 static struct dict_key key_of(char *text, const char *prefix, unsigned n)
 {
-    return (struct dict_key){ slice_make(text, (size_t)sprintf(text, "%s%u", prefix, n)), 0 };
+    int len = snprintf(text, TEXT, "%s%u", prefix, n);
+    assert(len > 0 && len < TEXT);
+    return (struct dict_key){ slice_make(text, (size_t)len), 0 };
 }
 
 /* A value is one letter, over and over: bytes of two writers would show. */
@@ -74,8 +79,7 @@ static void count(struct dict *counters, unsigned n)
     assert(dict_bucket_take(counters, &key, &bucket, 1, 1, &taken) == DICT_DONE);
     if (!taken.allowed)
         return;
-    key.scope = 0;
-    key.text = slice_make(text, (size_t)sprintf(text, "allowed%u", n % 16));
+    key = key_of(text, "allowed", n % 16);
     assert(dict_incr(counters, &key, 1, 0, INFINITY, 1, &sum) == DICT_DONE);
 }
 
@@ -131,8 +135,8 @@ static double number_at(struct dict *dict, const char *prefix, unsigned n)
 int main(int argc, char **argv)
 {
     assert(argc == 4);
-    left = threads = atoi(argv[1]);
-    rounds = atoi(argv[2]);
+    left = threads = (int)strtol(argv[1], NULL, 10);
+    rounds = (int)strtol(argv[2], NULL, 10);
     d = dict_new(DICT_BYTES_MIN);
     struct dict *counters = dict_new(1 << 20);
     pthread_t ids[64];
