@@ -54,10 +54,25 @@ end
 --- Port 8080 may be taken here: another stands in for it.
 function Reader:here(text) return (text:gsub("8080", self.port)) end
 
+-- The log is written by a thread of its own: a line may come after the response of the request that it is about. Who
+-- types by hand is slower than that; the script looks again until there is something.
+local PATIENT_GREP = [[
+grep() {
+  for last; do :; done
+  tries=0
+  while [ -f "$last" ] && [ $tries -lt 100 ] && ! command grep -q "$@"; do
+    tries=$((tries + 1))
+    sleep 0.05
+  done
+  command grep "$@"
+}
+]]
+
 --- Types a block of commands in the folder, and with the PATH, that the one before has left.
 function Reader:type(block)
-  local script = ("trap 'pwd > %s.cwd; echo \"$PATH\" > %s.path' EXIT\n%s"):format(self.state, self.state,
-                                                                                     self:here(block.text))
+  local script = ("%strap 'pwd > %s.cwd; echo \"$PATH\" > %s.path' EXIT\n%s"):format(PATIENT_GREP, self.state,
+                                                                                       self.state,
+                                                                                       self:here(block.text))
   local text, code = shell.run(script, { folder = self.folder, env = { PATH = self.path } })
   self.folder = files.read(self.state .. ".cwd"):gsub("\n", "")
   self.path = files.read(self.state .. ".path"):gsub("\n", "")
