@@ -47,6 +47,8 @@ local WHOLE = {
   { "upstream_failures", "counter", "Tries that failed.", "upstream_failures_total" },
   { "log_lines", "counter", "Lines of the access log.", "log_lines_total" },
   { "log_lost", "counter", "Lines that no log took.", "log_lines_lost_total" },
+  { "regex_limit_hits", "counter", "Matches of patterns given up because they took too long.",
+    "regex_limit_hits_total" },
   { "worker_restarts", "counter", "Workers that ended unexpectedly.", "worker_restarts_total" },
   { "generation", "gauge", "Number of the configuration in force." },
   { "started", "gauge", "When the worker started, in seconds since the epoch.", "start_time_seconds" },

@@ -12,7 +12,7 @@ local FIELDS = {
   "generation", "requests", "connections_total", "connections_open", "bytes_in", "bytes_out", "upstream_tries",
   "upstream_reused", "upstream_retries", "upstream_failures", "upstream_open", "log_lines", "log_lost",
   "accept_errors", "refused", "reloads_good", "reloads_bad", "worker_restarts", "threads", "supervisor_pid",
-  "worker_pid",
+  "worker_pid", "regex_limit_hits",
 }
 local LUA_FIELDS = { bytes = "lua_bytes", bytes_most = "lua_bytes_most", bytes_max = "lua_bytes_max" }
 
@@ -122,6 +122,9 @@ function status.text(state)
       s.upstream_open, s.upstream_tries, s.upstream_reused, s.upstream_retries, s.upstream_failures),
     ("  access log   %d lines, %d lost"):format(s.log_lines, s.log_lost),
   }
+  if s.regex_limit_hits > 0 then
+    out[#out + 1] = ("  patterns     %d matches given up because they took too long"):format(s.regex_limit_hits)
+  end
   add_lua(out, s)
   if state and state ~= "" then out[#out + 1] = "last reload:\n" .. state:gsub("\n+$", "") end
   return table.concat(out, "\n") .. "\n"

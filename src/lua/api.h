@@ -268,6 +268,7 @@ struct tide_status {
     uint64_t responses[6];                      /* by class; [0]: cut without a status */
     uint64_t upstream_tries, upstream_reused, upstream_retries, upstream_failures;
     uint64_t log_lines, log_lost, accept_errors, refused, reloads_good, reloads_bad, worker_restarts;
+    uint64_t regex_limit_hits;                  /* matches given up because they took too long */
     uint64_t lua_bytes, lua_bytes_most, lua_bytes_max;  /* of all loops, of the one that has most, what one may have */
     uint32_t threads, upstream_open;
     int32_t supervisor_pid, worker_pid;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/regex.h"
 #include "lua/api.h"
 #include "lua/coroutine.h"
 #include "lua/vm.h"
@@ -457,6 +458,7 @@ void tide_status_read(struct tide_status *out)
     out->worker_pid = getpid();
     out->supervisor_pid = getppid();
     out->log_lost = writer_lost(c->writer);
+    out->regex_limit_hits = regex_limit_hits();
     const char *restarts = getenv("TIDEGATE_RESTARTS");
     out->worker_restarts = restarts ? strtoull(restarts, NULL, 10) : 0;
     for (uint32_t i = 0; i < c->loop_count; i++) {
