@@ -4,6 +4,7 @@ local argparse = require "argparse"
 local C = require "tidegate.ffi"
 local config = require "tidegate.config"
 local plugin = require "tidegate.cli.plugin"
+local schema = require "tidegate.cli.schema"
 local telling = require "tidegate.cli.say"
 
 local cli = {}
@@ -66,6 +67,7 @@ local function parser()
   add_file_options(p:command("check", "Say all that is wrong with the configuration. Needs no running gateway."))
   add_explain(p)
   add_plugin(p)
+  add_file_options(p:command("schema", "Print the JSON Schema of the configuration and its plugins, for editors."))
   p:command("version", "Print the version.")
   return p
 end
@@ -273,6 +275,7 @@ function cli.main(args)
   if options.command == "version" then return commands.version() end
   local file = file_of(options)
   if options.command == "plugin" then return plugin[options.action](file, options) end
+  if options.command == "schema" then return schema(file, options) end
   if not file then return say_no_file() end
   return commands[options.command](file, options)
 end

@@ -1,48 +1,14 @@
 --- tidegate plugin list, doc, new and test. Each takes the configuration's file (or nil) and the options, and gives the
 -- exit code.
-local C = require "tidegate.ffi"
-local Report = require "tidegate.config.report"
 local Sources = require "tidegate.config.source"
-local config = require "tidegate.config"
 local discover = require "tidegate.plugin.discover"
 local doc = require "tidegate.plugin.doc"
 local say = require "tidegate.cli.say"
-local set = require "tidegate.plugin.set"
+local survey = require "tidegate.cli.survey"
 
 local plugin = {}
 
 local GOOD, FAILED, BAD = say.GOOD, say.FAILED, say.BAD
-
--- -- what there is --
-
---- Without a configuration: the plugins that come with the gateway, and those in plugins/.
-local function survey_here()
-  local report = Report.new()
-  local marks = { is_written = function() return false end }
-  local found = set.build({ gateway = { plugin_dirs = { "plugins" } } }, marks, Sources.new(Sources.working_folder()),
-                          report)
-  return found, report
-end
-
---- All plugins that there are; nil where the configuration cannot be understood, after saying why.
--- @treturn ?table what tidegate.plugin.set gives
--- @treturn Report with what is wrong
--- @treturn table metas by name, of those that are good
-local function survey(file, options)
-  local plugins, report
-  if file then
-    local result = config.load(file, options)
-    if result.generation then C.tide_generation_drop(result.generation) end
-    plugins, report = result.plugins, result.report
-  else
-    plugins, report = survey_here()
-  end
-  if not plugins then
-    io.stderr:write(report:text())
-    return nil
-  end
-  return plugins, report, plugins.describe()
-end
 
 local function sorted(map)
   local keys = {}

@@ -185,7 +185,8 @@ end
 local TOO_LARGE_TO_TELL = 4294967295
 local TEXTS = { string = true, secret = true, template = true }
 
-local function range_words(field)
+--- The limits of a field, in words.
+function doc.range_words(field)
   if TEXTS[field.type] or field.type == "list" then return "" end
   local words = {}
   if field.min and field.min ~= "1ms" and field.min ~= field.max then words[1] = "at least " .. field.min end
@@ -240,7 +241,7 @@ local function rows(fields, path, out, deeper)
     if field.later == true then
       later[#later + 1] = "`" .. name .. "`"
     else
-      out[#out + 1] = ("| `%s` | %s | %s | %s |\n"):format(name, cell(type_words(field) .. range_words(field)),
+      out[#out + 1] = ("| `%s` | %s | %s | %s |\n"):format(name, cell(type_words(field) .. doc.range_words(field)),
                                                             default_words(field), cell(field.doc or ""))
       local object, at = below(field, path == "" and name or path .. "." .. name)
       if object then deeper[#deeper + 1] = { object, at, field } end

@@ -31,6 +31,9 @@ entry.INSTANCE = { type = "object", short = "use", fields = with() }
 
 local FIELDS = with { "name", type = "name", doc = "of this use, for logs and metrics; default: the plugin's" }
 
+--- Fields of an entry in a chain, in its long form.
+entry.FIELDS = FIELDS
+
 --- The map { use: NAME, config: VALUE } in place of what was written.
 local function long_form(node, name, place, config)
   local entries = {

@@ -65,6 +65,9 @@ local SUBJECTS = {
 }
 local GROUPS = { all = true, any = true, ["not"] = true }
 
+--- What can be asked, by subject: the JSON Schema is made of it.
+when.SUBJECTS = SUBJECTS
+
 local function sorted_keys(...)
   local list = {}
   for _, set in ipairs { ... } do
