@@ -11,7 +11,7 @@
 #include "run/channel.h"
 #include "run/quarantine.h"
 
-enum { LOOK_MS = 20, TRACE_MS = 200, FLUSH_MS = 100, LOG_RING = 1 << 16, TRACE_BYTES = 1200, EXIT_STUCK = 3 };
+enum { LOOK_MS = 20, TRACE_MS = 200, FLUSH_MS = 1000, LOG_RING = 1 << 16, TRACE_BYTES = 1200, EXIT_STUCK = 3 };
 
 struct watchdog {
     pthread_t thread;
@@ -91,7 +91,7 @@ static void end_worker(struct watchdog *w, uint32_t index, const struct label *l
               "plugin", l->words[HOOK_INSTANCE].at, "hook", l->words[HOOK_NAME].at, "route", route, "for_ms",
               log_number(ms), "at", trace[0] ? trace : NULL);
     w->save();
-    sleep_ms(FLUSH_MS);                 /* the writer's */
+    writer_finish(w->writer, FLUSH_MS);
     _exit(EXIT_STUCK);
 }
 

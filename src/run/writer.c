@@ -263,11 +263,27 @@ void writer_start(struct writer *w)
         abort();
 }
 
-void writer_stop(struct writer *w)
+static void ask_to_stop(struct writer *w)
 {
     atomic_store(&w->stop, true);
     atomic_store(&w->asleep, true);
     writer_wake(w);
+}
+
+void writer_finish(struct writer *w, uint32_t max_ms)
+{
+    struct timespec until;
+    ask_to_stop(w);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += (long)(max_ms % 1000) * 1000000L;
+    until.tv_sec += (time_t)(max_ms / 1000) + until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    (void)pthread_timedjoin_np(w->thread, NULL, &until);    /* a disk that takes longer: its lines are lost */
+}
+
+void writer_stop(struct writer *w)
+{
+    ask_to_stop(w);
     pthread_join(w->thread, NULL);
     for (uint32_t i = 0; i < w->sink_count; i++) {
         sink_close(w->sinks[i]);

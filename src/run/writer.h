@@ -16,6 +16,8 @@ struct writer *writer_new(void);
 void writer_start(struct writer *w);
 /* Writes what is queued, ends the thread and frees. */
 void writer_stop(struct writer *w);
+/* Writes what is queued, for at most this long; nothing is written after it. For a worker that ends in the middle. */
+void writer_finish(struct writer *w, uint32_t max_ms);
 
 /* A queue to take lines from; before writer_start. */
 void writer_add_queue(struct writer *w, struct queue *q);
