@@ -21,14 +21,14 @@ static bool prepare(struct plane *p, struct generation *g, char *why, size_t siz
         p->vm = vm_open(p, &p->hook_stats);
     struct vm *vm = p->vm;
     lua_State *L = vm->L;
-    vm->memory_max = g->gateway.lua_memory;
+    vm->memory.max = g->gateway.lua_memory;
     vm->budget_ns = (uint64_t)g->gateway.lua_budget_ms * 1000000;
     vm->loading = g;
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->load_ref);
     lua_pushlstring(L, g->plugins.at, g->plugins.len);
-    vm->is_bounded = true;
+    vm->memory.is_bounded = true;
     bool good = lua_pcall(L, 1, 1, 0) == 0;
-    vm->is_bounded = false;
+    vm->memory.is_bounded = false;
     vm->loading = NULL;
     if (good) {
         struct loaded *l = calloc(1, sizeof *l + (g->route_count + 1) * HOOK_COUNT * sizeof l->functions[0]);
@@ -108,7 +108,7 @@ static struct coroutine *begin(struct exchange *x, enum hook hook, enum chain_li
     co->line = (uint8_t)line;
     co->may_wait = hook != HOOK_LOG;
     co->slot = 0;
-    co->wait_ns = 0;
+    co->wait_ticks = 0;
     if (!push_function(vm, co, x, hook)) {
         coroutine_give(co);
         return NULL;

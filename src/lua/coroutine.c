@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/ticks.h"
 #include "lua/report.h"
 #include "lua/vm.h"
 
@@ -18,28 +19,7 @@ static _Thread_local struct vm *here;
 
 struct vm *vm_here(void) { return here; }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 /* -- the state -- */
-
-/* Lua's own allocator with a ceiling: above it Lua raises "not enough memory" in the plugin that runs. What the bridge
- * itself needs it gets. */
-static void *alloc_bounded(void *owner, void *at, size_t old, size_t new)
-{
-    struct vm *vm = owner;
-    size_t then = atomic_load_explicit(&vm->memory, memory_order_relaxed) - old + new;
-    if (new > old && vm->is_bounded && vm->memory_max && vm->memory_max < then)
-        return NULL;
-    void *p = vm->alloc(vm->alloc_owner, at, old, new);
-    if (p || new == 0)
-        atomic_store_explicit(&vm->memory, then, memory_order_relaxed);
-    return p;
-}
 
 static int ref_of(lua_State *L, const char *name)
 {
@@ -82,9 +62,7 @@ struct vm *vm_open(struct plane *plane, struct series *stats)
 {
     struct vm *vm = here = vm_make(plane, stats);
     lua_State *L = vm->L = vm_new();
-    vm->alloc = lua_getallocf(L, &vm->alloc_owner);
-    vm->memory = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024;
-    lua_setallocf(L, alloc_bounded, vm);
+    memory_begin(&vm->memory, L);
     lua_gc(L, LUA_GCSETPAUSE, GC_PAUSE);
     if (!vm_start(vm))
         abort();                        /* our own Lua does not load: it has said why */
@@ -101,7 +79,7 @@ static void on_sweep(struct deadline *d)
 
 void vm_collect(struct vm *vm)
 {
-    if (!vm->alloc)
+    if (!vm->memory.large)
         return;                         /* whose state it is sees to that */
     vm->sweep.fire = on_sweep;
     loop_deadline(vm->plane->loop, &vm->sweep, vm->plane->loop->clock.now_ms + SWEEP_MS);
@@ -148,10 +126,11 @@ void vm_close(struct vm *vm)
     unlink_all(&vm->background);
     unlink_all(&vm->idle);
     deadline_remove(&vm->plane->loop->deadlines, &vm->sweep);
-    if (vm->alloc)
+    if (vm->memory.large)
         vm_free(vm->L);
     else
         let_go(vm);
+    memory_free(&vm->memory);
     slots_free(&vm->requests);
     slots_free(&vm->waits);
     slots_free(&vm->calls);
@@ -236,14 +215,14 @@ static void add(_Atomic uint64_t *n, uint64_t more)
 
 void coroutine_account(struct coroutine *co, uint32_t slot)
 {
-    uint64_t now = now_ns();
+    uint64_t now = ticks_now();
     if (co->slot) {
         struct hook_stat *old = hook_stat_at(co->vm->stats, co->slot);
-        add(&old->cpu_ns, now - co->hook_ns);
+        add(&old->cpu_ticks, now - co->hook_ticks);
     }
     co->slot = slot;
-    co->hook_ns = now;
-    co->spent_ns = 0;
+    co->hook_ticks = now;
+    co->spent_ticks = 0;
     co->cpu_mark_ns = 0;
     atomic_store_explicit(&co->vm->busy_slot, slot, memory_order_relaxed);
     if (slot)
@@ -252,20 +231,20 @@ void coroutine_account(struct coroutine *co, uint32_t slot)
 
 static void account_wait(struct coroutine *co)
 {
-    uint64_t now = now_ns();
+    uint64_t now = ticks_now();
     if (co->slot)
-        add(&hook_stat_at(co->vm->stats, co->slot)->wait_ns, now - co->wait_ns);
-    co->hook_ns = now;
+        add(&hook_stat_at(co->vm->stats, co->slot)->wait_ticks, now - co->wait_ticks);
+    co->hook_ticks = now;
 }
 
 static void account_yield(struct coroutine *co)
 {
-    uint64_t now = now_ns();
+    uint64_t now = ticks_now();
     if (co->slot)
-        add(&hook_stat_at(co->vm->stats, co->slot)->cpu_ns, now - co->hook_ns);
-    co->spent_ns += now - co->hook_ns;
+        add(&hook_stat_at(co->vm->stats, co->slot)->cpu_ticks, now - co->hook_ticks);
+    co->spent_ticks += now - co->hook_ticks;
     co->cpu_mark_ns = 0;
-    co->wait_ns = now;
+    co->wait_ticks = now;
 }
 
 static uint64_t cpu_ns(void)
@@ -280,7 +259,7 @@ static uint64_t cpu_ns(void)
 bool coroutine_budget_left(struct coroutine *co)
 {
     uint64_t half = co->vm->budget_ns / 2;
-    if (!half || co->spent_ns + now_ns() - co->hook_ns < half)
+    if (!half || ticks_to_ns(co->spent_ticks + ticks_now() - co->hook_ticks) < (double)half)
         return true;
     if (!co->cpu_mark_ns) {
         co->cpu_mark_ns = cpu_ns();
@@ -308,28 +287,29 @@ double coroutine_wait(struct coroutine *co, double ms)
 /* The collector waits until the heap has grown to a multiple of itself. Near the ceiling that is too long. */
 static void collect_if_full(struct vm *vm)
 {
-    if (!vm->memory_max || vm->memory < vm->memory_max / 4 * 3 || vm->memory < vm->memory_collected / 10 * 11)
+    const struct memory *m = &vm->memory;
+    if (!m->max || m->used < m->max / 4 * 3 || m->used < vm->memory_collected / 10 * 11)
         return;
     lua_gc(vm->L, LUA_GCCOLLECT, 0);
-    vm->memory_collected = vm->memory;
+    vm->memory_collected = m->used;
 }
 
 enum rc coroutine_run(struct coroutine *co, int args)
 {
     struct vm *vm = co->vm;
     struct coroutine *outer = vm->current;
-    if (co->wait_ns) {
+    if (co->wait_ticks) {
         account_wait(co);
-        co->wait_ns = 0;
+        co->wait_ticks = 0;
     }
     end_wait(co);
     vm->current = co;
     co->state = COROUTINE_RUNS;
     if (!outer)
         atomic_store_explicit(&vm->busy_since_ms, vm->plane->loop->clock.now_ms, memory_order_relaxed);
-    vm->is_bounded = true;
+    vm->memory.is_bounded = true;
     int status = lua_resume(co->L, args);
-    vm->is_bounded = outer != NULL;
+    vm->memory.is_bounded = outer != NULL;
     vm->current = outer;
     if (!outer)
         atomic_store_explicit(&vm->busy_since_ms, 0, memory_order_relaxed);
@@ -435,8 +415,8 @@ int vm_spawn(lua_State *L)
     co->generation = g;
     co->may_wait = true;
     co->slot = background_slot(vm->current ? vm->current->slot : vm->loading_slot);
-    co->hook_ns = now_ns();
-    co->wait_ns = 0;
+    co->hook_ticks = ticks_now();
+    co->wait_ticks = 0;
     vm->background_count++;
     list_append(&vm->background, &co->in_list);
     ready(co);

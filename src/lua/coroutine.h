@@ -5,6 +5,7 @@
 #include <lua.h>
 
 #include "base/slots.h"
+#include "lua/memory.h"
 #include "proxy/exchange.h"
 #include "proxy/hook_stats.h"
 
@@ -25,13 +26,9 @@ struct vm {                             /* the Lua of one loop */
     uint32_t loading_slot;              /* ... and the number of hook_labels of the one whose new runs */
     struct coroutine *current;          /* the innermost that runs */
     struct series *stats;               /* struct hook_stat */
-    _Atomic size_t memory;              /* bytes that Lua has. Others may look */
-    size_t memory_max;                  /* ... and may have */
+    struct memory memory;               /* not begun: the state is somebody else's */
     size_t memory_collected;            /* what it had after the last full collection */
-    bool is_bounded;                    /* a plugin runs */
     struct deadline sweep;              /* the next step of vm_collect */
-    lua_Alloc alloc;                    /* LuaJIT's own; NULL: the state is somebody else's */
-    void *alloc_owner;
     int build_ref, load_ref, retire_ref;        /* functions of tidegate.plugin.runtime */
     int own_ref;                        /* registry: keeps L in somebody else's state */
     void (*on_failure)(struct vm *vm, const struct coroutine *co, const char *text);    /* NULL, or hears of errors */
@@ -62,8 +59,8 @@ struct coroutine {
     int args;                           /* background: on L, for its first run */
     bool may_wait, timed_out;
     uint32_t slot;                      /* of the plugin whose hook runs */
-    uint64_t hook_ns, wait_ns;          /* when the current hook began or went on; when the wait began */
-    uint64_t spent_ns;                  /* of the current hook, before its last wait */
+    uint64_t hook_ticks, wait_ticks;    /* when the current hook began or went on; when the wait began. 0: none */
+    uint64_t spent_ticks;               /* of the current hook, before its last wait */
     uint64_t cpu_mark_ns;               /* CPU time of the thread when the hook was first suspected; 0: not yet */
 };
 

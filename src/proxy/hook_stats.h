@@ -3,7 +3,7 @@
 #include "base/labels.h"
 #include "base/series.h"
 
-struct hook_stat { _Atomic uint64_t calls, cpu_ns, wait_ns, errors, answers; };
+struct hook_stat { _Atomic uint64_t calls, cpu_ticks, wait_ticks, errors, answers; };      /* base/ticks.h */
 
 /* Words: plugin, instance, hook, route. Number 0 counts what has no number any more. */
 extern struct labels hook_labels;

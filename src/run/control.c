@@ -434,7 +434,7 @@ static void add_lua_memory(const struct control *c, struct tide_status *out)
 {
     for (uint32_t i = 0; !c->cut_ms && i < c->loop_count; i++) {
         const struct vm *vm = c->loops[i].plane.vm;
-        uint64_t bytes = vm ? atomic_load_explicit(&vm->memory, memory_order_relaxed) : 0;
+        uint64_t bytes = vm ? atomic_load_explicit(&vm->memory.used, memory_order_relaxed) : 0;
         out->lua_bytes += bytes;
         if (bytes > out->lua_bytes_most)
             out->lua_bytes_most = bytes;

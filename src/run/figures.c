@@ -1,4 +1,5 @@
 /* figures: the calls of api.h that read what the loops have counted, summed over all of them. Control thread. */
+#include "base/ticks.h"
 #include "lua/api.h"
 #include "proxy/traffic.h"
 #include "run/control.h"
@@ -22,8 +23,8 @@ bool tide_hook_read(int number, struct tide_hook_totals *totals, const char **pl
         if (!h)
             continue;
         totals->calls += load(&h->calls);
-        totals->cpu += load(&h->cpu_ns) / 1e9;
-        totals->wait += load(&h->wait_ns) / 1e9;
+        totals->cpu += ticks_to_ns(load(&h->cpu_ticks)) / 1e9;
+        totals->wait += ticks_to_ns(load(&h->wait_ticks)) / 1e9;
         totals->errors += load(&h->errors);
         totals->answers += load(&h->answers);
     }
