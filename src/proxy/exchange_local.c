@@ -168,7 +168,7 @@ enum next step_start(struct exchange *x)
 enum next step_route(struct exchange *x)
 {
     struct request *r = &x->req;
-    struct router_query q = { r->host, r->path, r->method, r->method_text, r->listener };
+    struct router_query q = { r->host, r->path, r->method, r->method_text, r->listener, r };
     if (r->method == METHOD_CONNECT)
         return not_found(x, &(struct router_answer){ .allowed = 1u << METHOD_COUNT });
     if (r->security->deny_hidden_files && url_is_hidden(r->path))

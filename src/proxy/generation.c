@@ -67,7 +67,7 @@ struct generation *generation_new(void)
         abort();
     g->refs = 1;
     arena_init(&g->arena, 64 * 1024);
-    g->router = router_new();
+    g->router = router_new(NULL);
     return g;
 }
 

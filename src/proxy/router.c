@@ -36,6 +36,7 @@ struct host {                       /* the root of a host's paths */
 };
 
 struct router {
+    router_holds_fn *holds;
     struct entry *entries;          /* in the order of ranks, after router_seal */
     struct pair *pairs;             /* until router_seal */
     struct edge *edges;             /* open addressing */
@@ -58,11 +59,12 @@ static void *grow(void *at, uint32_t count, size_t size)
     return at;
 }
 
-struct router *router_new(void)
+struct router *router_new(router_holds_fn *holds)
 {
     struct router *r = calloc(1, sizeof *r);
     if (!r)
         abort();
+    r->holds = holds;
     r->place_count = 1;             /* place 0 means "none" */
     return r;
 }
@@ -109,7 +111,7 @@ static int order_of(uint64_t a, uint64_t b) { return a < b ? -1 : a > b; }
 
 static unsigned conditions(const struct router_route *route)
 {
-    return (route->methods || route->other_count ? 1u : 0) + (route->listeners ? 1u : 0);
+    return route->conditions + (route->methods || route->other_count ? 1u : 0) + (route->listeners ? 1u : 0);
 }
 
 /* Who wins, first difference decides: priority, host class, longer wildcard, path class, longer prefix, number of
@@ -290,13 +292,19 @@ static bool has_method(const struct router_route *route, const struct router_que
     return false;
 }
 
+/* All but the method. */
+static bool takes(const struct router *r, const struct router_route *route, const struct router_query *q)
+{
+    return (!route->listeners || route->listeners >> q->listener & 1) && (!route->conditions || r->holds(route, q));
+}
+
 static void consider(const struct router *r, struct search *s, uint32_t list)
 {
     while (list) {
         const struct entry *e = &r->entries[list - 1];
         if (s->best && list > s->best)
             return;
-        if (!e->route->listeners || e->route->listeners >> s->query->listener & 1) {
+        if (takes(r, e->route, s->query)) {
             if (has_method(e->route, s->query)) {
                 s->best = list;
                 return;

@@ -6,6 +6,7 @@
 #include "base/slice.h"
 
 struct router;
+struct router_query;
 
 /* What the router must know of a route; the rest is the caller's. */
 struct router_route {
@@ -14,10 +15,15 @@ struct router_route {
     const struct slice *other_methods;      /* names that are no enum method */
     uint32_t other_count;
     uint64_t listeners;             /* bit per listener; 0: all */
+    uint32_t conditions;            /* how many further ones it has; 0: it is never asked whether they hold */
     uint32_t order;                 /* place in the file; lower wins */
 };
 
-struct router *router_new(void);
+/* Whether the further conditions of a route hold for a request. Asked only of routes that could still win. */
+typedef bool router_holds_fn(const struct router_route *route, const struct router_query *query);
+
+/* holds: NULL where no route has further conditions. */
+struct router *router_new(router_holds_fn *holds);
 void router_free(struct router *r);
 
 /* host: "a.example.com", "*.example.com" or "" for any. path: "/exact", "/prefix/" + "*", or "" for any. Both must
@@ -31,6 +37,7 @@ struct router_query {
     unsigned method;                /* enum method */
     struct slice method_text;
     uint32_t listener;
+    const void *request;            /* for router_holds_fn; the router does not look at it */
 };
 
 struct router_answer {

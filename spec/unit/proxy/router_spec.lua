@@ -8,11 +8,19 @@ local METHOD_COUNT = #METHODS + 1
 local number_of = {}
 for i, name in ipairs(METHODS) do number_of[name] = i end
 
---- Builds a router of routes { hosts =, paths =, methods =, listeners =, priority = } and gives a function that finds:
--- the index of a route, or nil and what would have been allowed.
+local asked = {}                -- orders of routes whose conditions were asked about
+
+-- The request is a text; the conditions of a route hold where it has the letter of the route: the first is "a".
+local holds = ffi.cast("router_holds_fn *", function(route, query)
+  table.insert(asked, route.order)
+  return ffi.string(ffi.cast("const char *", query.request)):find(string.char(96 + route.order), 1, true) ~= nil
+end)
+
+--- Builds a router of routes { hosts =, paths =, methods =, listeners =, priority =, conditions = } and gives a
+-- function that finds: the index of a route, or nil and what would have been allowed.
 local function build(routes)
   local kept = {}               -- what the router points to
-  local router = ffi.gc(C.router_new(), C.router_free)
+  local router = ffi.gc(C.router_new(holds), C.router_free)
   local function slice(text)
     table.insert(kept, text)
     return core.slice(text)
@@ -21,7 +29,7 @@ local function build(routes)
   table.insert(kept, all)
   for i, route in ipairs(routes) do
     local r = all[i - 1]
-    r.priority, r.order = route.priority or 0, i
+    r.priority, r.order, r.conditions = route.priority or 0, i, route.conditions or 0
     local others = {}
     for _, name in ipairs(route.methods or {}) do
       if number_of[name] then
@@ -45,14 +53,18 @@ local function build(routes)
   C.router_seal(router)
 
   local query = ffi.new "struct router_query"
-  return function(request)
+  local function find(request)
     local host, path, method = request.host or "", request.path or "/", request.method or "GET"
     query.host, query.path, query.method_text = core.slice(host), core.guarded(path), core.slice(method)
     query.method, query.listener = number_of[method] or 0, request.listener or 0
+    query.request = request.holding or ""
+    asked = {}
     local answer = C.router_find(router, query)
     if answer.route ~= nil and #kept > 0 then return answer.route.order end
     return nil, answer.allowed, answer.any_other
   end
+  jit.off(find)                 -- compiled code must not call what calls back
+  return find
 end
 
 -- -- the same, slowly --
@@ -215,6 +227,27 @@ describe("router", function()
       assert.same({ case[4], case[5], case[6] }, { order, allowed, any_other })
     end)
   end
+
+  -- Routes, which conditions hold, the winner, whose conditions were asked about.
+  local conditional = {
+    { "prefers a route with conditions that hold", { r(), r(nil, nil, { conditions = 1 }) }, "b", 2, { 2 } },
+    { "goes on where they do not", { r(), r(nil, nil, { conditions = 1 }) }, "", 1, { 2 } },
+    { "prefers more conditions", { r(nil, nil, { conditions = 1 }), r(nil, nil, { conditions = 2 }) }, "ab", 2, { 2 } },
+    { "counts them with the others", { r(nil, nil, { conditions = 1, methods = { "GET" } }),
+      r(nil, nil, { conditions = 1 }) }, "ab", 1, { 1 } },
+  }
+  for _, case in ipairs(conditional) do
+    it(case[1], function()
+      assert.equal(case[4], (build(case[2]) { path = "/x", holding = case[3] }))
+      assert.same(case[5], asked)
+    end)
+  end
+
+  it("allows a method only where all else holds", function()
+    local find = build { r(nil, nil, { conditions = 1, methods = { "GET" } }), r(nil, nil, { methods = { "POST" } }) }
+    assert.same({ nil, 2 + 8, false }, { find { method = "PUT", holding = "a" } })
+    assert.same({ nil, 8, false }, { find { method = "PUT", holding = "" } })
+  end)
 
   it("knows the last listener there can be", function()
     local find = build { { listeners = { 63 } }, { listeners = { 31 } } }
