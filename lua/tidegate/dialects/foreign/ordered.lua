@@ -1,0 +1,43 @@
+--- A plain native tree as a value for tidegate.config.emit: keys in the order of the schema.
+local emit = require "tidegate.config.emit"
+local schema = require "tidegate.config.schema"
+local tree = require "tidegate.config.tree"
+
+local function sorted(map)
+  local names = {}
+  for name in pairs(map) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+local function is_field(field, kind)
+  return type(field) == "table" and field.type == kind
+end
+
+local function ordered(value, field)
+  if type(value) ~= "table" then return value end
+  local of = type(field) == "table" and field.of or nil
+  if #value > 0 then
+    local list = emit.list {}
+    for i, item in ipairs(value) do list[i] = ordered(item, is_field(field, "list") and of or nil) end
+    return list
+  end
+  if next(value) == nil then return is_field(field, "list") and emit.list {} or emit.map {} end
+  local result, written = emit.map {}, {}
+  local function put(name, below)
+    if value[name] == nil or written[name] then return end
+    written[name] = true
+    result[#result + 1] = { name, ordered(value[name], below) }
+  end
+  if is_field(field, "object") then
+    for _, name in ipairs(schema.names(field.fields)) do put(name, field.fields[name]) end
+  end
+  for _, name in ipairs(sorted(value)) do put(name, is_field(field, "map") and of or nil) end
+  return result
+end
+
+--- @tparam table native plain values
+-- @return a value for emit.text
+return function(native)
+  return ordered(native, tree)
+end
