@@ -240,6 +240,23 @@ describe("a plugin that misbehaves [B4 T33]", function()
     slow:close()
   end)
 
+  it("gets less of the loop's time while it uses up its budget again and again", function()
+    local function least(times)
+      local best = math.huge
+      for _ = 1, times do
+        local began = clock.now()
+        assert.equal(500, ask("/loop-while").status)
+        best = math.min(best, clock.now() - began)
+      end
+      return best
+    end
+    assert.equal("VERSION", ask("/version").body)
+    local whole = least(3)
+    assert.is_true(least(30) < whole * 0.6)
+    assert.equal("VERSION", ask("/version").body)       -- a hook that comes to its end has the whole budget again
+    assert.is_true(least(3) > whole * 0.8)
+  end)
+
   it("finishes requests in flight with the code they started with", function()
     local c = client.connect(gw:port())
     c:send(request { target = "/wait-short" })

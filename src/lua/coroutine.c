@@ -12,6 +12,8 @@
 enum {
     IDLE_MAX = 256, BACKGROUND_MAX = 10000,
     SWEEP_STEP = 100, SWEEP_MS = 2,     /* KiB at a time, and how long others have the loop meanwhile */
+    /* Over the budget so often in a row: this part of it is left for so long. */
+    OVERRUNS_MAX = 3, OVERRUN_PART = 4, OVERRUN_MS = 1000,
     GC_PAUSE = 300,             /* percent: what lives is little, and marking it is most of what garbage costs */
 };
 
@@ -219,8 +221,11 @@ void coroutine_account(struct coroutine *co, uint32_t slot)
     if (co->slot) {
         struct hook_stat *old = hook_stat_at(co->vm->stats, co->slot);
         add(&old->cpu_ticks, now - co->hook_ticks);
+        if (old->overruns && !co->overran)
+            old->overruns = 0;
     }
     co->slot = slot;
+    co->overran = false;
     co->hook_ticks = now;
     co->spent_ticks = 0;
     co->cpu_mark_ns = 0;
@@ -254,18 +259,37 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+static uint64_t budget_ns(const struct coroutine *co, const struct hook_stat *s)
+{
+    bool is_short = s->overruns >= OVERRUNS_MAX && clock_us() / 1000 - s->overrun_ms < OVERRUN_MS;
+    return is_short ? co->vm->budget_ns / OVERRUN_PART : co->vm->budget_ns;
+}
+
+static void note_overrun(struct coroutine *co, struct hook_stat *s)
+{
+    if (co->overran)
+        return;                         /* it has caught the error, and goes on */
+    co->overran = true;
+    s->overruns++;
+    s->overrun_ms = clock_us() / 1000;
+}
+
 /* The clock on the wall is cheap, that of the thread is a system call: it is asked once the other says that half of the
  * budget may be gone, and then has the last word about the other half. */
 bool coroutine_budget_left(struct coroutine *co)
 {
-    uint64_t half = co->vm->budget_ns / 2;
+    struct hook_stat *s = hook_stat_at(co->vm->stats, co->slot);
+    uint64_t half = budget_ns(co, s) / 2;
     if (!half || ticks_to_ns(co->spent_ticks + ticks_now() - co->hook_ticks) < (double)half)
         return true;
     if (!co->cpu_mark_ns) {
         co->cpu_mark_ns = cpu_ns();
         return true;
     }
-    return cpu_ns() - co->cpu_mark_ns < half;
+    if (cpu_ns() - co->cpu_mark_ns < half)
+        return true;
+    note_overrun(co, s);
+    return false;
 }
 
 /* -- running -- */

@@ -58,6 +58,7 @@ struct coroutine {
     uint8_t hook, line;
     int args;                           /* background: on L, for its first run */
     bool may_wait, timed_out;
+    bool overran;                       /* the current hook is over its budget */
     uint32_t slot;                      /* of the plugin whose hook runs */
     uint64_t hook_ticks, wait_ticks;    /* when the current hook began or went on; when the wait began. 0: none */
     uint64_t spent_ticks;               /* of the current hook, before its last wait */
@@ -101,7 +102,9 @@ void coroutine_wake(struct vm *vm, double wait);
  * when too many wait. */
 double coroutine_wait(struct coroutine *co, double ms);
 
-/* Whether the hook has CPU time left. Time that it waited, or that the thread did not get, does not count. */
+/* Whether the hook has CPU time left. Time that it waited, or that the thread did not get, does not count. Who was over
+ * the budget several times in a row has a part of it for a while: a plugin that always loops must not take all of the
+ * loop. */
 bool coroutine_budget_left(struct coroutine *co);
 /* The time since the last call belongs to the hook of the old slot; that of `slot` begins. */
 void coroutine_account(struct coroutine *co, uint32_t slot);

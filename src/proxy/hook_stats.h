@@ -3,7 +3,11 @@
 #include "base/labels.h"
 #include "base/series.h"
 
-struct hook_stat { _Atomic uint64_t calls, cpu_ticks, wait_ticks, errors, answers; };      /* base/ticks.h */
+struct hook_stat {
+    _Atomic uint64_t calls, cpu_ticks, wait_ticks, errors, answers;     /* base/ticks.h */
+    uint64_t overrun_ms;                /* when it was last over its budget; the loop's own, as overruns */
+    uint32_t overruns;                  /* ... and how often in a row */
+};
 
 /* Words: plugin, instance, hook, route. Number 0 counts what has no number any more. */
 extern struct labels hook_labels;
