@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/log_limit.h"
 #include "http/h1_chunked.h"
+#include "http/h1_trailers.h"
 #include "http/h1_input.h"
 #include "http/h1_output.h"
 #include "http/h1_server_head.h"
@@ -38,6 +39,7 @@ struct front {
     uint64_t body_left;                 /* of a sized body */
     uint32_t lingered;
     struct chunked chunked;
+    struct buf trailers;                /* of the request, as they come */
     struct tls_facts tls;               /* all NULL without TLS */
     uint8_t peer_text_len, port_text_len;       /* 0: not printed yet */
     char peer_text[46], port_text[5];
@@ -93,6 +95,7 @@ static void front_close(struct front *f)
     link_remove(&f->in_all);
     h1_input_reset(&f->input);
     buf_reset(&f->output.kept);
+    buf_reset(&f->trailers);
     greeting_end(&f->greeting);
     if (f->turned_away)
         f->set->turned_away--;
@@ -174,7 +177,9 @@ static struct request *open_request(struct front *f)
     f->request = r;
     f->output.sent = &r->written;
     f->body_done = f->keep = false;
-    f->chunked = (struct chunked){ 0 };
+    buf_reset(&f->trailers);
+    f->chunked = (struct chunked){ .trailers = &f->trailers };
+    f->output.trailers = NULL;
     f->state = FRONT_HEAD;
     front_arm(f, loop_of(f)->clock.now_ms + r->timeouts->head_ms);
     return r;
@@ -373,6 +378,7 @@ static struct front *front_new(struct fronts *set, int fd, struct wire *w)
     f->again.run = on_again;
     h1_input_init(&f->input, &f->stream, set->loop, BEHIND_HEAD);
     h1_output_init(&f->output, &f->stream, set->loop, NULL);
+    f->trailers.max = H1_TRAILERS_MAX;
     list_append(&set->all, &f->in_all);
     return f;
 }
@@ -468,6 +474,10 @@ static enum rc read_chunks(struct front *f, struct request *r, const struct span
     h1_input_give_back(&f->input, in, rest.len);
     stash(f);
     f->body_done = rc == RC_END;
+    if (f->body_done && buf_len(&f->trailers)) {
+        r->trailers = h1_trailers_pick(buf_slice(&f->trailers), &r->arena);
+        buf_reset(&f->trailers);
+    }
     r->bytes_in += n;
     if (r->limits->body_bytes && r->bytes_in > r->limits->body_bytes)
         return RC_BODY_LIMIT;
@@ -514,6 +524,7 @@ static enum rc op_send_head(struct request *r, struct response *p, struct span b
     bool streamed = (p->body == BODY_STREAMED || p->body == BODY_TO_CLOSE) && !bodiless;
     bool old = r->version == 10;
     f->output.chunked = streamed && !old;
+    f->output.trailers = r->takes_trailers ? &p->trailers : NULL;
     if (streamed && old)
         f->keep = false;
     if (p->close || f->set->draining)

@@ -92,6 +92,13 @@ static enum rc step(struct chunked *c, unsigned char byte)
     }
 }
 
+/* Bytes of trailer lines: all behind the last chunk but the empty line at the end. */
+static enum rc keep_trailer(const struct chunked *c, const char *byte)
+{
+    bool is_line = c->state >= TRAILER_START && c->state <= TRAILER_LF;
+    return is_line ? buf_append(c->trailers, slice_make(byte, 1)) : RC_OK;
+}
+
 enum rc chunked_next(struct chunked *c, struct slice *in, struct slice *out)
 {
     *out = SLICE_NONE;
@@ -107,7 +114,10 @@ enum rc chunked_next(struct chunked *c, struct slice *in, struct slice *out)
                 c->state = DATA_CR;
             return RC_OK;
         }
+        bool is_behind = c->state >= TRAILER_START;
         enum rc rc = step(c, (unsigned char)*in->at);
+        if (is_behind && c->trailers && rc == RC_AGAIN && keep_trailer(c, in->at) != RC_OK)
+            return RC_MALFORMED;
         *in = slice_from(*in, 1);
         if (rc != RC_AGAIN)
             return rc;

@@ -2,12 +2,14 @@
 /* h1_chunked: the chunked transfer coding, RFC 9112 section 7.1.
  * Feed bytes in any split; body bytes come out as slices of the input. Nothing is copied or allocated.
  * Strict: a bare CR or LF, a chunk size over 15 digits, over-long extensions or trailers are RC_MALFORMED. Trailers
- * are checked and passed over. */
+ * are checked, and kept where a buf is given for them. */
+#include "base/buf.h"
 #include "base/rc.h"
 #include "base/slice.h"
 
 struct chunked {            /* all zero is the start state */
     uint64_t left;          /* bytes of the current chunk still to come */
+    struct buf *trailers;   /* gets their lines, each with its CR LF; NULL: they are passed over */
     uint16_t extra;         /* bytes of extensions and trailers that were not made up for by content */
     uint8_t digits;
     uint8_t state;          /* private to h1_chunked.c */

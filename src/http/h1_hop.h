@@ -7,7 +7,7 @@ _Static_assert(HEADER_COUNT <= 64, "header ids are bits below");
 
 /* A bit per enum header_id. */
 static const uint64_t h1_hop_by_hop = 1ull << HEADER_CONNECTION | 1ull << HEADER_KEEP_ALIVE |
-                                      1ull << HEADER_PROXY_CONNECTION | 1ull << HEADER_TE | 1ull << HEADER_TRAILER |
+                                      1ull << HEADER_PROXY_CONNECTION | 1ull << HEADER_TE |
                                       1ull << HEADER_TRANSFER_ENCODING | 1ull << HEADER_UPGRADE |
                                       1ull << HEADER_HTTP2_SETTINGS;
 

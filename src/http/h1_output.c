@@ -57,7 +57,8 @@ static enum rc send_gathered(struct h1_output *o, struct slice head, struct span
         char size[CHUNK_BEFORE], *at = h1_write_chunk_size(size + CHUNK_BEFORE, body.len);
         out_put(&to, slice_make(at, (size_t)(size + CHUNK_BEFORE - at)));
     }
-    if (body.len > (size_t)(to.end - to.at) - CHUNK_AFTER) {
+    size_t after = CHUNK_AFTER + (last && o->trailers ? o->trailers->len : 0);
+    if (body.len + after > (size_t)(to.end - to.at)) {
         if (to.at > o->render)
             rc = h1_output_write(o, h1_output_rendered(o, &to));
         if (rc == RC_OK || rc == RC_AGAIN)
@@ -70,15 +71,20 @@ static enum rc send_gathered(struct h1_output *o, struct slice head, struct span
     }
     if (chunk)
         out_put(&to, SLICE_OF("\r\n"));
-    if (o->chunked && last)
-        out_put(&to, SLICE_OF("0\r\n\r\n"));
+    if (o->chunked && last) {
+        out_put(&to, SLICE_OF("0\r\n"));
+        if (o->trailers)
+            out_put(&to, *o->trailers);
+        out_put(&to, SLICE_OF("\r\n"));
+    }
     return to.at == o->render ? rc : h1_output_write(o, h1_output_rendered(o, &to));
 }
 
 enum rc h1_output_send(struct h1_output *o, struct slice head, struct span body, bool last)
 {
     size_t before = head.len + (o->chunked ? CHUNK_BEFORE : 0), after = o->chunked ? CHUNK_AFTER : 0;
-    if (body.len && body.before >= before && body.after >= after)
+    bool has_trailers = last && o->chunked && o->trailers && o->trailers->len;
+    if (body.len && body.before >= before && body.after >= after && !has_trailers)
         return send_in_place(o, head, body, last);
     return send_gathered(o, head, body, last);
 }

@@ -10,6 +10,7 @@ struct h1_output {
     char *render;                       /* the loop's: RENDER_BYTES */
     uint64_t *sent;                     /* counts the bytes that the socket takes */
     struct buf kept;                    /* bytes it did not take */
+    const struct slice *trailers;       /* lines to go behind the last chunk, as they are by then; NULL: none */
     bool chunked;                       /* the body in hand is written in chunks, RFC 9112 section 7.1 */
 };
 

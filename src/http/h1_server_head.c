@@ -1,6 +1,7 @@
 #include "http/h1_server_head.h"
 
 #include "http/h1_hop.h"
+#include "http/h1_trailers.h"
 #include "http/url.h"
 
 struct framing {
@@ -127,6 +128,7 @@ static enum rc read_fields(struct request *r, bool *keep, const char **why)
     if (seen.hosts == 0 && !old)        /* RFC 9112 section 3.2 */
         return malformed(why, "no Host field");
     read_empty_body(r);
+    r->takes_trailers = r->headers.first[HEADER_TE] && h1_trailers_wanted(&r->headers);
     /* After CONNECT a client takes what follows for a tunnel. */
     *keep = (old ? seen.keep_alive && !seen.close : !seen.close) && r->method != METHOD_CONNECT;
     struct slice upgrade = headers_value(&r->headers, HEADER_UPGRADE);

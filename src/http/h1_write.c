@@ -62,6 +62,8 @@ void h1_write_request(struct out *o, const struct request *r)
     if (r->wants_upgrade) {
         out_put(o, SLICE_OF("Connection: Upgrade\r\n"));
         out_field(o, SLICE_OF("Upgrade"), headers_value(&r->headers, HEADER_UPGRADE));
+    } else if (r->takes_trailers) {
+        out_put(o, SLICE_OF("TE: trailers\r\nConnection: TE\r\n"));      /* RFC 9110 section 10.1.4 */
     }
     out_put(o, SLICE_OF("\r\n"));
 }

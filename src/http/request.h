@@ -91,6 +91,9 @@ struct request {
     struct slice upstream_host;         /* Host towards the upstream; set by the exchange */
     bool expects_continue;
     bool wants_upgrade;                 /* Connection: upgrade and an Upgrade field */
+    bool takes_trailers;                /* the client understands fields behind a body */
+    struct slice trailers;              /* such fields of its own, as lines that may be passed on; set with the end of
+                                         * a BODY_STREAMED */
 
     struct peer peer;                   /* who is connected (or who the PROXY header named) */
     uint16_t local_port;
@@ -113,6 +116,7 @@ struct response {
     struct headers headers;
     enum body_kind body;
     uint64_t body_bytes;                /* for BODY_SIZED */
+    struct slice trailers;              /* lines to go behind a BODY_STREAMED; they may come with its last bytes */
     bool close;                         /* our own wish: do not keep the client's connection */
 };
 

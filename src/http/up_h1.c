@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "http/h1_hop.h"
 #include "http/h1_parse.h"
+#include "http/h1_trailers.h"
 #include "net/dial.h"
 #include "net/stream_tls.h"
 
@@ -38,6 +39,7 @@ struct up *up_connect(struct loop *loop, struct freelist *home, const struct add
     u->shaking = tls != NULL;
     h1_input_init(&u->input, &u->stream, loop, UP_HEAD_BYTES + SCRATCH_BYTES);
     h1_output_init(&u->output, &u->stream, loop, &u->sent);
+    u->trailers.max = H1_TRAILERS_MAX;
     if ((tls && !stream_tls_connect(&u->stream, tls, server_name)) || !loop_add(loop, &u->stream.io)) {
         up_close(u);
         errno = ENOMEM;
@@ -88,6 +90,7 @@ void up_close(struct up *u)
     link_remove(&u->in_pool);
     h1_input_reset(&u->input);
     buf_reset(&u->output.kept);
+    buf_reset(&u->trailers);
     loop_bury(u->loop, &u->grave, bury);
 }
 
@@ -106,7 +109,9 @@ enum rc up_send_head(struct up *u, const struct request *r, struct span body, bo
     u->request_done = last;
     u->head_done = u->response_done = u->got_bytes = u->head_begun = false;
     u->output.chunked = r->sent_body == BODY_STREAMED;
-    u->chunked = (struct chunked){ 0 };
+    u->output.trailers = &r->trailers;
+    u->chunked = (struct chunked){ .trailers = &u->trailers };
+    buf_reset(&u->trailers);
     return h1_output_send(&u->output, h1_output_rendered(&u->output, &o), body, last);
 }
 

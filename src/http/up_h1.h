@@ -26,6 +26,7 @@ struct up {
     uint64_t sent_before;               /* bytes this connection had sent before the current request */
     uint64_t sent;                      /* bytes the kernel took, ever */
     struct chunked chunked;
+    struct buf trailers;                /* lines behind a response in chunks, until the next request */
     uint32_t requests;
     uint8_t body;                       /* enum body_kind of the response */
     bool connecting, shaking;

@@ -96,7 +96,7 @@ static bool take_field(struct request *r, struct slice name, struct slice value,
         return refuse(e, "expected no control characters in the value of a header field", name);
     if (id == HEADER_HOST)
         return take_host(r, value, e);
-    if (id == HEADER_CONTENT_LENGTH || id == HEADER_EXPECT || h1_is_hop_by_hop(id))
+    if (id == HEADER_CONTENT_LENGTH || id == HEADER_EXPECT || id == HEADER_TRAILER || h1_is_hop_by_hop(id))
         return refuse(e, "the gateway itself says how messages are framed and connections used", name);
     if (r->headers.count == FIELDS_MAX)
         return refuse(e, "expected at most 500 header fields", name);

@@ -1,5 +1,6 @@
 /* The exchange's bodies: the request's upwards, the response's back, and raw bytes both ways after a 101. */
 #include "base/log.h"
+#include "http/h1_trailers.h"
 #include "proxy/forward.h"
 #include "proxy/steps.h"
 
@@ -34,6 +35,8 @@ static enum rc source(struct exchange *x, struct span *out, bool *last)
     if (rc == RC_OK) {
         touch(x, WAIT_BODY);
         x->source_ended = *last;
+        if (*last && has(x, HOOK_REQUEST_BODY))
+            x->req.trailers = SLICE_NONE;       /* sums and signatures of what the body was */
     }
     return rc;
 }
@@ -125,13 +128,18 @@ enum rc exchange_pump_up(struct exchange *x)
 
 enum rc exchange_response_body(struct exchange *x, struct span *out, bool *last)
 {
-    if (!x->gathered_back)
-        return up_read_body(x->up, out, last);
-    struct slice all = buf_slice(&x->gathered_response);
-    x->gathered_back = false;
-    *out = (struct span){ (char *)(uintptr_t)all.at, all.len, 0, 0 };
-    *last = x->up->response_done;
-    return RC_OK;
+    enum rc rc = RC_OK;
+    if (x->gathered_back) {
+        struct slice all = buf_slice(&x->gathered_response);
+        x->gathered_back = false;
+        *out = (struct span){ (char *)(uintptr_t)all.at, all.len, 0, 0 };
+        *last = x->up->response_done;
+    } else {
+        rc = up_read_body(x->up, out, last);
+    }
+    if (buf_len(&x->up->trailers) && x->up->response_done && !x->filters)
+        x->res.trailers = h1_trailers_pick(buf_slice(&x->up->trailers), &x->req.arena);
+    return rc;
 }
 
 void exchange_drop_body(struct exchange *x)
