@@ -3,6 +3,7 @@ local ffi = require "ffi"
 local argparse = require "argparse"
 local C = require "tidegate.ffi"
 local config = require "tidegate.config"
+local dialects = require "tidegate.dialects"
 local plugin = require "tidegate.cli.plugin"
 local schema = require "tidegate.cli.schema"
 local telling = require "tidegate.cli.say"
@@ -33,6 +34,13 @@ local function add_explain(p)
   explain:option("-H --header", "A header field, as in 'X-User: me'. May be repeated."):argname "FIELD":count "*"
   explain:option("--client-ip", "Who asks.", "127.0.0.1"):argname "ADDRESS"
   explain:flag("--json", "For programs.")
+end
+
+local function add_convert(p)
+  local convert = p:command("convert", "Print a configuration, also another gateway's, in Tidegate's own language.")
+  convert:argument("file", "Configuration file."):argname "FILE"
+  convert:option("--from", "Whose it is; default: seen by its keys. One of " ..
+                 table.concat(dialects.NAMES, ", ") .. "."):argname "NAME"
 end
 
 local function add_plugin(p)
@@ -66,6 +74,7 @@ local function parser()
   status:flag("--json", "For programs.")
   add_file_options(p:command("check", "Say all that is wrong with the configuration. Needs no running gateway."))
   add_explain(p)
+  add_convert(p)
   add_plugin(p)
   add_file_options(p:command("schema", "Print the JSON Schema of the configuration and its plugins, for editors."))
   p:command("version", "Print the version.")
@@ -273,6 +282,7 @@ function cli.main(args)
     end
   end
   if options.command == "version" then return commands.version() end
+  if options.command == "convert" then return require("tidegate.cli.convert")(options) end
   local file = file_of(options)
   if options.command == "plugin" then return plugin[options.action](file, options) end
   if options.command == "schema" then return schema(file, options) end

@@ -2,6 +2,7 @@
 --
 --     source     files, each read once
 --     yaml       text to nodes that know their place (C)
+--     dialects   files of other gateways, put into our words (tidegate.dialects)
 --     overrides  TIDEGATE_PATH__TO__KEY and --set
 --     values     ${NAME}, ${file:...}
 --     schema     nodes to plain values, by tree
@@ -12,6 +13,7 @@ local Report = require "tidegate.config.report"
 local Sources = require "tidegate.config.source"
 local build = require "tidegate.config.build"
 local check = require "tidegate.config.check"
+local dialects = require "tidegate.dialects"
 local overrides = require "tidegate.config.overrides"
 local schema = require "tidegate.config.schema"
 local tree = require "tidegate.config.tree"
@@ -67,6 +69,7 @@ function config.load(path, options)
   local sources = Sources.new(Sources.folder_of(file), options.texts)
   local result = { report = report, files = sources.list, texts = sources.texts, good = false }
   local node = parse(path, file, sources, report)
+  node = node and dialects.normalise(node, sources, report)
   if not node then return result end
   overrides.apply_environment(node, report, top_level(), options.variables)
   overrides.apply(node, options.set or {}, report)

@@ -292,6 +292,7 @@ end
 
 function Check:scalar(field, node, parent, key)
   if node.kind ~= "scalar" or node.type == "null" then return self:mismatch(field, node, parent, key) end
+  if self.defers and node.text:find("${", 1, true) then return node.text end
   local word = field.words and field.words[node.text]
   if word ~= nil then return word end
   local kind = field.type
@@ -534,6 +535,19 @@ function schema.check(field, node, report, path, folder)
     report = report, marks = setmetatable({}, Marks), folder = folder, failures = 0,
   }, Check)
   return check:value(field, node, path or ""), check.marks, check.failures
+end
+
+--- Checks the shape of a node before values from outside are put into it: a text with ${...} in it is taken for
+-- whatever it should be.
+-- @tparam table field
+-- @tparam table node
+-- @tparam Report report
+-- @return as for schema.check
+function schema.check_shape(field, node, report)
+  local check = setmetatable({
+    report = report, marks = setmetatable({}, Marks), defers = true, failures = 0,
+  }, Check)
+  return check:value(field, node, ""), check.marks, check.failures
 end
 
 return schema
