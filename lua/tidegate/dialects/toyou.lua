@@ -211,7 +211,7 @@ function Converter:listeners()
   end
   self.main_listener = main and "main"
   self.has_one_listener = #listeners == 1
-  if self.has_one_listener then return node.list({ node.get(listeners[1], "address") }, main or listeners[1]) end
+  if self.has_one_listener then return node.list({ (node.get(listeners[1], "address")) }, main or listeners[1]) end
   return node.list(listeners, self.root)
 end
 

@@ -121,11 +121,9 @@ function middlewares.read(def, sources, report)
   local own = def.type == "custom" and native.has_plugin("custom", sources)
   def.use = not own and known.use or def.type
   def.band = not own and known.band or nil
-  local config = def.config
-  if config and config.kind == "map" and not own and known.config then
-    config = known.config(config, def, report)
+  if known.config and not own then
+    def.config = known.config(def.config or node.map(def.place), def, report)
   end
-  def.config = config
   return true
 end
 

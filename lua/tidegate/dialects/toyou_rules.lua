@@ -184,7 +184,9 @@ function rules.routes(self)
         if is_sayable(self, path, "path_pattern") then add(self, list, host, path) end
       end
       if host.target then add(self, list, host) end
-      if not host.target and not host.route_rules then self:fail(host, nil, "expected the key target or route_rules") end
+      if not host.target and not host.route_rules then
+        self:fail(host, nil, "expected the key target or route_rules")
+      end
     end
   end
   local priority = self.match_order == "route_first" and 1 or nil
