@@ -67,8 +67,8 @@ function dialects.normalise(root, sources, report)
   if not name then return root end
   local dialect = dialects.find(name)
   if not dialect.loads then
-    report:add(sign, sign.key, ("this is a configuration of %s, which does not load as it is: tidegate convert --from " ..
-                                "%s prints it in Tidegate's own language"):format(dialect.title, name))
+    report:add(sign, sign.key, ("shows a configuration of %s, which does not load as it is: tidegate convert " ..
+                                "--from %s prints it in Tidegate's own language"):format(dialect.title, name))
     return nil
   end
   if not is_pure(root, dialect, sign, report) then return nil end
