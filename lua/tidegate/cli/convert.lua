@@ -31,7 +31,8 @@ return function(options)
                      table.concat(dialects.NAMES, ", "))
     return telling.BAD
   end
-  local root = files.read_main(path, options.file, sources, report)
+  local format = options.from and options.from ~= "native" and dialects.find(options.from).format
+  local root = files.read_main(path, options.file, sources, report, format or nil)
   if not root then return told(report) end
   local name = language(root, options.from)
   local native = name == "" and root or dialects.find(name).convert(root, sources, report)

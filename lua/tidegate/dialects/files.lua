@@ -1,5 +1,6 @@
 --- Files that a configuration of another gateway names, read as that gateway would.
 local Sources = require "tidegate.config.source"
+local toml = require "tidegate.dialects.toml"
 local yaml = require "tidegate.yaml"
 
 local files = {}
@@ -13,14 +14,15 @@ local function shown(path, main)
   return (folder == "/" and "" or folder) .. "/" .. path
 end
 
-local function read(path, name, sources, report, place)
+local function read(path, name, sources, report, place, format)
   local text, why = sources:read(path, FILE_MAX)
   if not text then
     report:add(place or { file = name }, nil, ("%s cannot be read: %s"):format(name, why))
     return nil
   end
   report:source(name, text)
-  local root, errors = yaml.parse(text, name)
+  local parse = (format == "toml" or not format and path:find "%.toml$") and toml.parse or yaml.parse
+  local root, errors = parse(text, name)
   for _, e in ipairs(errors or {}) do
     report:add({ file = name, line = e.line, column = e.column }, nil, e.message)
   end
@@ -41,9 +43,12 @@ end
 --- Reads the main file.
 -- @tparam string path absolute
 -- @tparam string name as messages show it
+-- @tparam Sources sources
+-- @tparam Report report
+-- @tparam[opt] string format toml, or yaml, which JSON is, too; default: by the end of the name
 -- @treturn ?table node of a map; nil after telling why
-function files.read_main(path, name, sources, report)
-  local root = read(path, name, sources, report)
+function files.read_main(path, name, sources, report, format)
+  local root = read(path, name, sources, report, nil, format)
   if not root or root.kind == "map" then return root end
   report:add(root, nil, root.type == "null" and "expected a configuration, found an empty file"
                         or ("expected a map, found a %s"):format(root.kind))

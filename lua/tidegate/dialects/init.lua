@@ -2,6 +2,7 @@
 --
 --     title                            its name for people
 --     keys                             set of the keys at the top of its files; needed where loads is true
+--     format                           toml where its files are that, whatever they are called
 --     loads = true                     its files load as they are; all others go through `tidegate convert`
 --     recognise(node)                  the entry that shows that a file is one of its; nil where it is none
 --     convert(node, sources, report)   the same in the native language: nodes (see dialects.node), or a value for
@@ -17,7 +18,7 @@ local tree = require "tidegate.config.tree"
 local dialects = {}
 
 --- In the order in which files are recognised.
-dialects.NAMES = { "toyou" }
+dialects.NAMES = { "toyou", "gateway", "kong" }
 
 --- The module of a dialect; nil where there is none of that name.
 function dialects.find(name)

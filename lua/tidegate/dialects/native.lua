@@ -47,6 +47,22 @@ function native.has_plugin(name, sources)
   return false
 end
 
+--- A name for an instance that chains can use: small letters, digits and _.
+-- @tparam string text
+-- @tparam table taken set of the names there are; the new one is added
+-- @treturn string
+function native.instance_name(text, taken)
+  local stem = text:lower():gsub("[^%l%d]+", "_"):gsub("^_+", ""):gsub("_+$", "")
+  if not stem:find "^%l" then stem = "plugin_" .. stem end
+  local name, number = stem, 1
+  while taken[name] do
+    number = number + 1
+    name = stem .. "_" .. number
+  end
+  taken[name] = true
+  return name
+end
+
 local LEFT_OUT = "not available in this version; left out"
 
 --- Tells of something there are no words for, where to leave it out does no harm.

@@ -2,13 +2,14 @@
 --
 -- Native are: config_dir the files in it, read here and put together as Toyou does; each port a listener; each rule a
 -- route; each middleware an instance of a plugin.
+local Reading = require "tidegate.dialects.reading"
 local files = require "tidegate.dialects.files"
-local middlewares = require "tidegate.dialects.toyou_middlewares"
+local middlewares = require "tidegate.dialects.toyou.middlewares"
 local native = require "tidegate.dialects.native"
 local node = require "tidegate.dialects.node"
-local rules = require "tidegate.dialects.toyou_rules"
+local rules = require "tidegate.dialects.toyou.rules"
 local schema = require "tidegate.config.schema"
-local services = require "tidegate.dialects.toyou_services"
+local services = require "tidegate.dialects.toyou.services"
 
 local toyou = { title = "Toyou", loads = true }
 
@@ -120,14 +121,11 @@ end
 local ADDED_UP = { "host_rules", "route_rules", "middlewares", "middleware_services" }
 local MAIN_ALONE = { "advanced", "server", "config_dir", "match_order" }
 
-local Converter = {}
-Converter.__index = Converter
+local Converter = Reading.kind()
 
 --- Takes in one file.
 function Converter:add(root, is_main)
-  local file, marks = schema.check_shape(FILE, root, self.report)
-  if not self.marks then self.marks = marks end
-  for owner, mark in pairs(marks) do self.marks[owner] = mark end
+  local file, marks = self:read(FILE, root)
   for _, key in ipairs(ADDED_UP) do
     for _, item in ipairs(file[key] or {}) do table.insert(self[key], item) end
   end
@@ -148,28 +146,6 @@ function Converter:add(root, is_main)
     end
   end
   if is_main then self.main = file end
-end
-
-function Converter:warn(owner, key, message)
-  local place, path = self.marks:place(owner, key)
-  self.report:warn(place, path, message)
-end
-
-function Converter:fail(owner, key, message)
-  local place, path = self.marks:place(owner, key)
-  self.report:add(place, path, message)
-end
-
---- The node that a key was written with; nil where it was not.
-function Converter:node(owner, key)
-  return owner and self.marks[owner].nodes[key]
-end
-
---- For messages: "(line 12)", "(conf.d/a.yaml:12)".
-function Converter:where(owner, key)
-  local place = self.marks:place(owner, key)
-  if place.file == self.root.file then return ("(line %d)"):format(place.line) end
-  return ("(%s:%d)"):format(place.file, place.line)
 end
 
 -- -- the parts of the native tree --
@@ -268,6 +244,7 @@ function Converter:prepare(def)
     end
     return
   end
+  def.instance = native.instance_name(def.name, self.instance_names)
   def.is_left_out = not middlewares.read(def, self.sources, self.report)
   def.is_unusable = def.type == "auth" and not def.config and def.enabled ~= false
 end
@@ -304,7 +281,7 @@ function Converter:chains()
     if is_plugin and def.is_global then
       global[#global + 1] = self:entry_of(def, name)
     elseif is_plugin then
-      node.put(instances, name, self:entry_of(def), def.place)
+      node.put(instances, def.instance, self:entry_of(def), def.place)
     end
   end
   return #global > 0 and node.list(global, self.root) or nil, #instances.entries > 0 and instances or nil
@@ -342,6 +319,7 @@ function toyou.convert(root, sources, report)
   local self = setmetatable({
     root = root, sources = sources, report = report, host_rules = {}, route_rules = {}, middlewares = {},
     middleware_services = {}, services = {}, service_names = {}, defs = {}, def_names = {},
+    instance_names = {},
   }, Converter)
   self:add(root, true)
   local folder = self:node(self.main, "config_dir")

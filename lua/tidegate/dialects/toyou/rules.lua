@@ -1,6 +1,6 @@
 --- Toyou's rules as routes. A rule for a host takes all of its paths, but those that its own rules take; a rule for a
 -- path stands for itself.
-local middlewares = require "tidegate.dialects.toyou_middlewares"
+local middlewares = require "tidegate.dialects.toyou.middlewares"
 local native = require "tidegate.dialects.native"
 local node = require "tidegate.dialects.node"
 
@@ -46,7 +46,7 @@ local function chain(self, defs, place)
   local bands = middlewares.bands(plugins)
   local items = {}
   for i, def in ipairs(plugins) do
-    items[i] = bands[i] and self:entry_of(def, nil, bands[i]) or node.scalar(def.name, place)
+    items[i] = bands[i] and self:entry_of(def, nil, bands[i]) or node.scalar(def.instance, place)
   end
   return #items > 0 and node.list(items, place) or nil, websocket, missing
 end

@@ -1,8 +1,8 @@
 --- Toyou's services: one URL, or several backends with a strategy and a health check.
-local middlewares = require "tidegate.dialects.toyou_middlewares"
-local native = require "tidegate.dialects.native"
+local middlewares = require "tidegate.dialects.toyou.middlewares"
 local node = require "tidegate.dialects.node"
 local schema = require "tidegate.config.schema"
+local upstreams = require "tidegate.dialects.upstreams"
 
 local services = {}
 
@@ -41,15 +41,8 @@ services.SCHEMA = {
   },
 }
 
---- A WebSocket begins as HTTP, and that is what the node is asked.
-local function url_of(url)
-  if not url then return nil end
-  local text = url.text:gsub("^ws://", "http://"):gsub("^wss://", "https://")
-  return text == url.text and url or node.scalar(text, url)
-end
-
 local function backend(self, item, has_weights)
-  local url = url_of(self:node(item, "url"))
+  local url = upstreams.url(self:node(item, "url"))
   local weight, active = has_weights and self:node(item, "weight") or nil, self:node(item, "active")
   if not weight and not active then return url end
   return node.map((self.marks:place(item)), {
@@ -60,7 +53,7 @@ end
 local function nodes(self, service)
   local balancer = service.load_balancer
   if not balancer or not balancer.backends then
-    local url = url_of(self:node(service, "url"))
+    local url = upstreams.url(self:node(service, "url"))
     return url and node.list({ url }, url)
   end
   if service.url then self:warn(service, "url", "does not count beside load_balancer.backends") end
@@ -73,29 +66,20 @@ end
 
 local function balance(self, balancer)
   local strategy = self:node(balancer, "strategy")
-  if not strategy or strategy.text == "round_robin" then return nil end
-  if native.knows(strategy.text, "services", "balance", "algorithm") then return strategy end
-  local place, path = self.marks:place(balancer, "strategy")
-  native.leave_out(self.report, place, path, "round_robin counts")
+  if not strategy then return nil end
+  local _, path = self.marks:place(balancer, "strategy")
+  return upstreams.balance(strategy, self.report, path)
 end
-
-local DEFAULTS = { interval = "10s", timeout = "5s", path = "/health" }
 
 local function health_check(self, balancer)
   local check = balancer and balancer.health_check
   if not check or check.enabled == false then return nil end
   local place, path = self.marks:place(check)
-  if not native.has("services", "health_check", "active") then
-    native.leave_out(self.report, place, path)
-    return nil
-  end
-  local active = node.map(place, { { "type", "http" } })
-  for _, key in ipairs { "path", "interval", "timeout" } do
-    local written = self:node(check, key)
-    if written and key ~= "path" then written = middlewares.seconds(written) end
-    node.put(active, key, written or DEFAULTS[key])
-  end
-  return node.map(place, { { "active", active } })
+  local interval, timeout = self:node(check, "interval"), self:node(check, "timeout")
+  return upstreams.health_check({
+    path = self:node(check, "path") or "/health", interval = interval and middlewares.seconds(interval) or "10s",
+    timeout = timeout and middlewares.seconds(timeout) or "5s",
+  }, place, self.report, path)
 end
 
 local function service_of(self, service)
