@@ -164,6 +164,8 @@ void regex_free(struct regex *r)
 
 uint32_t regex_groups(const struct regex *r) { return r->groups; }
 
+uint32_t regex_names(const struct regex *r) { return info_of(r->code, PCRE2_INFO_NAMECOUNT); }
+
 size_t regex_bytes(const struct regex *r)
 {
     return sizeof *r + size_of(r->code, PCRE2_INFO_SIZE) + size_of(r->code, PCRE2_INFO_JITSIZE);

@@ -32,6 +32,8 @@ enum rc regex_match(const struct regex *r, struct slice subject, struct slice *g
 
 /* How many groups capture, without the whole match. */
 uint32_t regex_groups(const struct regex *r);
+/* How many of them have a name. */
+uint32_t regex_names(const struct regex *r);
 /* The name of a group from 1 on, empty where it has none. Lives as long as the pattern. */
 struct slice regex_group_name(const struct regex *r, uint32_t group);
 /* Memory of the compiled pattern and its machine code. */

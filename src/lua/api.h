@@ -36,8 +36,7 @@ struct node_settings *tide_generation_add_node(struct generation *g);
 int tide_generation_add_certificate(struct generation *g, const char *cert, const char *key, const char *ocsp,
                                     struct tide_error *e);
 
-/* To the route added last. Hosts: "a.example.com" or "*.example.com", in lower case. Paths: "/exact", or "/prefix/" and
- * a star.
+/* To the route added last. Hosts and paths as proxy/route_pattern.h has them, hosts in lower case.
  * A route without hosts matches any host; without paths, any path. Methods in upper case; none: all but TRACE.
  * 0, or -1 with the reason. */
 int tide_generation_add_host(struct generation *g, const char *host, size_t len, struct tide_error *e);
@@ -79,6 +78,8 @@ bool tide_plugin_quarantined(const char *name, const char *source, size_t len);
  * "unix:/path") into e->text. 0, or -1 with the reason in e->text. */
 int tide_address_check(const char *at, size_t len, struct tide_error *e);
 int tide_cidr_check(const char *at, size_t len);
+/* A regular expression as routes have it (base/regex.h). 0, or -1 with the reason and its place. */
+int tide_regex_check(const char *pattern, size_t len, int nocase, struct tide_error *e);
 
 /* -- a request in hand; data-plane loops only --
  * A request is a number that goes stale when the request ends: then every call gives TIDE_OVER. Texts are given as

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "http/request.h"
-#include "http/url.h"
 #include "lua/api.h"
 #include "net/resolver.h"
 #include "proxy/access_log.h"
@@ -177,38 +176,32 @@ static struct text *add_text(struct generation *g, const char *at, size_t len)
     return t;
 }
 
+static int add_pattern(struct text ***end, struct slice pattern, const struct pattern_error *wrong,
+                       struct tide_error *e)
+{
+    if (!pattern.at)
+        return refuse(e, "%s", wrong->text);
+    struct text *t = arena_zero(&b.g->arena, sizeof *t);
+    t->text = pattern;
+    **end = t;
+    *end = &t->next;
+    return 0;
+}
+
 int tide_generation_add_host(struct generation *g, const char *host, size_t len, struct tide_error *e)
 {
-    struct route_wish *w = b.wishes[g->route_count - 1];
-    const char *star = memchr(host, '*', len);
-    if (len == 0 || (star && (star != host || len < 3 || host[1] != '.' || memchr(host + 1, '*', len - 1))))
-        return refuse(e, "expected a name or \"*.\" and a name, found \"%.*s\"", (int)len, host);
-    *w->hosts_end = add_text(g, host, len);
-    w->hosts_end = &(*w->hosts_end)->next;
-    return 0;
+    struct slice pattern = SLICE_NONE;
+    struct pattern_error wrong = { "" };
+    (void)host_pattern_parse(slice_make(host, len), &g->arena, &pattern, &wrong);       /* leaves it empty */
+    return add_pattern(&b.wishes[g->route_count - 1]->hosts_end, pattern, &wrong, e);
 }
 
 int tide_generation_add_path(struct generation *g, const char *path, size_t len, struct tide_error *e)
 {
-    struct route_wish *w = b.wishes[g->route_count - 1];
-    struct slice p = slice_make(path, len);
-    while (p.len && p.at[p.len - 1] == '*')
-        p.len--;
-    if (len == 0 || path[0] != '/' || memchr(p.at, '*', p.len) || len - p.len > 2 ||
-        (p.len < len && path[p.len - 1] != '/'))
-        return refuse(e, "expected \"/exact\" or \"/prefix/*\", found \"%.*s\"", (int)len, path);
-    struct slice normal = SLICE_OF("/");
-    if (p.len > 1 && url_normalise(p, g->gateway.security.merge_slashes, &g->arena, &normal) != RC_OK)
-        return refuse(e,
-                      "\"%.*s\" can never be a request's path: a broken percent-encoding, or \"..\" above the root",
-                      (int)len, path);
-    /* Requests come in normal form, so patterns must have it too: "/%7eme" is "/~me". */
-    char *text = arena_alloc(&g->arena, normal.len + 2);
-    memcpy(text, normal.at, normal.len);
-    memcpy(text + normal.len, path + p.len, len - p.len);
-    *w->paths_end = add_text(g, text, normal.len + len - p.len);
-    w->paths_end = &(*w->paths_end)->next;
-    return 0;
+    struct slice pattern = SLICE_NONE;
+    struct pattern_error wrong = { "" };
+    (void)path_pattern_parse(slice_make(path, len), g->gateway.security.merge_slashes, &g->arena, &pattern, &wrong);
+    return add_pattern(&b.wishes[g->route_count - 1]->paths_end, pattern, &wrong, e);
 }
 
 int tide_generation_add_method(struct generation *g, const char *method, size_t len, struct tide_error *e)
@@ -254,9 +247,10 @@ int tide_generation_add_header(struct generation *g, const char *name, size_t na
     return 0;
 }
 
-static void finish_route(struct generation *g, struct route *r, const struct route_wish *w)
+static int finish_route(struct generation *g, struct route *r, const struct route_wish *w, struct tide_error *e)
 {
     static struct text any;             /* stands for "no host" and "no path" */
+    struct regex_error wrong;
     r->match.priority = r->settings.priority;
     r->match.listeners = r->settings.listeners;
     if (w->other_count) {
@@ -272,7 +266,9 @@ static void finish_route(struct generation *g, struct route *r, const struct rou
     r->traffic = traffic_number("route", r->settings.name, r->service ? r->service->settings.name : SLICE_OF(""));
     for (const struct text *h = w->hosts ? w->hosts : &any; h; h = h->next)
         for (const struct text *p = w->paths ? w->paths : &any; p; p = p->next)
-            router_add(g->router, h->text, p->text, &r->match);
+            if (router_add(g->router, h->text, p->text, &r->match, &wrong) != RC_OK)
+                return refuse(e, "expected a regular expression: %s", wrong.text);
+    return 0;
 }
 
 /* -- services -- */
@@ -368,8 +364,10 @@ int tide_generation_finish(struct generation *g, struct tide_error *e, int *what
     for (uint32_t i = 0; i < g->log_count; i++)
         if (*index = (int)i, !access_log_compile(g->logs[i], &g->arena, e->text, sizeof e->text))
             return -1;
+    *what = PART_ROUTE;
     for (uint32_t i = 0; i < g->route_count; i++)
-        finish_route(g, g->routes[i], b.wishes[i]);
+        if (*index = (int)i, finish_route(g, g->routes[i], b.wishes[i], e) < 0)
+            return -1;
     router_seal(g->router);
     g->id_header = header_id_of(g->gateway.id_header);
     forget();
@@ -396,4 +394,14 @@ int tide_cidr_check(const char *at, size_t len)
 {
     struct network n;
     return network_parse(slice_make(at, len), &n) ? 0 : -1;
+}
+
+int tide_regex_check(const char *pattern, size_t len, int nocase, struct tide_error *e)
+{
+    struct regex *regex;
+    struct regex_error wrong;
+    if (regex_compile(slice_make(pattern, len), nocase ? REGEX_NOCASE : 0, &regex, &wrong) != RC_OK)
+        return refuse(e, "%s", wrong.text);
+    regex_free(regex);
+    return 0;
 }

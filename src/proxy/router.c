@@ -1,358 +1,307 @@
 #include "proxy/router.h"
 
-#include <stdlib.h>
-
 #include "http/request.h"
+#include "proxy/router_table.h"
 
-struct entry {                      /* one (host, path) pair of a route; its index is its rank */
-    const struct router_route *route;
-    uint32_t next;                  /* 1 + index of the next in the same list, of a higher rank */
-};
+/* What is asked last: an entry that takes the request as far as could be told at once. */
+struct doubt { const struct entry *entry; const struct regex_item *path, *host; };
 
-struct pair { const struct router_route *route; struct slice host, path; };     /* an entry while the table is built */
-
-/* The entries of a place: 1 + index of the first that ends here, and of the first that covers all below. In a root,
- * exact are the entries without a path. */
-struct lists { uint32_t exact, prefix; };
-
-enum { INLINE_SEGMENT = 28 };
-
-/* A path segment below another place. All that a search needs of it lies in one cache line, short text included: with
- * many thousands of routes each line is a miss. */
-struct edge {
-    _Alignas(64) uint32_t hash;
-    uint32_t parent, place;         /* numbers of places; place 0: a free slot */
-    uint32_t len;
-    struct lists lists;
-    const char *text;               /* of a segment over INLINE_SEGMENT bytes */
-    char inline_text[INLINE_SEGMENT];
-};
-_Static_assert(sizeof(struct edge) == 64, "one line");
-
-struct host {                       /* the root of a host's paths */
-    struct slice name;
-    uint32_t hash, place;
-    struct lists lists;
-};
-
-struct router {
-    router_holds_fn *holds;
-    struct entry *entries;          /* in the order of ranks, after router_seal */
-    struct pair *pairs;             /* until router_seal */
-    struct edge *edges;             /* open addressing */
-    struct host *hosts;             /* open addressing; name.at NULL: free */
-    struct host any_host;           /* of the routes without a host; place 0: none */
-    uint32_t entry_count, place_count, edge_cap, edge_count, host_cap, host_count;
-    bool wildcards;
-};
-
-enum host_class { HOST_EXACT, HOST_WILDCARD, HOST_ANY };
-enum path_class { PATH_EXACT, PATH_PREFIX, PATH_ANY };
-
-static void *grow(void *at, uint32_t count, size_t size)
-{
-    if (count & (count - 1))
-        return at;
-    at = realloc(at, (count ? 2 * (size_t)count : 1) * size);
-    if (!at)
-        abort();
-    return at;
-}
-
-struct router *router_new(router_holds_fn *holds)
-{
-    struct router *r = calloc(1, sizeof *r);
-    if (!r)
-        abort();
-    r->holds = holds;
-    r->place_count = 1;             /* place 0 means "none" */
-    return r;
-}
-
-void router_free(struct router *r)
-{
-    if (!r)
-        return;
-    free(r->entries);
-    free(r->pairs);
-    free(r->edges);
-    free(r->hosts);
-    free(r);
-}
-
-void router_add(struct router *r, struct slice host, struct slice path, const struct router_route *route)
-{
-    r->pairs = grow(r->pairs, r->entry_count, sizeof *r->pairs);
-    r->pairs[r->entry_count++] = (struct pair){ route, host, path };
-}
-
-/* -- building -- */
-
-static enum host_class host_class_of(struct slice host)
-{
-    return !host.len ? HOST_ANY : slice_has_prefix(host, SLICE_OF("*.")) ? HOST_WILDCARD : HOST_EXACT;
-}
-
-/* The prefix pattern without its star; "/a/" + "*" becomes "/a", and "/" + "*" becomes "". */
-static enum path_class path_class_of(struct slice *path)
-{
-    if (!path->len)
-        return PATH_ANY;
-    size_t stars = 0;
-    while (stars < path->len && path->at[path->len - 1 - stars] == '*')
-        stars++;
-    if (!stars)
-        return PATH_EXACT;
-    path->len -= stars + 1;
-    return PATH_PREFIX;
-}
-
-static int order_of(uint64_t a, uint64_t b) { return a < b ? -1 : a > b; }
-
-static unsigned conditions(const struct router_route *route)
-{
-    return route->conditions + (route->methods || route->other_count ? 1u : 0) + (route->listeners ? 1u : 0);
-}
-
-/* Who wins, first difference decides: priority, host class, longer wildcard, path class, longer prefix, number of
- * further conditions, order in the file. */
-static int compare(const void *left, const void *right)
-{
-    const struct pair *a = left, *b = right;
-    struct slice path_a = a->path, path_b = b->path;
-    enum host_class host_a = host_class_of(a->host), host_b = host_class_of(b->host);
-    enum path_class class_a = path_class_of(&path_a), class_b = path_class_of(&path_b);
-    int d = a->route->priority == b->route->priority ? 0 : a->route->priority > b->route->priority ? -1 : 1;
-    if (!d)
-        d = order_of(host_a, host_b);
-    if (!d && host_a == HOST_WILDCARD)
-        d = order_of(b->host.len, a->host.len);
-    if (!d)
-        d = order_of(class_a, class_b);
-    if (!d && class_a == PATH_PREFIX)
-        d = order_of(path_b.len, path_a.len);
-    if (!d)
-        d = order_of(conditions(b->route), conditions(a->route));
-    return d ? d : order_of(a->route->order, b->route->order);
-}
-
-static const char *text_of(const struct edge *e) { return e->len > INLINE_SEGMENT ? e->text : e->inline_text; }
-
-static struct edge *find_edge(const struct router *r, uint32_t parent, uint32_t hash, struct slice segment)
-{
-    uint32_t i = hash & (r->edge_cap - 1);
-    for (;; i = (i + 1) & (r->edge_cap - 1)) {
-        struct edge *e = &r->edges[i];
-        if (!e->place || (e->hash == hash && e->parent == parent && e->len == segment.len &&
-                          memcmp(text_of(e), segment.at, segment.len) == 0))
-            return e;
-    }
-}
-
-static uint32_t edge_hash(uint32_t parent, struct slice segment) { return hash_mix(slice_hash(segment), parent); }
-
-static void grow_edges(struct router *r)
-{
-    struct edge *old = r->edges;
-    uint32_t old_cap = r->edge_cap;
-    r->edge_cap = old_cap ? old_cap * 2 : 64;
-    r->edges = aligned_alloc(64, r->edge_cap * sizeof *r->edges);
-    if (!r->edges)
-        abort();
-    memset(r->edges, 0, r->edge_cap * sizeof *r->edges);
-    for (uint32_t i = 0; i < old_cap; i++)
-        if (old[i].place)
-            *find_edge(r, old[i].parent, old[i].hash, slice_make(text_of(&old[i]), old[i].len)) = old[i];
-    free(old);
-}
-
-static struct edge *child_of(struct router *r, uint32_t parent, struct slice segment)
-{
-    if ((r->edge_count + 1) * 4 > r->edge_cap * 3)
-        grow_edges(r);
-    uint32_t hash = edge_hash(parent, segment);
-    struct edge *e = find_edge(r, parent, hash, segment);
-    if (!e->place) {
-        *e = (struct edge){ .hash = hash, .parent = parent, .place = r->place_count++, .len = (uint32_t)segment.len,
-                            .text = segment.at };
-        if (segment.len && segment.len <= INLINE_SEGMENT)
-            memcpy(e->inline_text, segment.at, segment.len);
-        r->edge_count++;
-    }
-    return e;
-}
-
-static struct host *find_host(const struct router *r, uint32_t hash, struct slice name)
-{
-    uint32_t i = hash & (r->host_cap - 1);
-    while (r->hosts[i].name.at && !(r->hosts[i].hash == hash && slice_equal(r->hosts[i].name, name)))
-        i = (i + 1) & (r->host_cap - 1);
-    return &r->hosts[i];
-}
-
-static void grow_hosts(struct router *r)
-{
-    struct host *old = r->hosts;
-    uint32_t old_cap = r->host_cap;
-    r->host_cap = old_cap ? old_cap * 2 : 64;
-    r->hosts = calloc(r->host_cap, sizeof *r->hosts);
-    if (!r->hosts)
-        abort();
-    for (uint32_t i = 0; i < old_cap; i++)
-        if (old[i].name.at)
-            *find_host(r, old[i].hash, old[i].name) = old[i];
-    free(old);
-}
-
-/* Wildcards are kept as ".example.com", which no exact name can be. */
-static struct host *root_of(struct router *r, struct slice name)
-{
-    enum host_class class = host_class_of(name);
-    if (class == HOST_ANY) {
-        if (!r->any_host.place)
-            r->any_host.place = r->place_count++;
-        return &r->any_host;
-    }
-    if (class == HOST_WILDCARD) {
-        name = slice_from(name, 1);
-        r->wildcards = true;
-    }
-    if ((r->host_count + 1) * 2 > r->host_cap)
-        grow_hosts(r);
-    uint32_t hash = slice_hash(name);
-    struct host *h = find_host(r, hash, name);
-    if (!h->name.at) {
-        *h = (struct host){ .name = name, .hash = hash, .place = r->place_count++ };
-        r->host_count++;
-    }
-    return h;
-}
-
-/* The next segment of a path whose first slash is at its front. */
-static bool next_segment(struct slice *path, struct slice *segment)
-{
-    if (!path->len)
-        return false;
-    const char *start = path->at + 1;
-    const char *slash = memchr(start, '/', path->len - 1);
-    *segment = slice_make(start, slash ? (size_t)(slash - start) : path->len - 1);
-    *path = slice_from(*path, segment->len + 1);
-    return true;
-}
-
-static void link_entry(struct router *r, uint32_t index)
-{
-    const struct pair *pair = &r->pairs[index];
-    struct slice path = pair->path, segment;
-    enum path_class class = path_class_of(&path);
-    struct host *root = root_of(r, pair->host);
-    struct lists *lists = &root->lists;
-    uint32_t place = root->place;
-    while (class != PATH_ANY && next_segment(&path, &segment)) {
-        struct edge *e = child_of(r, place, segment);
-        place = e->place;
-        lists = &e->lists;
-    }
-    uint32_t *list = class != PATH_PREFIX ? &lists->exact : &lists->prefix;
-    r->entries[index] = (struct entry){ pair->route, *list };
-    *list = index + 1;
-}
-
-void router_seal(struct router *r)
-{
-    if (!r->entry_count)
-        return;
-    r->entries = calloc(r->entry_count, sizeof *r->entries);
-    if (!r->entries)
-        abort();
-    qsort(r->pairs, r->entry_count, sizeof *r->pairs, compare);
-    for (uint32_t i = r->entry_count; i-- > 0;)         /* backwards: each list ends up in the order of ranks */
-        link_entry(r, i);
-    free(r->pairs);
-    r->pairs = NULL;
-}
-
-/* -- searching -- */
+enum { DOUBTS_MAX = 64 };
 
 struct search {
-    const struct router_query *query;
-    uint32_t best;                  /* 1 + rank; 0: none yet */
-    struct router_answer answer;
+    const struct router *r;
+    const struct router_query *q;
+    const struct entry *won;        /* the best that surely takes it */
+    uint32_t bound;                 /* its rank: only what is below it could still win */
+    uint32_t count;
+    bool is_refused;                /* somebody would take it, were it another method */
+    struct router_answer *allowing; /* not NULL: the second pass, which finds those */
+    const struct regex_item *host, *path;       /* that the entries in hand depend on; NULL: none */
+    struct doubt doubts[DOUBTS_MAX];            /* by rank */
 };
 
-static bool has_method(const struct router_route *route, const struct router_query *q)
+/* -- doubts -- */
+
+static bool holds(const struct search *s, const struct entry *e)
 {
-    if (!route->methods && !route->other_count)
-        return q->method != METHOD_TRACE;
-    if (q->method != METHOD_OTHER)
-        return route->methods >> q->method & 1;
+    return !(e->flags & ENTRY_CONDITIONS) || s->r->holds(e->route, s->q);
+}
+
+static bool matches(const struct regex_item *item, struct slice subject)
+{
+    return !item || regex_match(item->regex, subject, NULL, 0) == RC_OK;
+}
+
+/* Forgets what depends on a pattern that does not match. */
+static void forget(struct search *s, const struct regex_item *item)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->doubts[i].path != item && s->doubts[i].host != item)
+            s->doubts[kept++] = s->doubts[i];
+    s->count = kept;
+}
+
+/* Asks in the order of ranks until one takes the request. What it learns of a pattern it keeps. */
+static void settle(struct search *s)
+{
+    const struct regex_item *host = NULL, *path = NULL;         /* known to match */
+    while (s->count && s->doubts[0].entry->rank < s->bound) {
+        struct doubt d = s->doubts[0];
+        if (d.host && d.host != host) {
+            if (!matches(d.host, s->q->host)) {
+                forget(s, d.host);
+                continue;
+            }
+            host = d.host;
+        }
+        if (d.path && d.path != path) {
+            if (!matches(d.path, s->q->path)) {
+                forget(s, d.path);
+                continue;
+            }
+            path = d.path;
+        }
+        if (holds(s, d.entry)) {
+            s->won = d.entry;
+            s->bound = d.entry->rank;
+            break;
+        }
+        s->count--;
+        memmove(s->doubts, s->doubts + 1, s->count * sizeof *s->doubts);
+    }
+    s->count = 0;
+}
+
+static void doubt(struct search *s, const struct entry *e)
+{
+    if (s->count == DOUBTS_MAX) {
+        settle(s);
+        if (e->rank >= s->bound)
+            return;
+    }
+    uint32_t i = s->count++;
+    for (; i > 0 && s->doubts[i - 1].entry->rank > e->rank; i--)
+        s->doubts[i] = s->doubts[i - 1];
+    s->doubts[i] = (struct doubt){ e, s->path, s->host };
+}
+
+/* -- entries -- */
+
+static bool has_other(const struct router_route *route, struct slice name)
+{
     for (uint32_t i = 0; i < route->other_count; i++)
-        if (slice_equal(route->other_methods[i], q->method_text))
+        if (slice_equal(route->other_methods[i], name))
             return true;
     return false;
 }
 
-/* All but the method. */
-static bool takes(const struct router *r, const struct router_route *route, const struct router_query *q)
+static bool takes_method(const struct entry *e, const struct router_query *q)
 {
-    return (!route->listeners || route->listeners >> q->listener & 1) && (!route->conditions || r->holds(route, q));
+    if (!(e->methods >> q->method & 1))
+        return false;
+    return q->method != METHOD_OTHER || !(e->flags & ENTRY_OTHER_METHODS) || has_other(e->route, q->method_text);
 }
 
-static void consider(const struct router *r, struct search *s, uint32_t list)
+static bool takes_listener(const struct entry *e, const struct router_query *q)
 {
-    while (list) {
-        const struct entry *e = &r->entries[list - 1];
-        if (s->best && list > s->best)
-            return;
-        if (takes(r, e->route, s->query)) {
-            if (has_method(e->route, s->query)) {
-                s->best = list;
-                return;
-            }
-            s->answer.allowed |= e->route->methods ? e->route->methods : 1u << METHOD_COUNT;
-            s->answer.any_other |= e->route->other_count > 0;
-        }
-        list = e->next;
-    }
+    return !(e->flags & ENTRY_LISTENERS) || e->route->listeners >> q->listener & 1;
 }
 
-static void walk(const struct router *r, struct search *s, const struct host *root)
+/* Second pass: which methods would be taken, where only they are wrong. */
+static void allow(struct search *s, const struct entry *e)
 {
-    struct slice path = s->query->path, segment;
-    uint32_t place = root->place;
-    consider(r, s, root->lists.exact);
-    consider(r, s, root->lists.prefix);     /* "/" and star stands for all, the asterisk of OPTIONS too */
-    if (!r->edge_cap || !path.len || path.at[0] != '/')
+    const struct router_route *route = e->route;
+    bool has_others = route->other_count > 0;
+    uint32_t methods = route->methods || has_others ? route->methods : 1u << METHOD_COUNT;
+    struct router_answer *answer = s->allowing;
+    if (takes_method(e, s->q) || !takes_listener(e, s->q) ||
+        (!(methods & ~answer->allowed) && (!has_others || answer->any_other)))
         return;
-    while (next_segment(&path, &segment)) {
-        const struct edge *e = find_edge(r, place, edge_hash(place, segment), segment);
-        place = e->place;
-        if (!place)
-            return;
-        consider(r, s, e->lists.prefix);
-        if (!path.len)
-            consider(r, s, e->lists.exact);
+    if (!matches(s->host, s->q->host) || !matches(s->path, s->q->path) || !holds(s, e))
+        return;
+    answer->allowed |= methods;
+    answer->any_other |= has_others;
+}
+
+static void consider(struct search *s, uint32_t entries)
+{
+    if (!entries)
+        return;
+    const struct entry *e = pool_at(s->r, entries);
+    for (bool is_last = false; !is_last && e->rank < s->bound; e++) {
+        is_last = e->flags & ENTRY_LAST;
+        if (s->allowing) {
+            allow(s, e);
+        } else if (!takes_method(e, s->q)) {
+            s->is_refused = true;
+        } else if (!takes_listener(e, s->q)) {
+            continue;
+        } else if (s->path || s->host || e->flags & ENTRY_CONDITIONS) {
+            doubt(s, e);
+        } else {
+            s->won = e;
+            s->bound = e->rank;
+        }
     }
+}
+
+/* -- trees -- */
+
+static bool leads_to(const struct router *r, struct edge edge, uint32_t hash, struct slice segment)
+{
+    if (edge.hash != hash)
+        return false;
+    const struct node *n = pool_at(r, edge.node);
+    return n->len == segment.len && memcmp(n->text, segment.at, segment.len) == 0;
+}
+
+static uint32_t child_of(const struct router *r, const struct node *n, struct slice segment)
+{
+    if (!n->children)
+        return 0;
+    const struct children *c = pool_at(r, n->children);
+    uint32_t hash = slice_hash(segment);
+    if (c->mask) {
+        for (uint32_t i = hash & c->mask; c->edges[i].node; i = (i + 1) & c->mask)
+            if (leads_to(r, c->edges[i], hash, segment))
+                return c->edges[i].node;
+        return 0;
+    }
+    for (uint32_t i = 0; i < c->count; i++)
+        if (leads_to(r, c->edges[i], hash, segment))
+            return c->edges[i].node;
+    return 0;
+}
+
+/* Goes on from a node with what is left of the path. Literal segments come before parameters, so that what is found
+ * first is mostly what wins; the rest is then passed over by its rank. */
+static void walk(struct search *s, uint32_t place, struct slice path)
+{
+    while (place) {
+        const struct node *n = pool_at(s->r, place);
+        struct slice segment;
+        if (n->best >= s->bound)
+            return;
+        consider(s, n->below);
+        if (!path_next_segment(&path, &segment)) {
+            consider(s, n->exact);
+            return;
+        }
+        place = child_of(s->r, n, segment);
+        if (n->parameter && segment.len) {
+            if (place)
+                walk(s, place, path);   /* no deeper than a pattern has segments */
+            place = n->parameter;
+        }
+    }
+}
+
+static void search_patterns(struct search *s, const struct regex_set *set)
+{
+    struct regex_scan scan;
+    regex_scan_begin(&scan, set, s->q->path);
+    while ((s->path = regex_scan_next(&scan, s->bound)))
+        consider(s, s->path->value);
+}
+
+static void search_tree(struct search *s, uint32_t offset)
+{
+    const struct tree *t = pool_at(s->r, offset);
+    if (t->root && s->q->path.len && s->q->path.at[0] == '/') {
+        walk(s, t->root, s->q->path);
+    } else if (t->root) {               /* "/" and star stands for all, the asterisk of OPTIONS too */
+        consider(s, ((const struct node *)pool_at(s->r, t->root))->below);
+    }
+    consider(s, t->any);
+    if (t->patterns)
+        search_patterns(s, s->r->sets[t->patterns - 1]);
+}
+
+/* -- hosts -- */
+
+static void search_name(struct search *s, struct slice name)
+{
+    const struct router *r = s->r;
+    uint32_t hash = slice_hash(name);
+    for (uint32_t i = hash & r->slot_mask; r->slots[i].tree; i = (i + 1) & r->slot_mask) {
+        const struct slot *slot = &r->slots[i];
+        if (slot->hash != hash || slot->best >= s->bound)
+            continue;
+        const struct tree *t = pool_at(r, slot->tree);
+        __builtin_prefetch((const char *)t + 64);
+        __builtin_prefetch((const char *)t + 128);
+        if (slice_equal(slice_make(t->name, t->len), name)) {
+            search_tree(s, slot->tree);
+            return;
+        }
+    }
+}
+
+/* From the longest on. */
+static void search_wildcards(struct search *s, struct slice host)
+{
+    unsigned dots = 0;
+    for (size_t i = 0; i < host.len; i++)
+        dots += host.at[i] == '.';
+    for (size_t i = 0; i < host.len; i++) {
+        if (host.at[i] != '.')
+            continue;
+        if (i > 0 && s->r->wildcard_dots >> dots % 64 & 1)
+            search_name(s, slice_from(host, i));
+        dots--;
+    }
+}
+
+static void search_host_patterns(struct search *s)
+{
+    struct regex_scan scan;
+    regex_scan_begin(&scan, s->r->hosts, s->q->host);
+    while ((s->host = regex_scan_next(&scan, s->bound)))
+        search_tree(s, s->host->value);
+}
+
+static void search_all(struct search *s)
+{
+    const struct router *r = s->r;
+    struct slice host = s->q->host;
+    if (r->slots && host.len && host.at[0] != '.')
+        search_name(s, host);
+    if (r->wildcard_dots)
+        search_wildcards(s, host);
+    if (r->hosts)
+        search_host_patterns(s);
+    if (r->any_tree && r->any_best < s->bound)
+        search_tree(s, r->any_tree);
 }
 
 struct router_answer router_find(const struct router *r, const struct router_query *q)
 {
-    struct search s = { .query = q };
-    if (r->host_cap && q->host.len) {
-        const struct host *h = find_host(r, slice_hash(q->host), q->host);
-        if (h->name.at && q->host.at[0] != '.')
-            walk(r, &s, h);
-        for (size_t i = 1; r->wildcards && i < q->host.len; i++) {
-            struct slice suffix = slice_from(q->host, i);
-            if (suffix.at[0] != '.')
-                continue;
-            h = find_host(r, slice_hash(suffix), suffix);
-            if (h->name.at)
-                walk(r, &s, h);
+    struct router_answer answer;
+    struct search s;                    /* not all of it is set: it is large */
+    answer.route = NULL;
+    answer.allowed = 0;
+    answer.any_other = false;
+    answer.param_count = 0;
+    s.r = r;
+    s.q = q;
+    s.won = NULL;
+    s.bound = UINT32_MAX;
+    s.count = 0;
+    s.is_refused = false;
+    s.allowing = NULL;
+    s.host = s.path = NULL;
+    search_all(&s);
+    settle(&s);
+    if (s.won) {
+        answer.route = s.won->route;
+        if (s.won->flags & ENTRY_PARAMETERS) {
+            struct slice path = r->pairs[s.bound].path;
+            answer.param_count = path_pattern_params(path, pattern_of(&r->path_patterns, path), q->path, answer.params);
         }
+    } else if (s.is_refused) {
+        s.allowing = &answer;
+        search_all(&s);
     }
-    if (r->any_host.place)
-        walk(r, &s, &r->any_host);
-    s.answer.route = s.best ? r->entries[s.best - 1].route : NULL;
-    return s.answer;
+    return answer;
 }

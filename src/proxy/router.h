@@ -1,9 +1,9 @@
 #pragma once
-/* router: host and path to route. Built once, then immutable: a table of host names, and for each a tree of path
- * segments. Every (host, path) pair of every route has a rank, worked out beforehand from all that decides who wins
- * (docs/routing.md); a search walks the tree once and keeps the pair of the lowest rank whose route accepts the
- * request. */
-#include "base/slice.h"
+/* router: host and path to route. Built once, then immutable. Every (host, path) pair of every route has a rank, worked
+ * out beforehand from all that decides who wins (docs/routing.md). A search finds the host in a table, walks along the
+ * path once, and keeps the pair of the lowest rank whose route accepts the request. Regular expressions and further
+ * conditions are asked last, in the order of ranks, and only where they could still win. */
+#include "proxy/route_pattern.h"
 
 struct router;
 struct router_query;
@@ -11,7 +11,7 @@ struct router_query;
 /* What the router must know of a route; the rest is the caller's. */
 struct router_route {
     int32_t priority;               /* higher wins */
-    uint32_t methods;               /* bit per enum method; 0: all but TRACE */
+    uint32_t methods;               /* bit per enum method; 0 and no others: all but TRACE */
     const struct slice *other_methods;      /* names that are no enum method */
     uint32_t other_count;
     uint64_t listeners;             /* bit per listener; 0: all */
@@ -26,11 +26,14 @@ typedef bool router_holds_fn(const struct router_route *route, const struct rout
 struct router *router_new(router_holds_fn *holds);
 void router_free(struct router *r);
 
-/* host: "a.example.com", "*.example.com" or "" for any. path: "/exact", "/prefix/" + "*", or "" for any. Both must
- * outlive the router; hosts in lower case. */
-void router_add(struct router *r, struct slice host, struct slice path, const struct router_route *route);
+/* host and path as route_pattern.h has them, hosts in lower case. Both must outlive the router. RC_MALFORMED with the
+ * reason: a regular expression that is none. */
+enum rc router_add(struct router *r, struct slice host, struct slice path, const struct router_route *route,
+                   struct regex_error *e);
 /* After the last router_add. */
 void router_seal(struct router *r);
+/* Memory of the sealed router with its compiled patterns; without what its callers keep (hosts, paths, routes). */
+size_t router_memory(const struct router *r);
 
 struct router_query {
     struct slice host, path;        /* lower case; normalised */
@@ -44,6 +47,19 @@ struct router_answer {
     const struct router_route *route;       /* NULL: none */
     uint32_t allowed;               /* without a route: methods that would have had one; 0: no such host and path */
     bool any_other;                 /* ... or names that are no enum method */
+    uint32_t param_count;
+    struct route_param params[ROUTE_PARAMS_MAX];    /* only the first param_count are set */
 };
 
 struct router_answer router_find(const struct router *r, const struct router_query *q);
+
+/* -- one by one, for people who ask why (router_explain.c) -- */
+
+/* What speaks against a pair, in the order in which it is looked at. */
+enum router_verdict { VERDICT_HOST, VERDICT_PATH, VERDICT_METHOD, VERDICT_LISTENER, VERDICT_CONDITIONS, VERDICT_FITS };
+
+/* How many (host, path) pairs there are. */
+uint32_t router_pairs(const struct router *r);
+/* The pair of a rank, from 0 on, and whether it fits the request by itself. */
+struct router_candidate { const struct router_route *route; struct slice host, path; enum router_verdict verdict; };
+struct router_candidate router_judge(const struct router *r, const struct router_query *q, uint32_t rank);

@@ -144,10 +144,18 @@ end
 
 types.host = { expected = "a host name", parse = host }
 
+--- A pattern behind "~". nil, the reason, true where it is none.
+local function regex(text, nocase)
+  local pattern = text:sub(2)
+  if pattern == "" then return nil, 'a regular expression is missing behind "~"', true end
+  if C.tide_regex_check(pattern, #pattern, nocase and 1 or 0, why) == 0 then return text end
+  return nil, ('expected a regular expression behind "~", found "%s": %s'):format(pattern, ffi.string(why.text)), true
+end
+
 types.host_pattern = {
   expected = "a host such as api.example.com or *.example.com",
   parse = function(text)
-    if text:find "^~" then return nil, "regular expressions are not available in this version", true end
+    if text:find "^~" then return regex(text, true) end
     local name = text:match "^%*%.(.+)$"
     if not name then
       if text == "*" then return nil, "leave the key away to match every host" end
@@ -184,15 +192,56 @@ types.path = {
   parse = normal_path,
 }
 
+local PARAMETERS_MAX, PARAMETER_MAX, SEGMENTS_MAX, PATH_MAX = 16, 32, 128, 4096
+
+--- What is wrong with a segment that has a brace in it; nil where it is a parameter. seen: those before it.
+local function wrong_parameter(segment, seen)
+  local name = segment:match "^{([^{}]*)}$"
+  if not name then return ('a parameter is a whole segment, as in "/users/{id}"; "%s" is none'):format(segment) end
+  if name == "" then return 'a parameter needs a name, as in "/users/{id}"' end
+  if #name > PARAMETER_MAX then return ("the name of a parameter is longer than %d bytes"):format(PARAMETER_MAX) end
+  if not name:find "^[%a_][%w_]*$" then
+    return ('the name of a parameter has letters, digits and "_", and begins with no digit; "%s" does not'):format(name)
+  end
+  if seen[name] then return ("the parameter {%s} is there twice"):format(name) end
+  seen[name] = true
+  seen.count = (seen.count or 0) + 1
+  if seen.count > PARAMETERS_MAX then return ("it has more than %d parameters"):format(PARAMETERS_MAX) end
+  return nil
+end
+
+--- The normal form of a path with parameters: what stands between them is a path each.
+local function parameter_path(text)
+  local out, start, seen, reason = {}, 1, {}, nil
+  if text:find "//" then return normal_path(text) end       -- which says what is wrong with it
+  local function literal(last)
+    local piece = text:sub(start, last)
+    if piece == "" and start > 1 then return true end
+    out[#out + 1], reason = normal_path(piece)
+    return reason == nil
+  end
+  for from, segment, behind in text:gmatch "()/([^/]*[{}][^/]*)()" do
+    reason = wrong_parameter(segment, seen)
+    if reason or not (from == 1 or literal(from - 1)) then return nil, reason end
+    out[#out + 1] = "/" .. segment
+    start = behind
+  end
+  if not literal(#text) then return nil, reason end
+  if select(2, text:gsub("/", "/")) > SEGMENTS_MAX then
+    return nil, ("a path with parameters has at most %d segments"):format(SEGMENTS_MAX)
+  end
+  return table.concat(out)
+end
+
 --- "/a/**" becomes "/a/*".
 types.path_pattern = {
-  expected = "a path such as /login or /api/*",
+  expected = "a path such as /login, /users/{id} or /api/*",
   parse = function(text)
-    if text:find "^~" then return nil, "regular expressions are not available in this version", true end
-    if text:find "[{}]" then return nil, "{parameters} in paths are not available in this version", true end
+    if text:find "^~" then return regex(text) end
+    if #text > PATH_MAX then return nil, ("it is longer than %d bytes"):format(PATH_MAX) end
     local fixed = text:gsub("/%*%*?$", "/")
     if fixed:find("*", 1, true) then return nil, 'a "*" can only stand for the last segments, as in "/api/*"' end
-    local value, reason = normal_path(fixed)
+    local value, reason = (fixed:find "[{}]" and parameter_path or normal_path)(fixed)
     if not value then return nil, reason end
     return fixed == text and value or value .. "*"
   end,

@@ -35,7 +35,9 @@ local cases = {
   { "host_pattern", "*.Example.com", "*.example.com" }, { "host_pattern", "a.b", "a.b" },
   { "host_pattern", "*", nil, "leave the key away to match every host" }, { "host_pattern", "*.", nil,
     'a "*" can only stand for the first parts, as in "*.example.com"' },
-  { "host_pattern", "~a", nil, "regular expressions are not available in this version" },
+  { "host_pattern", "~^A\\d", "~^A\\d" }, { "host_pattern", "~", nil, 'a regular expression is missing behind "~"' },
+  { "host_pattern", "~a(", nil,
+    'expected a regular expression behind "~", found "a(": missing closing parenthesis at byte 3' },
   { "host_pattern", "*.*.a", nil, 'only one "*" is possible' }, { "host_pattern", "", nil },
 
   { "path", "/", "/" }, { "path", "/a/b", "/a/b" }, { "path", "/a b", "/a%20b" }, { "path", "/%61%2f", "/a%2F" },
@@ -49,8 +51,14 @@ local cases = {
   { "path_pattern", "*", nil, 'a "*" can only stand for the last segments, as in "/api/*"' },
   { "path_pattern", "/a*", nil, 'a "*" can only stand for the last segments, as in "/api/*"' },
   { "path_pattern", "/a/*/*", nil, 'a "*" can only stand for the last segments, as in "/api/*"' },
-  { "path_pattern", "/{id}", nil, "{parameters} in paths are not available in this version" },
-  { "path_pattern", "~^/", nil, "regular expressions are not available in this version" },
+  { "path_pattern", "/{id}", "/{id}" }, { "path_pattern", "/ü/{id}/{_a1}", "/%C3%BC/{id}/{_a1}" },
+  { "path_pattern", "/{id}/", "/{id}/" }, { "path_pattern", "/{id}/**", "/{id}/*" },
+  { "path_pattern", "/{id}//{a}", nil, "request paths have no empty segments when they are compared" },
+  { "path_pattern", "/{id}x", nil, 'a parameter is a whole segment, as in "/users/{id}"; "{id}x" is none' },
+  { "path_pattern", ("/a"):rep(128) .. "/{id}", nil, "a path with parameters has at most 128 segments" },
+  { "path_pattern", ("/a"):rep(127) .. "/{id}", ("/a"):rep(127) .. "/{id}" },
+  { "path_pattern", ("/a"):rep(2049), nil, "it is longer than 4096 bytes" },
+  { "path_pattern", "~^/{id}", "~^/{id}" }, { "path_pattern", "~", nil, 'a regular expression is missing behind "~"' },
 
   { "cidr", "10.0.0.0/8", "10.0.0.0/8" }, { "cidr", "::1", "::1" }, { "cidr", "10.0.0.0/33", nil }, { "cidr", "", nil },
 
