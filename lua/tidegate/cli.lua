@@ -4,6 +4,7 @@ local argparse = require "argparse"
 local C = require "tidegate.ffi"
 local config = require "tidegate.config"
 local dialects = require "tidegate.dialects"
+local live = require "tidegate.cli.live"
 local plugin = require "tidegate.cli.plugin"
 local schema = require "tidegate.cli.schema"
 local telling = require "tidegate.cli.say"
@@ -27,12 +28,18 @@ local function add_file_options(command)
   return command
 end
 
+local function whole_number(text)
+  if text:find "^%d%d?%d?%d?%d?%d?%d?%d?%d?$" then return tonumber(text) end
+  return nil, ("expected the number of a generation, found %q"):format(text)
+end
+
 local function add_explain(p)
   local explain = add_file_options(p:command("explain", "Say where a request would go, and through which plugins."))
   explain:argument("url", "http://host/path"):argname "URL"
   explain:option("-X --method", "Its method.", "GET"):argname "METHOD"
   explain:option("-H --header", "A header field, as in 'X-User: me'. May be repeated."):argname "FIELD":count "*"
   explain:option("--client-ip", "Who asks.", "127.0.0.1"):argname "ADDRESS"
+  explain:flag("--running", "In the configuration that the running gateway has in force, not in the files.")
   explain:flag("--json", "For programs.")
 end
 
@@ -41,6 +48,15 @@ local function add_convert(p)
   convert:argument("file", "Configuration file."):argname "FILE"
   convert:option("--from", "Whose it is; default: seen by its keys. One of " ..
                  table.concat(dialects.NAMES, ", ") .. "."):argname "NAME"
+end
+
+local function add_live(p)
+  add_file_options(p:command("diff", "Say what a reload would change, object by object. Exit code 0: nothing."))
+    :flag("--json", "For programs.")
+  add_file_options(p:command("history", "The last configurations that were loaded, and what they changed."))
+    :flag("--json", "For programs.")
+  add_file_options(p:command("rollback", "Go back to a generation of the history, until a file is saved."))
+    :argument("number", "Of the generation."):argname "N":convert(whole_number)
 end
 
 local function add_plugin(p)
@@ -75,6 +91,7 @@ local function parser()
   add_file_options(p:command("check", "Say all that is wrong with the configuration. Needs no running gateway."))
   add_explain(p)
   add_convert(p)
+  add_live(p)
   add_plugin(p)
   add_file_options(p:command("schema", "Print the JSON Schema of the configuration and its plugins, for editors."))
   p:command("version", "Print the version.")
@@ -220,21 +237,6 @@ end
 
 local RELOAD_MS, STATUS_MS = 60000, 5000
 
-function commands.reload(file, options)
-  local gate = instance(file, options)
-  if gate.pid == 0 then return say_not_running(gate) end
-  local answer, why = ask(gate, "reload", RELOAD_MS)
-  if not answer then
-    complain("no answer from process %d: %s", gate.pid, why)
-    return FAILED
-  end
-  local verdict, rest = answer:match "^([^\n]*)\n?(.*)$"
-  local is_good = verdict == "ok"
-  local out = is_good and io.stdout or io.stderr
-  out:write(rest ~= "" and rest or (is_good and "reloaded\n" or "not reloaded\n"))
-  return is_good and GOOD or FAILED
-end
-
 function commands.status(file, options)
   local gate = instance(file, options)
   if gate.pid == 0 then
@@ -251,8 +253,41 @@ function commands.status(file, options)
   return GOOD
 end
 
+--- A function that asks the running gateway: command -> answer, or nil after saying why not. Nil where none runs.
+local function asking(gate, timeout_ms)
+  if gate.pid == 0 then
+    say_not_running(gate)
+    return nil
+  end
+  return function(command)
+    local answer, why = ask(gate, command, timeout_ms)
+    if not answer then complain("no answer from process %d: %s", gate.pid, why) end
+    return answer
+  end
+end
+
+--- A command of the module live; failed: its exit code where no gateway runs.
+local function live_command(name, failed)
+  return function(file, options)
+    local asks = asking(instance(file, options), RELOAD_MS)
+    return asks and live[name](asks, options, file) or failed
+  end
+end
+
+commands.diff = live_command("diff", BAD)
+commands.history = live_command("history", FAILED)
+commands.rollback = live_command("rollback", FAILED)
+
+function commands.reload(file, options)
+  local asks = asking(instance(file, options), RELOAD_MS)
+  return asks and live.verdict(asks "reload") or FAILED
+end
+
+local explain_running = live_command("explain", FAILED)
+
 function commands.explain(file, options)
-  return require("tidegate.cli.explain")(file, options)
+  if options.running then return explain_running(file, options) end
+  return require("tidegate.cli.explain").run(file, options)
 end
 
 function commands.version()

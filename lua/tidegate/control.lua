@@ -2,10 +2,11 @@
 local ffi = require "ffi"
 local config = require "tidegate.config"
 local dictionaries = require "tidegate.dictionaries"
-local cjson = require "cjson"
+local json = require "tidegate.tide.json"
+local live = require "tidegate.live"
+local quarantine = require "tidegate.config.quarantine"
+local running = require "tidegate.running"
 local status = require "tidegate.status"
-
-pcall(ffi.cdef, "unsigned umask(unsigned mask);")
 
 local control = {}
 
@@ -15,48 +16,92 @@ local function lines_of(text)
   return list
 end
 
-local loaded            -- the texts of the newest load
+-- -- loading --
 
-local function read_kept(name)
-  local file = io.open(name, "rb")
-  if not file then return nil end
-  local ok, texts = pcall(cjson.decode, file:read "*a")
-  file:close()
-  return ok and texts or nil
+local newest            -- what the newest load gave, until it is known what became of it
+local inherited         -- what an earlier worker has kept, until there is a configuration in force
+
+--- Loads what stands in the history or was kept, as it is.
+local function load_kept(path, set, kept, rolled_back)
+  local result = config.load(path, { set = set, texts = kept.texts, edits = kept.edits })
+  result.told, result.rolled_back = result.report:text(), rolled_back
+  return result
 end
 
---- Keeps the texts of the newest load, which is in force now, for a worker that finds worse ones on disk.
--- @tparam string name of the file; only its owner can read it, because secrets are in it
-function control.keep(name)
-  local before = ffi.C.umask(63)
-  local file = io.open(name .. ".new", "wb")
-  ffi.C.umask(before)
-  if not file then return end
-  file:write(cjson.encode(loaded))
-  file:close()
-  os.rename(name .. ".new", name)
+local function load_files(path, set)
+  local good = running.texts and running or inherited
+  return quarantine.load(path, { set = set }, good and { texts = good.texts, edits = good.edits })
+end
+
+local SOURCES = {}
+
+function SOURCES.kept(path, set, name)
+  local kept = running.kept(name)
+  if kept then return load_kept(path, set, kept, kept.rolled_back) end
+  return load_files(path, set)
+end
+
+function SOURCES.rollback(path, set, number)
+  local kept, why = running.history:texts(tonumber(number))
+  if not kept then return nil, why end
+  return load_kept(path, set, kept, tonumber(number))
 end
 
 --- Loads the configuration.
 -- @tparam string path absolute
 -- @tparam ?string overrides assignments of --set, one per line
--- @tparam ?string good name of a file that control.keep wrote: its texts count instead of what is on disk
+-- @tparam ?string from what counts instead of the files: "kept FILE", what an earlier worker had in force; or
+--   "rollback N", a generation of the history
 -- @treturn ?number address of the finished generation, which the caller now owns
 -- @treturn string what is wrong or remarkable, for people; "" where all is well
--- @treturn string absolute names of all files that it depends on, one per line
-function control.load(path, overrides, good)
-  local result = config.load(path, { set = lines_of(overrides), texts = good and read_kept(good) })
-  loaded = result.texts
+-- @treturn ?string absolute names of all files that it depends on, one per line
+-- @treturn number of items in quarantine
+function control.load(path, overrides, from)
+  local word, rest = (from or ""):match "^(%a+) (.*)$"
+  local load = SOURCES[word] or load_files
+  local why
+  newest, why = load(path, lines_of(overrides), rest)
+  if not newest then return nil, why .. "\n", nil, 0 end
+  newest.path = path
   local address
-  if result.generation then
-    address = tonumber(ffi.cast("uintptr_t", result.generation))
-    dictionaries.apply(result.config.dictionaries)
+  if newest.generation then
+    address = tonumber(ffi.cast("uintptr_t", newest.generation))
+    dictionaries.apply(newest.config.dictionaries)
   end
-  return address, result.report:text(), table.concat(result.files, "\n")
+  return address, newest.told, table.concat(newest.files, "\n"), #(newest.quarantined or {})
+end
+
+--- Begins with what an earlier worker may have left behind. Before the first load.
+-- @tparam ?string good name of the file that it kept; nil where there was none
+-- @treturn number 1 where that is to count instead of the files, because these had been left by a rollback; else 0
+function control.inherit(good)
+  inherited = good and running.kept(good)
+  return inherited and inherited.rolled_back and 1 or 0
+end
+
+--- Makes the history beside a pid file known.
+-- @treturn number of the newest generation in it
+function control.open(pid_file) return running.open(pid_file) end
+
+--- What was loaded last has come in force.
+-- @tparam string number of the generation
+-- @tparam string cause
+function control.in_force(number, cause)
+  running.set(newest, tonumber(number), cause, newest.rolled_back)
+  running.path = newest.path
+  newest, inherited = nil, nil
+end
+
+--- What was loaded last was refused.
+function control.refused(cause, report)
+  running.refused(cause, report)
+  newest = nil
 end
 
 --- Saves what is to survive the process. Called now and then, and at the end.
 function control.save() dictionaries.save() end
+
+-- -- answering --
 
 local ANSWERS = {
   metrics = function() return 200, require("tidegate.metrics").text(status.read()), "text/plain; version=0.0.4" end,
@@ -71,17 +116,26 @@ function control.answer(question) return ANSWERS[question]() end
 
 local COMMANDS = {
   ["status"] = status.text, ["status json"] = status.json, ["status plugins"] = status.plugins,
-  ["status plugins json"] = status.plugins_json,
+  ["status plugins json"] = status.plugins_json, ["history"] = live.history, ["history json"] = live.history_json,
 }
+
+-- Commands with a value behind them, in JSON.
+local ABOUT = { diff = live.diff, explain = live.explain }
 
 --- Answers a line that came over the control socket.
 -- @tparam string line
 -- @tparam string state what the last reload had to say
+-- @tparam[opt] string path of the configuration
+-- @tparam[opt] string overrides as for load
 -- @treturn string
-function control.command(line, state)
-  local answer = COMMANDS[line:match "^%s*(.-)%s*$"]
+function control.command(line, state, path, overrides)
+  line = line:match "^%s*(.-)%s*$"
+  local word, rest = line:match "^(%a+) ({.*)$"
+  local value = ABOUT[word] and json.decode(rest)
+  if value then return ABOUT[word](value, path, lines_of(overrides)) end
+  local answer = COMMANDS[line]
   if not answer then return ("error\nunknown command %q\n"):format(line:sub(1, 60)) end
-  return answer(state)
+  return answer(state, path, lines_of(overrides))
 end
 
 return control

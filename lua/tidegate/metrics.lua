@@ -51,6 +51,8 @@ local WHOLE = {
     "regex_limit_hits_total" },
   { "worker_restarts", "counter", "Workers that ended unexpectedly.", "worker_restarts_total" },
   { "generation", "gauge", "Number of the configuration in force." },
+  { "quarantined_items", "gauge", "Items of the configuration that are bad and not in force as the files have them.",
+    "config_quarantined_items" },
   { "started", "gauge", "When the worker started, in seconds since the epoch.", "start_time_seconds" },
 }
 

@@ -2,6 +2,8 @@
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
 local json = require "tidegate.tide.json"
+local quarantine = require "tidegate.config.quarantine"
+local running = require "tidegate.running"
 local say = require "tidegate.cli.say"
 
 local status = {}
@@ -25,6 +27,7 @@ function status.read()
   }
   for _, name in ipairs(FIELDS) do s[name] = tonumber(raw[name]) end
   for name, field in pairs(LUA_FIELDS) do s.lua[name] = tonumber(raw[field]) end
+  s.quarantined_items = #running.quarantined
   s.responses.cut = tonumber(raw.responses[0])
   for class = 1, 5 do s.responses[class .. "xx"] = tonumber(raw.responses[class]) end
   return s
@@ -126,6 +129,14 @@ function status.text(state)
     out[#out + 1] = ("  patterns     %d matches given up because they took too long"):format(s.regex_limit_hits)
   end
   add_lua(out, s)
+  if running.rolled_back then
+    out[#out + 1] = ("  rollback     generation %d is in force again; the files say something else"):format(
+      running.rolled_back)
+  end
+  if s.quarantined_items > 0 then
+    out[#out + 1] = ("  quarantine   %d items of the configuration:\n%s"):format(
+      s.quarantined_items, quarantine.words(running.quarantined):gsub("[^\n]+", "    %0"):gsub("\n$", ""))
+  end
   if state and state ~= "" then out[#out + 1] = "last reload:\n" .. state:gsub("\n+$", "") end
   return table.concat(out, "\n") .. "\n"
 end
@@ -135,6 +146,7 @@ end
 function status.json(state)
   local s = status.read()
   s.last_reload = state or ""
+  s.quarantined, s.rolled_back = json.array(running.quarantined), running.rolled_back
   return assert(json.encode(s, { sorted = true })) .. "\n"
 end
 

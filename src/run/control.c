@@ -68,26 +68,36 @@ static void on_files_changed(void *who)
 {
     struct control *c = who;
     if (!c->cut_ms)
-        (void)reload(c);
+        (void)reload(c, "file save", NULL);
 }
 
 /* -- the control socket -- */
 
+/* The first line is the verdict: ok, partly (something is in quarantine) or error. */
+static char *reload_answer(struct control *c, const char *cause, const char *from)
+{
+    char *answer, head[64] = "";
+    bool good = reload(c, cause, from);
+    if (good)
+        snprintf(head, sizeof head, "generation %llu is in force\n", (unsigned long long)c->generation_number);
+    const char *verdict = !good ? "error" : c->quarantined ? "partly" : "ok";
+    return asprintf(&answer, "%s\n%s%s", verdict, head, c->last_report) < 0 ? NULL : answer;
+}
+
 static char *on_command(void *who, const char *line)
 {
     struct control *c = who;
-    const char *args[] = { line, c->last_report };
+    const char *args[] = { line, c->last_report, c->options->config, c->options->overrides };
+    unsigned number;
+    char end, cause[32];
     struct lua_result got;
-    char *answer = NULL;
-    if (strcmp(line, "reload") == 0) {
-        bool good = reload(c);
-        char head[64];
-        snprintf(head, sizeof head, "generation %llu is in force\n", (unsigned long long)c->generation_number);
-        if (asprintf(&answer, "%s\n%s%s", good ? "ok" : "error", good ? head : "", c->last_report) < 0)
-            return NULL;
-        return answer;
+    if (strcmp(line, "reload") == 0)
+        return reload_answer(c, "reload", NULL);
+    if (sscanf(line, "rollback %9u%c", &number, &end) == 1) {
+        snprintf(cause, sizeof cause, "rollback to %u", number);
+        return reload_answer(c, cause, line);
     }
-    if (!lua_ask(c->L, "command", args, 2, &got, 1) || !got.text)
+    if (!lua_ask(c->L, "command", args, 4, &got, 1) || !got.text)
         return strdup("error\nsee the log\n");
     return got.text;
 }
@@ -139,7 +149,7 @@ static void on_signal(struct watch *w)
     struct signalfd_siginfo s;
     while (read(w->fd, &s, sizeof s) == sizeof s) {
         switch (s.ssi_signo) {
-        case SIGHUP: (void)reload(c); break;
+        case SIGHUP: (void)reload(c, "SIGHUP", NULL); break;
         case SIGUSR1: writer_reopen(c->writer); break;
         case SIGTERM:
         case SIGINT: begin_stop(c); break;
@@ -221,22 +231,36 @@ static void ready_line(struct control *c, char *out, size_t size)
     }
 }
 
+/* What an earlier worker had in force when it died counts where the files are broken now, and where they did not count
+ * for it either, after a rollback. */
+static struct generation *first_generation(struct control *c)
+{
+    char from[PATH_MAX + 16];
+    const char *good = getenv("TIDEGATE_GOOD");
+    struct lua_result rolled_back;
+    struct generation *g = NULL;
+    snprintf(from, sizeof from, "kept %s", good ? good : "");
+    if (good && lua_ask(c->L, "inherit", &good, 1, &rolled_back, 1) && rolled_back.number > 0)
+        g = reload_load(c, from);
+    if (!g)
+        g = reload_load(c, NULL);
+    if (g || !good)
+        return g;
+    char *report = c->last_report;
+    c->last_report = NULL;
+    g = reload_load(c, from);
+    log_error("control", "the files are broken: the last good configuration is in force");
+    if (write(STDERR_FILENO, report, strlen(report)) < 0)
+        log_error("control", "cannot write to standard error");
+    free(c->last_report);
+    c->last_report = report;
+    return g;
+}
+
 static int start(struct control *c)
 {
     char text[4096], why[512];
-    struct generation *g = reload_load(c, NULL);
-    const char *good = getenv("TIDEGATE_GOOD");
-    if (!g && good) {
-        /* A worker before us was fine: what is on disk now must not keep the gateway down. */
-        char *report = c->last_report;
-        c->last_report = NULL;
-        g = reload_load(c, good);
-        log_error("control", "the files are broken: the last good configuration is in force");
-        if (write(STDERR_FILENO, report, strlen(report)) < 0)
-            log_error("control", "cannot write to standard error");
-        free(c->last_report);
-        c->last_report = report;
-    }
+    struct generation *g = first_generation(c);
     if (!g)
         return doom(c, c->last_report, 2);
     const struct gateway_settings *s = &g->gateway;
@@ -249,7 +273,7 @@ static int start(struct control *c)
     writer_add_queue(c->writer, &c->log);
     c->watchdog = watchdog_start(c->loops, c->loop_count, c->writer, c->options->channel, saving_from_afar);
     writer_start(c->writer);
-    if (!publish(c, g))
+    if (!reload_open(c, s->pid_file) || !publish(c, g))
         return doom(c, c->last_report, 1);
     char socket[PATH_MAX];
     snprintf(socket, sizeof socket, "%.*s", (int)g->gateway.pid_file.len, g->gateway.pid_file.at);
@@ -261,8 +285,7 @@ static int start(struct control *c)
     log_set_sink(on_log_line, c);
     if (c->last_report[0])
         control_log(c, slice_text(c->last_report));
-    if (!good || !c->last_report[0])
-        reload_keep(c);
+    reload_done(c, getenv("TIDEGATE_GOOD") ? "worker restart" : "start");
     ready_line(c, text, sizeof text);
     control_tell(c, MESSAGE_READY, text);
     return 0;

@@ -11,7 +11,7 @@
 
 #include "lua/api.h"
 
-enum { LINE = 1024, TELL_MS = 2000 };
+enum { LINE = 64 * 1024, TELL_MS = 2000 };
 
 struct control_socket {
     struct watch watch;

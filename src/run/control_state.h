@@ -38,6 +38,7 @@ struct control {
     uint64_t cut_ms;                    /* when the grace of a stop is over; 0: not stopping */
     uint64_t reloads_good, reloads_bad, started_ms;
     char *last_report;                  /* of the last load, for status */
+    uint32_t quarantined;               /* items that the last load kept out */
     int exit_code;
 };
 
@@ -54,13 +55,16 @@ void control_tell(struct control *c, int kind, const char *text);
 
 /* -- reload.c -- */
 
-/* A finished generation, which the caller owns, or NULL with the reason in last_report. good: what reload_keep wrote,
- * to be taken instead of the files; else NULL. */
-struct generation *reload_load(struct control *c, const char *good);
-/* The files come in force. False, with the reason in last_report: nothing has changed. */
-bool reload(struct control *c);
-/* Keeps the configuration in force for a worker that starts when the files are broken. */
-void reload_keep(struct control *c);
+/* A finished generation, which the caller owns, or NULL with the reason in last_report. from: NULL for the files, else
+ * as tidegate.control.load knows it: "kept FILE", "rollback N". */
+struct generation *reload_load(struct control *c, const char *from);
+/* Loads, and what was loaded comes in force. cause: words for log and history. False, with the reason in last_report:
+ * nothing has changed. */
+bool reload(struct control *c, const char *cause, const char *from);
+/* Before the first generation is published: its number goes on where the history beside the pid file ends. */
+bool reload_open(struct control *c, struct slice pid_file);
+/* What was loaded last is in force: it is kept for a worker that starts when the files are broken, and for rollback. */
+void reload_done(struct control *c, const char *cause);
 
 /* -- publish.c -- */
 

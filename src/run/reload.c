@@ -1,17 +1,19 @@
 /* reload: from the files to the configuration in force. */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "run/control_state.h"
 
-struct generation *reload_load(struct control *c, const char *good)
+enum { REPORT_LOGGED = 32768 };
+
+struct generation *reload_load(struct control *c, const char *from)
 {
-    const char *args[] = { c->options->config, c->options->overrides, good };
-    struct lua_result got[3];
+    const char *args[] = { c->options->config, c->options->overrides, from };
+    struct lua_result got[4];
     file_watch_note(c->files);
-    if (!lua_ask(c->L, "load", args, 3, got, 3)) {
+    c->quarantined = 0;
+    if (!lua_ask(c->L, "load", args, 3, got, 4)) {
         control_report(c, "internal error while loading the configuration: see the log\n");
         return NULL;
     }
@@ -20,32 +22,63 @@ struct generation *reload_load(struct control *c, const char *good)
         file_watch_set(c->files, got[2].text);
     free(got[1].text);
     free(got[2].text);
-    lua_tidy(c->L);
+    c->quarantined = (uint32_t)got[3].number;
     return got[0].is_number ? (struct generation *)(uintptr_t)got[0].number : NULL;
 }
 
-void reload_keep(struct control *c)
+bool reload_open(struct control *c, struct slice pid_file)
 {
-    char name[PATH_MAX + 8];
-    struct slice pid_file = c->generation->gateway.pid_file;
-    const char *file = name;
-    snprintf(name, sizeof name, "%.*s.good", (int)pid_file.len, pid_file.at);
-    lua_tell(c->L, "keep", &file, 1);   /* nothing depends on it now */
+    const char *arg = pid_file.at;
+    struct lua_result got;
+    if (!lua_ask(c->L, "open", &arg, 1, &got, 1))
+        return false;
+    c->generation_number = (uint64_t)got.number;
+    return true;
 }
 
-bool reload(struct control *c)
+void reload_done(struct control *c, const char *cause)
 {
-    struct generation *g = reload_load(c, NULL);
-    bool good = g && publish(c, g);
-    if (good) {
-        c->reloads_good++;
-        reload_keep(c);
-        log_info("control", "configuration in force", "generation", log_number(c->generation_number));
-    } else {
+    char number[24];
+    const char *args[] = { number, cause };
+    snprintf(number, sizeof number, "%llu", (unsigned long long)c->generation_number);
+    lua_tell(c->L, "in_force", args, 2);        /* nothing depends on it now */
+    lua_tidy(c->L);
+}
+
+static void refuse(struct control *c, const char *cause)
+{
+    const char *args[] = { cause, c->last_report };
+    lua_tell(c->L, "refused", args, 2);
+    lua_tidy(c->L);
+}
+
+/* The report has lines of its own, with carets: to the log as it is. */
+static void log_report(struct control *c)
+{
+    size_t len = strlen(c->last_report);
+    control_log(c, slice_make(c->last_report, len < REPORT_LOGGED ? len : REPORT_LOGGED));
+}
+
+bool reload(struct control *c, const char *cause, const char *from)
+{
+    struct generation *g = reload_load(c, from);
+    if (!g || !publish(c, g)) {
         c->reloads_bad++;
-        log_error("control", "configuration refused, the running one stays");
-        /* The report has lines of its own, with carets: to the log as it is. */
-        control_log(c, slice_make(c->last_report, strlen(c->last_report) < 32768 ? strlen(c->last_report) : 32768));
+        log_error("control", "configuration refused, the running one stays", "cause", cause);
+        log_report(c);
+        refuse(c, cause);
+        return false;
     }
-    return good;
+    c->reloads_good++;
+    log_info("control", "configuration in force", "generation", log_number(c->generation_number), "cause", cause);
+    if (c->quarantined) {
+        log_error("control", "a part of the configuration is bad and in quarantine", "items",
+                  log_number(c->quarantined));
+        log_report(c);
+    }
+    if (from)
+        log_warn("control", "the files say something else than what is in force: the next save takes them", "cause",
+                 cause);
+    reload_done(c, cause);
+    return true;
 }

@@ -55,7 +55,7 @@ local function request_of(options)
     return nil, ("--client-ip: expected an address, found %q"):format(options.client_ip)
   end
   local fields = {}
-  for i, text in ipairs(options.header) do
+  for i, text in ipairs(options.header or {}) do
     fields[i] = field_of(text)
     if not fields[i] then return nil, ("-H: expected a field such as 'X-User: me', found %q"):format(text) end
   end
@@ -254,10 +254,27 @@ local function explained(loaded, req, options)
   }
 end
 
+local explain = {}
+
+--- Where a request would go.
+-- @tparam table loaded good, of config.load
+-- @tparam table options url, method, header, client_ip
+-- @treturn ?table plain values, for show; nil and what is wrong with the request
+function explain.look_up(loaded, options)
+  local req, trouble = request_of(options)
+  if not req then return nil, trouble end
+  return explained(loaded, req, options)
+end
+
+--- Tells what look_up has found.
+function explain.show(told, options)
+  if options.json then say.json(told) else tell(told) end
+end
+
 --- @tparam string file of the configuration
 -- @tparam table options url, method, header, client_ip, json
 -- @treturn number exit code
-return function(file, options)
+function explain.run(file, options)
   local req, trouble = request_of(options)
   if not req then
     say.complain("%s", trouble)
@@ -273,6 +290,8 @@ return function(file, options)
     say.complain("%s", trouble)
     return say.BAD
   end
-  if options.json then say.json(told) else tell(told) end
+  explain.show(told, options)
   return say.GOOD
 end
+
+return explain

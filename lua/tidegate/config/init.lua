@@ -14,6 +14,7 @@ local Sources = require "tidegate.config.source"
 local build = require "tidegate.config.build"
 local check = require "tidegate.config.check"
 local dialects = require "tidegate.dialects"
+local items = require "tidegate.config.items"
 local overrides = require "tidegate.config.overrides"
 local schema = require "tidegate.config.schema"
 local tree = require "tidegate.config.tree"
@@ -52,33 +53,49 @@ local function parse(path, file, sources, report)
   return nil
 end
 
+--- The nodes of a configuration: its files read and put together, nothing replaced and nothing checked.
+-- @tparam string path of the main file
+-- @tparam table options texts, edits: see config.load
+-- @treturn ?table node of the whole, nil where it cannot be understood
+-- @treturn Report
+-- @treturn Sources
+function config.nodes(path, options)
+  local report = Report.new()
+  local file = Sources.absolute(path, Sources.working_folder())
+  local sources = Sources.new(Sources.folder_of(file), options.texts)
+  local node = parse(path, file, sources, report)
+  node = node and dialects.normalise(node, sources, report)
+  if node and options.edits then items.replace(node, options.edits) end
+  return node, report, sources
+end
+
 --- Loads a configuration.
 -- @tparam string path of the main file, as it is to be named in messages
 -- @tparam[opt] table options
 --   set = { "path.to.key=value", ... };
 --   getenv, variables: an environment other than the process's;
---   dry = true: builds nothing and runs no plugin; texts: see Sources.new
+--   dry = true: builds nothing and runs no plugin; texts: see Sources.new;
+--   edits: nodes in the place of items, see tidegate.config.items
 -- @treturn table result
---   good: no errors; report; files: absolute names of all that was looked at; config: plain values, with holes where it
+--   good: no errors; report; files: absolute names of all that was looked at; texts: of these files;
+--   marks: where the values came from; folder: where relative names start; config: plain values, with holes where it
 --   is not good; plugins: what tidegate.plugin.set gives, where it is not dry; generation: struct generation *, owned
 --   by the caller, where it is good and not dry
 function config.load(path, options)
   options = options or {}
-  local report = Report.new()
-  local file = Sources.absolute(path, Sources.working_folder())
-  local sources = Sources.new(Sources.folder_of(file), options.texts)
+  local node, report, sources = config.nodes(path, options)
   local result = { report = report, files = sources.list, texts = sources.texts, good = false }
-  local node = parse(path, file, sources, report)
-  node = node and dialects.normalise(node, sources, report)
   if not node then return result end
   overrides.apply_environment(node, report, top_level(), options.variables)
   overrides.apply(node, options.set or {}, report)
   values.replace(node, sources, report, options.getenv)
   local marks
   result.config, marks = schema.check(tree, node, report)
+  result.marks = marks
   -- Relative names start in gateway.working_dir, which is itself relative to the folder of the file.
   local gateway = result.config.gateway
   sources.folder = Sources.absolute(gateway and gateway.working_dir or ".", sources.folder)
+  result.folder = sources.folder
   check(result.config, marks, sources, report)
   if not options.dry then result.plugins = plugins.build(result.config, marks, sources, report) end
   if not report:has_errors() and not options.dry then

@@ -10,7 +10,7 @@ local NEAR_MAX = 100        -- words looked for among the known ones, which take
 local COLUMNS_MAX = 100     -- of a source line; longer ones are cut around the caret
 
 function Report.new()
-  return setmetatable({ errors = {}, warnings = {}, seen = {}, sources = {}, looked_for = 0 }, Report)
+  return setmetatable({ errors = {}, warnings = {}, seen = {}, sources = {}, looked_for = 0, suffering = {} }, Report)
 end
 
 --- Lets the report show lines of a file.
@@ -27,17 +27,22 @@ local function add(self, list, place, path, message)
   self.seen[key] = true
   list[#list + 1] = {
     file = place.file, line = place.line, column = place.column, path = path, message = message, order = #list,
-    is_secret = place.is_secret,
+    is_secret = place.is_secret, item = place.item,
   }
 end
 
 --- Notes an error.
--- @tparam table place a node or entry: anything with file, line and column (line is nil outside files)
+-- @tparam table place a node or entry: anything with file, line and column (line is nil outside files); item: the path
+--   of what suffers, where the place itself is elsewhere
 -- @tparam ?string path of the key: "routes[2].service"
 -- @tparam string message
 function Report:add(place, path, message)
   add(self, self.errors, place, path, message)
 end
+
+--- Notes who suffers from an error that is told elsewhere.
+-- @tparam string path of a key
+function Report:suffer(path) self.suffering[path] = true end
 
 --- Notes what is no error, but surely not meant.
 function Report:warn(place, path, message)

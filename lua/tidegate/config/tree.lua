@@ -59,6 +59,9 @@ local gateway = {
       doc = "where relative file names start; itself relative to the folder of this file" },
     { "trusted_proxies", type = "list", single = true, of = "cidr", default = { "127.0.0.1/32" },
       doc = "networks whose X-Forwarded-* headers and PROXY lines are believed" },
+    { "on_invalid", type = "enum", of = { "refuse", "quarantine" }, default = "refuse",
+      doc = "what becomes of new files with an error: `refuse` changes nothing; `quarantine` leaves the last good " ..
+            "version of what is bad in force, and takes the rest" },
     duration("grace", "30s", "how long a stop waits for requests in flight", "0"),
     { "id_header", type = "header_name", default = "x-request-id",
       doc = "header that carries the id of a request; a client's is kept, a missing one is made" },

@@ -97,11 +97,21 @@ end
 function Builder:plugin(name, use)
   local plugin = self.plugins[name]
   if plugin then return plugin end
+  local told = #self.report.errors
+  plugin = self:first_look(name, use)
+  for i = told + 1, #self.report.errors do      -- they stand in the plugin's file, and yet it is the use that suffers
+    self.report.errors[i].item = self.report.errors[i].item or use.path
+  end
+  return plugin
+end
+
+--- Looks for a plugin and loads it.
+function Builder:first_look(name, use)
   discover.watch(name, self.folders, self.sources)
   local record = self.found[name]
   if not record then return nil end
   record.trusted = self.trusted[name] or false
-  plugin = { record = record, modules = {}, limit = limit.new(self.memory) }
+  local plugin = { record = record, modules = {}, limit = limit.new(self.memory) }
   self.plugins[name] = plugin
   local good, why = discover.read(record, self.sources)
   if not good then
@@ -273,6 +283,7 @@ function Builder:chain(chain, stage, is_live)
       if seen[use] then self:fail(place, path, "%s stands in this chain already", quote(use.name)) end
       seen[use] = true
       local good = self:is_good(use) and use.meta and self:fits_stage(use, place, path, stage)
+      if not good and use.entry.enabled then self.report:suffer(path) end
       if good and is_live and use.meta.enabled then
         local number = self:number_of(use)
         list[#list + 1] = self.instances[number]

@@ -1,0 +1,55 @@
+--- Answers of the running gateway about its configuration, for `tidegate diff`, `history` and `explain --running`. In
+-- the control thread; what goes over the control socket to the command line is JSON.
+local C = require "tidegate.ffi"
+local digest = require "tidegate.config.digest"
+local explain = require "tidegate.cli.explain"
+local json = require "tidegate.tide.json"
+local quarantine = require "tidegate.config.quarantine"
+local running = require "tidegate.running"
+
+local live = {}
+
+local function encode(value) return assert(json.encode(value, { sorted = true })) .. "\n" end
+
+local function drop(result)
+  if result.generation then C.tide_generation_drop(result.generation) end
+end
+
+-- -- history --
+
+function live.history() return running.history:text(running.number) end
+
+function live.history_json() return encode(json.array(running.history:list(running.number))) end
+
+-- -- diff --
+
+--- What a reload would change.
+-- @tparam table options file: the main file, absolute; set: assignments, where they are others than the gateway's own
+-- @treturn string JSON: { good =, report =, changes = (see tidegate.config.digest), quarantined = }
+function live.diff(options, path, set)
+  local good = running.texts and { texts = running.texts, edits = running.edits, path = running.path }
+  local result = quarantine.load(options.file or path, { set = options.set or set }, good)
+  local told = { good = result.good, report = result.told, quarantined = json.array(result.quarantined) }
+  if result.good then
+    told.changes = json.array(digest.compare(running.digest, digest.of(result)))
+    told.text = digest.text(told.changes)
+    for _, change in ipairs(told.changes) do json.array(change.keys) end
+  end
+  drop(result)
+  return encode(told)
+end
+
+-- -- explain --
+
+--- Where a request would go in the configuration that is in force.
+-- @tparam table options as the command line has them
+-- @treturn string JSON: { told = } of tidegate.cli.explain, or { trouble = }
+function live.explain(options, path, set)
+  local result = running.load(path, set)
+  local told, trouble
+  if result.good then told, trouble = explain.look_up(result, options) else trouble = result.report:text() end
+  drop(result)
+  return encode { told = told, trouble = trouble }
+end
+
+return live
