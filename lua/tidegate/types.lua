@@ -67,6 +67,7 @@
 ---| "enum"
 ---| "file"
 ---| "header_name"
+---| "cookie_name"
 ---| "host"
 ---| "host_pattern"
 ---| "integer"

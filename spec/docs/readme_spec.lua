@@ -204,7 +204,7 @@ describe("docs/routing.md", function()
   local config, gw
   setup(function()
     for _, block in ipairs(markdown.blocks "docs/routing.md") do
-      if block.language == "yaml" then config = block.text end
+      if block.language == "yaml" then config = config or block.text end
     end
     gw = gateway.start((config:gsub('listen: %[":8080"%]', 'listen: ["127.0.0.1:0"]')))
   end)

@@ -179,7 +179,7 @@ describe("tidegate explain on docs/routing.md", function()
   local folder
   setup(function()
     for _, block in ipairs(markdown.blocks "docs/routing.md") do
-      if block.language == "yaml" then folder = plugins.folder { ["tidegate.yaml"] = block.text } end
+      if block.language == "yaml" and not folder then folder = plugins.folder { ["tidegate.yaml"] = block.text } end
     end
   end)
 

@@ -45,6 +45,12 @@ int tide_generation_add_method(struct generation *g, const char *method, size_t 
 int tide_generation_add_header(struct generation *g, const char *name, size_t name_len,
                                const char *value, size_t value_len, struct tide_error *e);
 
+/* Makes the route added last one of several services, so many tide_generation_add_share will name. The struct is
+ * copied. */
+void tide_generation_split(struct generation *g, const struct split_settings *settings, uint32_t count);
+/* service: index from tide_generation_add_service. */
+void tide_generation_add_share(struct generation *g, int service, uint32_t weight);
+
 /* The plugins: what tidegate.plugin.runtime loads in each loop. */
 void tide_generation_set_plugins(struct generation *g, const char *at, size_t len);
 

@@ -247,6 +247,32 @@ int tide_generation_add_header(struct generation *g, const char *name, size_t na
     return 0;
 }
 
+void tide_generation_split(struct generation *g, const struct split_settings *settings, uint32_t count)
+{
+    struct split *s = split_new(&g->arena, count);
+    struct slice key = arena_copy(&g->arena, settings->key);
+    switch ((enum sticky)settings->sticky) {
+    case STICKY_NONE: break;
+    case STICKY_COOKIE:
+        s->cookie = key;
+        s->max_age_s = settings->max_age_s;
+        break;
+    case STICKY_HEADER:
+        s->header = key;
+        s->header_id = header_id_of(key);
+        break;
+    }
+    g->routes[g->route_count - 1]->split = s;
+}
+
+void tide_generation_add_share(struct generation *g, int service, uint32_t weight)
+{
+    const struct route *r = g->routes[g->route_count - 1];
+    struct service *to = g->services[service];
+    struct share *share = split_add(r->split, &g->arena, to, to->settings.name, weight);
+    share->traffic = traffic_number("route", r->settings.name, to->settings.name);
+}
+
 static int finish_route(struct generation *g, struct route *r, const struct route_wish *w, struct tide_error *e)
 {
     static struct text any;             /* stands for "no host" and "no path" */
@@ -261,7 +287,7 @@ static int finish_route(struct generation *g, struct route *r, const struct rout
         r->match.other_methods = names;
         r->match.other_count = n;
     }
-    if (r->settings.action == ACTION_SERVICE)
+    if (r->settings.action == ACTION_SERVICE && r->settings.service >= 0)
         r->service = g->services[r->settings.service];
     r->traffic = traffic_number("route", r->settings.name, r->service ? r->service->settings.name : SLICE_OF(""));
     for (const struct text *h = w->hosts ? w->hosts : &any; h; h = h->next)

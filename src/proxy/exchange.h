@@ -26,6 +26,7 @@ struct exchange {
     struct generation *generation;
     const struct route *route;
     struct service *service;
+    const struct share *share;  /* of its route's traffic, where several services have one; else NULL */
     struct node *node;
     struct adhoc *adhoc;        /* the way to a node that a plugin named by its URL; NULL: the service's nodes */
     struct up *up;
@@ -77,6 +78,7 @@ struct exchange {
     enum rc failure;            /* why it failed, RC_OK if it did not */
     uint8_t step, waits;
     uint8_t tries, retries, interims;
+    bool share_is_new;          /* the client has to be told */
     bool reused;                /* the current upstream connection came from the pool */
     bool body_ended;            /* the last byte of the request body was given to the upstream */
     bool body_lost;             /* bytes were given that cannot be replayed */

@@ -182,6 +182,15 @@ enum next step_route(struct exchange *x)
     return has(x, HOOK_REQUEST) ? go(x, STEP_REQUEST) : step_action(x);
 }
 
+/* The route has no service of its own: it has several, or answers by itself where a plugin has named a node. */
+static void choose_service(struct exchange *x)
+{
+    const struct split *split = x->route->split;
+    if (split)
+        x->share = split_choose(split, &x->req, &x->plane->random, &x->share_is_new);
+    x->service = split ? x->share->service : adhoc_service();
+}
+
 /* A service or a node that a plugin chose counts instead of what the route does. */
 enum next step_action(struct exchange *x)
 {
@@ -196,8 +205,11 @@ enum next step_action(struct exchange *x)
     case ACTION_ECHO: return go(x, STEP_ECHO);
     case ACTION_SERVICE: break;
     }
-    if (!x->service)
-        x->service = x->route->service ? x->route->service : adhoc_service();
+    if (!x->service) {
+        x->service = x->route->service;
+        if (!x->service)
+            choose_service(x);
+    }
     if ((r->method == METHOD_OPTIONS || r->method == METHOD_TRACE) && !forward_max_forwards(x))
         return exchange_reply(x, reply_options(x));
     forward_request(x);

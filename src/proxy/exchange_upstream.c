@@ -223,6 +223,14 @@ static void reframe_for_client(struct exchange *x)
     x->res.body_bytes = 0;
 }
 
+/* Only a service that answers is one to stay at. */
+static void keep_share(struct exchange *x)
+{
+    if (x->share_is_new && x->service == x->share->service)
+        headers_add(&x->res.headers, &x->req.arena, HEADER_SET_COOKIE, header_name(HEADER_SET_COOKIE),
+                    split_set_cookie(x->share, x->req.is_tls));
+}
+
 static enum next take_response(struct exchange *x)
 {
     if (x->generation->log_count || has(x, HOOK_LOG))
@@ -232,6 +240,8 @@ static enum next take_response(struct exchange *x)
         reframe_for_client(x);
     if (x->res.status != 101)
         forward_response(x);
+    if (x->share)
+        keep_share(x);
     if (!has(x, HOOK_RESPONSE))
         return exchange_send_response(x);
     x->response_hooked = true;

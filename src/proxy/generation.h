@@ -13,6 +13,7 @@
 #include "proxy/router.h"
 #include "proxy/service.h"
 #include "proxy/settings.h"
+#include "proxy/split.h"
 
 enum { LOOPS_MAX = 64, LISTENERS_MAX = 64 };
 
@@ -27,7 +28,8 @@ struct fixed_header { struct slice name, value; struct fixed_header *next; };
 struct route {
     struct router_route match;          /* first: the router gives it back */
     struct route_settings settings;
-    struct service *service;
+    struct service *service;            /* NULL: no single one */
+    struct split *split;                /* NULL: none */
     struct fixed_header *headers;       /* of ACTION_RESPOND and ACTION_REDIRECT */
     uint32_t chain;                     /* number of its plugin chain: 1 + index of the route */
     uint32_t traffic;                   /* its number in traffic_labels */

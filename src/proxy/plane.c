@@ -10,17 +10,18 @@ enum { LOG_RING = 1 << 20 };
 
 void plane_open(struct plane *p, uint32_t index)
 {
-    uint64_t random;
+    uint64_t random[2];
     *p = (struct plane){ .index = index };
     p->loop = loop_new(p);
     fronts_init(&p->fronts, p->loop, &exchange_events);
     freelist_init(&p->ups, sizeof(struct up), 32);
     freelist_init(&p->exchanges, sizeof(struct exchange), 8);
     queue_init(&p->log, LOG_RING);
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-        random = clock_us() ^ (uint64_t)getpid() << 32;
+    if (getrandom(random, sizeof random, 0) != sizeof random)
+        random[0] = random[1] = clock_us() ^ (uint64_t)getpid() << 32;
+    p->random.state = random[1];
     for (int i = 0; i < 16; i++)
-        p->id_prefix[i] = "0123456789abcdef"[random >> (4 * i) & 15];
+        p->id_prefix[i] = "0123456789abcdef"[random[0] >> (4 * i) & 15];
 }
 
 void plane_close_pools(struct plane *p)

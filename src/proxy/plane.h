@@ -1,6 +1,7 @@
 #pragma once
 /* plane: what one data-plane loop owns. */
 #include "base/queue.h"
+#include "base/random.h"
 #include "http/front_h1.h"
 #include "net/pipe.h"
 #include "proxy/generation.h"
@@ -28,6 +29,7 @@ struct plane {
     void (*log_ready)(struct plane *p); /* bytes were queued: the writer may have to be woken */
     char id_prefix[17];                 /* of request ids: random, per loop and start */
     uint64_t id_next;
+    struct random random;               /* for spreading load */
 };
 
 /* *p with a loop of its own, from all zero. The hooks come before the first generation. */

@@ -83,7 +83,7 @@ struct route_settings {
     struct slice source;          /* "file:line", for messages */
     int32_t priority;
     int32_t action;               /* enum route_action */
-    int32_t service;              /* index from tide_generation_add_service, for ACTION_SERVICE */
+    int32_t service;              /* index from tide_generation_add_service, for ACTION_SERVICE; -1: by its split */
     int32_t status;               /* for ACTION_RESPOND and ACTION_REDIRECT */
     struct slice body;            /* for ACTION_RESPOND */
     struct slice redirect_to;     /* may hold ${scheme} ${host} ${path} ${query} (with its '?') ${request_uri} */
@@ -93,6 +93,15 @@ struct route_settings {
     int32_t attempts;             /* -1: the service's */
     uint64_t listeners;           /* bit per listener, in the order they were added; 0: all */
     uint32_t hooks;               /* bit per enum hook that the route's own chain has */
+};
+
+/* How a client is kept at the service that it was given, where several share a route. */
+enum sticky { STICKY_NONE, STICKY_COOKIE, STICKY_HEADER };
+
+struct split_settings {
+    int32_t sticky;               /* enum sticky */
+    struct slice key;             /* name of the cookie, or of the header in lower case */
+    uint32_t max_age_s;           /* of the cookie; 0: as long as the client's session */
 };
 
 enum log_format { LOG_JSON, LOG_COMMON, LOG_COMBINED, LOG_TEMPLATE };

@@ -64,7 +64,7 @@ void traffic_count(struct exchange *x)
     struct series *s = &x->plane->traffic;
     uint64_t now = clock_us();
     unsigned place = x->head_sent ? place_of(x->res.status) : 0;
-    count_one(s, x->route ? x->route->traffic : 0, x, place, now - x->req.started_us);
+    count_one(s, x->share ? x->share->traffic : x->route ? x->route->traffic : 0, x, place, now - x->req.started_us);
     if (x->node && !x->node->is_adhoc)
         count_one(s, x->node->traffic, x, x->source == SOURCE_UPSTREAM ? place : 0,
                   (x->first_byte_us ? x->first_byte_us : now) - x->req.started_us);

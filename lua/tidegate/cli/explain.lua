@@ -119,9 +119,24 @@ local function enabled_route(routes, number)
   end
 end
 
+--- Services and the parts of a route's requests that they get.
+local function shares_of(route)
+  local names, total, list = {}, 0, {}
+  for name, weight in pairs(route.split) do
+    names[#names + 1], total = name, total + weight
+  end
+  table.sort(names)
+  for i, name in ipairs(names) do list[i] = ("%s (%.4g%%)"):format(name, 100 * route.split[name] / total) end
+  local sticky = route.sticky
+  local how = sticky and (", sticky by the %s %s"):format(sticky.cookie and "cookie" or "header",
+                                                          sticky.cookie or sticky.header) or ""
+  return ("one of the services %s%s"):format(table.concat(list, ", "), how)
+end
+
 --- What the gateway answers with, in words.
 local function action_of(route)
   if route.service then return ("service %s"):format(route.service) end
+  if route.split then return shares_of(route) end
   if route.redirect then return ("redirect %d to %s"):format(route.redirect.status, route.redirect.to) end
   return route.respond.echo and "the request itself (echo)" or ("a response of its own, status %d"):format(
     route.respond.status)

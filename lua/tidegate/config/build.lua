@@ -142,6 +142,9 @@ end
 function Builder:action(r, route)
   if route.service then
     r.action, r.service = C.ACTION_SERVICE, self.services[route.service]
+  elseif route.split then
+    r.action, r.service = C.ACTION_SERVICE, -1
+    self:split(route)
   elseif route.redirect then
     r.action, r.status = C.ACTION_REDIRECT, route.redirect.status
     self:text(r.redirect_to, route.redirect.to)
@@ -151,6 +154,19 @@ function Builder:action(r, route)
     r.action, r.status = C.ACTION_RESPOND, route.respond.status
     self:text(r.body, route.respond.body)
     self:headers(route.respond.headers)
+  end
+end
+
+function Builder:split(route)
+  local sticky, order, settings = route.sticky, self.marks[route.split].order, ffi.new "struct split_settings"
+  if sticky then
+    settings.sticky = sticky.cookie and C.STICKY_COOKIE or C.STICKY_HEADER
+    self:text(settings.key, sticky.cookie or sticky.header)
+    settings.max_age_s = math.ceil(sticky.max_age or 0)
+  end
+  C.tide_generation_split(self.g, settings, #order)
+  for _, name in ipairs(order) do
+    C.tide_generation_add_share(self.g, self.services[name], route.split[name])
   end
 end
 

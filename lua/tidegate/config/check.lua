@@ -169,10 +169,27 @@ function Checker:references(route, services, listeners)
   if route.service and not services[route.service] then
     self:fail(route, "service", "there is no service %s%s", quote(route.service), self:near(route.service, services))
   end
+  for _, name in ipairs(route.split and self.marks[route.split].order or {}) do
+    if not services[name] then
+      self:fail(route.split, name, "there is no service %s%s", quote(name), self:near(name, services))
+    end
+  end
   for i, name in ipairs(route.on or {}) do
     if not listeners[name] then
       self:fail(route.on, i, "no listener has the name %s%s", quote(name), self:near(name, listeners))
     end
+  end
+end
+
+--- A split has to send its requests somewhere.
+function Checker:split(route)
+  local total, is_whole = 0, true
+  for name in pairs(route.split and self.marks[route.split].nodes or {}) do
+    is_whole = is_whole and route.split[name] ~= nil        -- a weight that is wrong was told already
+    total = total + (route.split[name] or 0)
+  end
+  if route.split and is_whole and total == 0 then
+    self:fail(route, "split", "expected a service with a weight above 0, found none: no request could be sent on")
   end
 end
 
@@ -253,6 +270,7 @@ function Checker:routes(routes, services, listeners)
     names[route.name] = names[route.name] or route
     self:references(route, services, listeners)
     self:answer(route)
+    self:split(route)
   end
   self:shadows(routes)
 end

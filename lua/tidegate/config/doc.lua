@@ -158,8 +158,8 @@ fits nothing but `exists: false`.
 
 local NAMES = {
   path_pattern = "path pattern", host_pattern = "host pattern", cidr = "network", integer = "number",
-  string = "text", name = "text", header_name = "header name", status = "status code", object = "map",
-  regex = "regular expression", any = "any value",
+  string = "text", name = "text", header_name = "header name", cookie_name = "cookie name",
+  status = "status code", object = "map", regex = "regular expression", any = "any value",
 }
 
 local WITH_UNITS = { duration = true, size = true, percent = true }     -- written with one of their own

@@ -211,6 +211,23 @@ local redirect = {
   },
 }
 
+local split = {
+  "split", type = "map", keys = "name", min = 1, of = { type = "integer", min = 0, max = 1000000 },
+  doc = "services and their weights: `{ stable: 95, next: 5 }`; one of weight 0 gets nothing",
+}
+
+local sticky = {
+  "sticky", type = "object", doc = "keeps a client at the service of the split that it was given",
+  fields = ordered {
+    { "cookie", type = "cookie_name", doc = "by a cookie of this name, which the first response sets" },
+    { "max_age", type = "duration", min = "1s", max = "400d",
+      doc = "how long the client keeps the cookie; default: as long as its session" },
+    { "header", type = "header_name", doc = "by the value of this request header: the same value, the same service" },
+    one_of = { "cookie", "header" },
+    requires = { max_age = { "cookie" } },
+  },
+}
+
 local route = {
   type = "object",
   fields = ordered {
@@ -227,6 +244,8 @@ local route = {
     { "methods", type = "list", single = true, min = 1, of = "method", doc = "without any: all but TRACE" },
     { "on", type = "list", single = true, min = 1, of = "name", doc = "listeners by name; without any: all" },
     { "service", type = "name", doc = "the service that answers" },
+    split,
+    sticky,
     respond,
     redirect,
     { "strip_prefix", type = "path", doc = "taken off the path before it is sent on, on segment borders" },
@@ -234,10 +253,11 @@ local route = {
     duration("timeout", nil, "the whole exchange; 0: no limit; default: no limit", "0"),
     route_retries,
     labels,
-    later "split", later "sticky", later "when", later "rewrite", later "circuit_breaker", later "websocket",
+    later "when", later "rewrite", later "circuit_breaker", later "websocket",
     entry.chain("plugins", "run for the requests of this route, after the global ones; a name alone means one of " ..
                            "`instances`, else a plugin"),
     one_of = { "service", "split", "respond", "redirect" },
+    requires = { sticky = { "split" } },
     conflicts = { { "host", "hosts" }, { "path", "paths" } },
   },
 }

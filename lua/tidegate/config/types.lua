@@ -334,4 +334,14 @@ types.header_name = {
   end,
 }
 
+--- RFC 6265 section 4.1.1: a token.
+types.cookie_name = {
+  expected = "a cookie name",
+  parse = function(text)
+    if text == "" or text:find "[^!#$%%&'*+.^_`|~%w-]" then return nil end
+    if #text > 128 then return nil, "it is longer than 128 bytes" end
+    return text
+  end,
+}
+
 return types
