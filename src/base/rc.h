@@ -16,6 +16,7 @@
     X(URI_LIMIT, "request target too long", 414)                                                                       \
     X(EXPECTATION, "unknown expectation", 417)                                                                         \
     X(HEAD_LIMIT, "request head too large", 431)                                                                       \
+    X(UNDECIDED, "a condition takes too long to decide", 500)                                                          \
     X(LIMIT, "limit reached", 500)                                                                                     \
     X(INTERNAL, "internal error", 500)                                                                                 \
     X(UNKNOWN_CODING, "transfer coding or method not supported", 501)                                                  \

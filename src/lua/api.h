@@ -51,6 +51,14 @@ void tide_generation_split(struct generation *g, const struct split_settings *se
 /* service: index from tide_generation_add_service. */
 void tide_generation_add_share(struct generation *g, int service, uint32_t weight);
 
+/* Makes the route added last conditional: so many questions follow, in the order in which they lead to one another.
+ * Each gives a zeroed struct to fill. */
+void tide_generation_condition(struct generation *g, uint32_t questions);
+struct question_settings *tide_generation_add_question(struct generation *g);
+/* A word, a pattern or a network (in canonical form) for the question added last, whose settings are complete. 0, or -1
+ * with the reason. */
+int tide_generation_add_word(struct generation *g, const char *at, size_t len, struct tide_error *e);
+
 /* The plugins: what tidegate.plugin.runtime loads in each loop. */
 void tide_generation_set_plugins(struct generation *g, const char *at, size_t len);
 
@@ -63,6 +71,10 @@ int tide_generation_finish(struct generation *g, struct tide_error *e, int *what
 struct tide_route_query {
     struct slice method, authority;             /* as a client sends them */
     struct slice path;                          /* without a query */
+    struct slice query;                         /* without "?" */
+    struct slice fields;                        /* of the head: names and values, each with a NUL behind it */
+    struct slice client_ip;                     /* behind trusted proxies */
+    const char *sni;                            /* NULL: it came without TLS */
     uint32_t listener;                          /* its place in the file, from 0 */
 };
 struct tide_route_answer {

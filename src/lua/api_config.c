@@ -247,38 +247,17 @@ int tide_generation_add_header(struct generation *g, const char *name, size_t na
     return 0;
 }
 
-void tide_generation_split(struct generation *g, const struct split_settings *settings, uint32_t count)
-{
-    struct split *s = split_new(&g->arena, count);
-    struct slice key = arena_copy(&g->arena, settings->key);
-    switch ((enum sticky)settings->sticky) {
-    case STICKY_NONE: break;
-    case STICKY_COOKIE:
-        s->cookie = key;
-        s->max_age_s = settings->max_age_s;
-        break;
-    case STICKY_HEADER:
-        s->header = key;
-        s->header_id = header_id_of(key);
-        break;
-    }
-    g->routes[g->route_count - 1]->split = s;
-}
-
-void tide_generation_add_share(struct generation *g, int service, uint32_t weight)
-{
-    const struct route *r = g->routes[g->route_count - 1];
-    struct service *to = g->services[service];
-    struct share *share = split_add(r->split, &g->arena, to, to->settings.name, weight);
-    share->traffic = traffic_number("route", r->settings.name, to->settings.name);
-}
-
 static int finish_route(struct generation *g, struct route *r, const struct route_wish *w, struct tide_error *e)
 {
     static struct text any;             /* stands for "no host" and "no path" */
     struct regex_error wrong;
     r->match.priority = r->settings.priority;
     r->match.listeners = r->settings.listeners;
+    if (r->condition) {
+        condition_finish(r->condition);
+        r->match.conditions = r->condition->count;
+        g->has_conditions = true;
+    }
     if (w->other_count) {
         struct slice *names = arena_alloc(&g->arena, w->other_count * sizeof *names);
         uint32_t n = 0;

@@ -1,4 +1,6 @@
 /* The exchange between the gateway and the client: routing, responses of our own, and how it ends. */
+#include "base/log.h"
+#include "base/log_limit.h"
 #include "http/url.h"
 #include "proxy/adhoc.h"
 #include "proxy/forward.h"
@@ -165,15 +167,32 @@ enum next step_start(struct exchange *x)
     return has(x, HOOK_REQUEST) ? go(x, STEP_GLOBAL) : step_route(x);
 }
 
+/* To go on as if the condition did not hold could lead past what guards a route. */
+static enum next undecided(struct exchange *x, const struct question *q)
+{
+    static _Thread_local struct log_limit limit;
+    if (log_limit_passes(&limit, "router"))
+        log_warn("router", rc_word(RC_UNDECIDED), "at", log_slice(q->settings.source), "client",
+                 log_slice(x->req.peer_text), "request", log_slice(x->id));
+    return exchange_fail(x, RC_UNDECIDED);
+}
+
 enum next step_route(struct exchange *x)
 {
     struct request *r = &x->req;
-    struct router_query q = { r->host, r->path, r->method, r->method_text, r->listener, r };
+    struct router_query q = { r->host, r->path, r->method, r->method_text, r->listener, NULL };
+    struct facts facts;
     if (r->method == METHOD_CONNECT)
         return not_found(x, &(struct router_answer){ .allowed = 1u << METHOD_COUNT });
     if (r->security->deny_hidden_files && url_is_hidden(r->path))
         return exchange_fail(x, RC_HIDDEN);
+    if (x->generation->has_conditions) {
+        facts = (struct facts){ .request = r, .client = &x->client, .arena = &r->arena };
+        q.request = &facts;
+    }
     struct router_answer answer = router_find(x->generation->router, &q);
+    if (q.request && facts.stuck)
+        return undecided(x, facts.stuck);
     if (!answer.route)
         return not_found(x, &answer);
     x->route = (const struct route *)answer.route;

@@ -60,6 +60,13 @@ void registry_service_drop(struct service_state *s)
     free(s);
 }
 
+static bool holds(const struct router_route *match, const struct router_query *q)
+{
+    const struct route *route = (const struct route *)match;
+    struct facts *facts = (struct facts *)(uintptr_t)q->request;        /* it remembers what it has read */
+    return !condition_objection(route->condition, facts);
+}
+
 struct generation *generation_new(void)
 {
     struct generation *g = calloc(1, sizeof *g);
@@ -67,7 +74,7 @@ struct generation *generation_new(void)
         abort();
     g->refs = 1;
     arena_init(&g->arena, 64 * 1024);
-    g->router = router_new(NULL);
+    g->router = router_new(holds);
     return g;
 }
 
@@ -103,6 +110,9 @@ void generation_free(struct generation *g)
         service_free(g->services[i]);
     for (uint32_t i = 0; i < g->listener_count; i++)
         tls_context_drop(g->listeners[i]->tls);
+    for (uint32_t i = 0; i < g->route_count; i++)
+        if (g->routes[i]->condition)
+            condition_free(g->routes[i]->condition);
     router_free(g->router);
     free(g->listeners);
     free(g->services);

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "http/header.h"
 #include "net/addr.h"
+#include "proxy/condition.h"
 #include "proxy/router.h"
 #include "proxy/service.h"
 #include "proxy/settings.h"
@@ -30,6 +31,7 @@ struct route {
     struct route_settings settings;
     struct service *service;            /* NULL: no single one */
     struct split *split;                /* NULL: none */
+    struct condition *condition;        /* NULL: none */
     struct fixed_header *headers;       /* of ACTION_RESPOND and ACTION_REDIRECT */
     uint32_t chain;                     /* number of its plugin chain: 1 + index of the route */
     uint32_t traffic;                   /* its number in traffic_labels */
@@ -63,7 +65,8 @@ struct generation {
     struct access_log **logs;
     uint64_t internal_listeners;        /* bit per number of a listener */
     uint32_t listener_count, service_count, route_count, log_count;
-    struct router *router;
+    struct router *router;              /* its queries hold a struct facts, where there are conditions */
+    bool has_conditions;
     struct slice plugins;               /* what the loops load; empty: no plugins */
     struct loop_users users[LOOPS_MAX];
 };

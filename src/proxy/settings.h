@@ -104,6 +104,28 @@ struct split_settings {
     uint32_t max_age_s;           /* of the cookie; 0: as long as the client's session */
 };
 
+/* One question of a route's `when`. */
+enum subject {
+    SUBJECT_HEADER, SUBJECT_QUERY, SUBJECT_COOKIE, SUBJECT_CLIENT_IP, SUBJECT_PATH, SUBJECT_HOST, SUBJECT_METHOD,
+    SUBJECT_SCHEME, SUBJECT_TLS, SUBJECT_SNI,
+};
+enum test {
+    TEST_EXISTS, TEST_IN, TEST_MATCHES, TEST_PREFIX, TEST_SUFFIX, TEST_CONTAINS, TEST_CIDR, TEST_GT, TEST_LT,
+};
+enum { QUESTION_HOLDS = -1, QUESTION_FAILS = -2 };    /* in place of the next question: what it all comes to */
+
+struct question_settings {
+    int32_t subject;              /* enum subject */
+    int32_t test;                 /* enum test */
+    struct slice name;            /* of the header (in lower case), the argument or the cookie */
+    bool fold;                    /* case does not count: the words are in lower case */
+    bool wanted;                  /* for TEST_EXISTS: whether it should be there */
+    double bound;                 /* for TEST_GT and TEST_LT */
+    uint32_t words;               /* how many tide_generation_add_word will give it: words, networks or one pattern */
+    int32_t yes, no;              /* the question that comes next: a later one */
+    struct slice source;          /* "file:line", for messages */
+};
+
 enum log_format { LOG_JSON, LOG_COMMON, LOG_COMBINED, LOG_TEMPLATE };
 
 struct access_log_settings {

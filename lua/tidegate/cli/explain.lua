@@ -28,6 +28,15 @@ function Request:header(name)
   return nil
 end
 
+function Request:header_all(name)
+  local values = {}
+  name = name:lower()
+  for _, field in ipairs(self.fields) do
+    if field.name == name then values[#values + 1] = field.value end
+  end
+  return values
+end
+
 function Request:arg(name)
   local value = self.args[name]
   if type(value) == "table" then return value[1] end
@@ -35,8 +44,11 @@ function Request:arg(name)
 end
 
 function Request:cookie(name)
-  local header = self:header "cookie"
-  return header and cookie.get(header, name)
+  for _, header in ipairs(self:header_all "cookie") do
+    local value = cookie.get(header, name)
+    if value then return value end
+  end
+  return nil
 end
 
 --- "Name: value" as a field; nil where it is none.
@@ -44,6 +56,9 @@ local function field_of(text)
   local name, value = text:match "^%s*([^%s:]+):%s*(.-)%s*$"
   return name and { name = name:lower(), value = value }
 end
+
+--- What a client says in its TLS hello: names only, RFC 6066 section 3.
+local function sni_of(host) return not cidr.family(host) and host or nil end
 
 --- @treturn ?table nil and what is wrong with the words
 local function request_of(options)
@@ -61,7 +76,8 @@ local function request_of(options)
   end
   return setmetatable({
     method = options.method, scheme = target.scheme, host = target.host, port = target.port, path = target.path,
-    tls = target.scheme == "https" or nil, client_ip = options.client_ip, fields = fields,
+    tls = target.scheme == "https" and { sni = sni_of(target.host) } or nil, query = target.query,
+    client_ip = options.client_ip, fields = fields,
     args = url.parse_query(target.query or "") or {},
     authority = target.host:find(":", 1, true) and "[" .. target.host .. "]" or target.host,
   }, Request)
@@ -86,17 +102,33 @@ end
 local query, answer, why = ffi.new "struct tide_route_query", ffi.new "struct tide_route_answer",
                            ffi.new "struct tide_error"
 
-local function put(slice, text) slice.at, slice.len = text, #text end
+local held = {}                 -- the texts that `query` points to
+
+local function put(name, text)
+  held[name] = text
+  query[name].at, query[name].len = held[name], #text
+end
 
 local function text_of(slice) return ffi.string(slice.at, slice.len) end
+
+--- Names and values, each with a NUL behind it.
+local function fields_of(req)
+  local pieces = {}
+  for _, field in ipairs(req.fields) do pieces[#pieces + 1] = field.name .. "\0" .. field.value .. "\0" end
+  return table.concat(pieces)
+end
 
 --- Asks the router. True, or nil and what is wrong with the request; the answer is in `answer`.
 local function ask(generation, req, method, listener)
   local path = req.path:match "^[^?]*"
-  put(query.method, method)
-  put(query.authority, req.authority)
-  put(query.path, path)
+  put("method", method)
+  put("authority", req.authority)
+  put("path", path)
   query.listener = listener - 1
+  put("query", req.query or "")
+  put("fields", fields_of(req))
+  put("client_ip", req.client_ip)
+  query.sni = req.tls and (req.tls.sni or "") or nil
   if C.tide_route_find(generation, query, answer, why) == 0 then return true end
   return nil, ffi.string(why.text)
 end

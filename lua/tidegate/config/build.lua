@@ -3,6 +3,7 @@ local bit = require "bit"
 local buffer = require "string.buffer"
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
+local questions = require "tidegate.config.questions"
 
 local why = ffi.new "struct tide_error"
 local part, index = ffi.new "int[1]", ffi.new "int[1]"
@@ -139,6 +140,25 @@ function Builder:service(name, service)
   for _, node in ipairs(service.nodes) do self:node(node) end
 end
 
+function Builder:question(question)
+  local condition, settings = question.condition, questions.settings(question.condition)
+  local q = C.tide_generation_add_question(self.g)
+  q.subject, q.test, q.bound, q.wanted = settings.subject, settings.test, settings.bound, settings.wanted
+  q.fold, q.words = condition.fold or false, #settings.words
+  q.yes, q.no = question.yes, question.no
+  self:text(q.name, condition.name)
+  self:text(q.source, self:source(condition))
+  for _, word in ipairs(settings.words) do
+    if C.tide_generation_add_word(self.g, word, #word, why) ~= 0 then return self:fail(condition) end
+  end
+end
+
+function Builder:condition(condition)
+  local list = questions.of(condition)
+  C.tide_generation_condition(self.g, #list)
+  for _, question in ipairs(list) do self:question(question) end
+end
+
 function Builder:action(r, route)
   if route.service then
     r.action, r.service = C.ACTION_SERVICE, self.services[route.service]
@@ -186,12 +206,17 @@ function Builder:each(add, list)
   end
 end
 
+--- "file:line", for messages.
+function Builder:source(owner)
+  local place = self.marks:place(owner)
+  return place.line and ("%s:%d"):format(place.file, place.line) or place.file
+end
+
 function Builder:route_of(route)
   local r = C.tide_generation_add_route(self.g)
   self.route = route
   self:text(r.name, route.name)
-  local place = self.marks:place(route)
-  self:text(r.source, place.line and ("%s:%d"):format(place.file, place.line) or place.file)
+  self:text(r.source, self:source(route))
   r.priority = route.priority
   self:text(r.strip_prefix, route.strip_prefix and route.strip_prefix:gsub("/$", ""))
   self:text(r.add_prefix, route.add_prefix and route.add_prefix:gsub("/$", ""))
@@ -205,6 +230,7 @@ function Builder:route_of(route)
   self:each(C.tide_generation_add_host, route.hosts)
   self:each(C.tide_generation_add_path, route.paths)
   self:each(C.tide_generation_add_method, route.methods)
+  if route.when then self:condition(route.when) end
   self:action(r, route)
 end
 

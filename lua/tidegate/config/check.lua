@@ -216,10 +216,11 @@ end
 --- Whether all that the later route takes is taken by the earlier one already, of the same host and path.
 local function covers(earlier, later)
   if earlier.priority ~= later.priority then return false end
+  if earlier.when then return false end
   local same_methods = earlier.methods == nil or as_set(earlier.methods) == as_set(later.methods)
   local same_listeners = earlier.on == nil or as_set(earlier.on) == as_set(later.on)
   -- Of two with the same host and path, the one with more conditions wins whatever the order.
-  local fewer = (later.methods and not earlier.methods) or (later.on and not earlier.on)
+  local fewer = (later.methods and not earlier.methods) or (later.on and not earlier.on) or later.when
   return same_methods and same_listeners and not fewer
 end
 

@@ -77,9 +77,10 @@ TIDEGATE_GATEWAY__THREADS=2 TIDEGATE_LISTEN='[":9090"]' tidegate run -c tidegate
 
 ## Which route wins
 
-Among the routes whose host, path, method and listener all fit, the first difference decides: higher `priority`; exact
-host, then the longest `*.` host, then no host; exact path, then the longest prefix, then no path; more further
-conditions (`methods`, `on`); the order in the file. No route: 404. Only the method is wrong: 405 with `Allow`.
+Among the routes whose host, path, method, listener and `when` all fit, the first difference decides: higher `priority`;
+exact host, then the longest `*.` host, then no host; exact path, then the longest prefix, then no path; more further
+conditions (`methods`, `on`, each question of `when`); the order in the file. No route: 404. Only the method is wrong:
+405 with `Allow`.
 ]]
 
 local TAIL = [[
@@ -134,10 +135,15 @@ when:
 | `client_ip` | `cidr` `equals` `in` | `cidr` |
 | `method`, `scheme` | `equals` `in` | `equals`; a list: `in` |
 | `tls` | `exists` | `exists` |
+| `sni`, the name that a TLS client asked for | as `host`, and `exists` | `equals`; a list: `in` |
 
-`matches` is a regular expression of PCRE2, `cidr` a network or a list of them, `gt` and `lt` compare numbers.
-`case: false` beside an operator makes letters equal in both cases; for `host` they always are. What a request lacks
-fits nothing but `exists: false`.
+`matches` is a regular expression of PCRE2, `cidr` a network or a list of them, `gt` and `lt` compare numbers: digits,
+maybe with a minus before and a fraction behind. `case: false` beside an operator makes letters equal in both cases; for
+`host` and `sni` they always are. What a request lacks fits nothing but `exists: false`. Of several header fields of a
+name one has to fit; of several arguments or cookies the first counts. A query with a broken percent sign, or with over
+100 arguments, has none.
+
+A request for which a pattern takes too long to tell is answered with 500, and the error log says which line that was.
 
 ## Fields of `log.access[].template`
 

@@ -3,8 +3,8 @@
 -- A schema is a table of fields by name; a field is a table:
 --
 --     type       string integer number boolean enum list map object any, or a format of types.lua: name duration
---                (seconds) size (bytes) url host cidr path file status method header_name cookie_name percent regex secret
---                template json (text or YAML, becomes the value) ..., or a type that schema.add_type knows
+--                (seconds) size (bytes) url host cidr path file status method header_name cookie_name percent regex
+--                secret template json (text or YAML, becomes the value) ..., or a type that schema.add_type knows
 --     required   true: the key must be there
 --     default    as it would be written
 --     of         enum: the words; list, map: the field of each item (or the name of its type)

@@ -243,6 +243,7 @@ local route = {
     { "paths", type = "list", min = 1, of = "path_pattern", doc = "several paths; without any: all" },
     { "methods", type = "list", single = true, min = 1, of = "method", doc = "without any: all but TRACE" },
     { "on", type = "list", single = true, min = 1, of = "name", doc = "listeners by name; without any: all" },
+    { "when", type = "condition", doc = "more that has to hold; see [Conditions](#conditions)" },
     { "service", type = "name", doc = "the service that answers" },
     split,
     sticky,
@@ -253,7 +254,7 @@ local route = {
     duration("timeout", nil, "the whole exchange; 0: no limit; default: no limit", "0"),
     route_retries,
     labels,
-    later "when", later "rewrite", later "circuit_breaker", later "websocket",
+    later "rewrite", later "circuit_breaker", later "websocket",
     entry.chain("plugins", "run for the requests of this route, after the global ones; a name alone means one of " ..
                            "`instances`, else a plugin"),
     one_of = { "service", "split", "respond", "redirect" },

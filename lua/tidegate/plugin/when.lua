@@ -8,7 +8,11 @@
 --     { all = { ... } }    { any = { ... } }    { ["not"] = ... }
 --     { subject = "header", name = "x-api-version", op = "in", value = { "1", "2" }, fold = true where case is false }
 --
--- and the loops compile those into functions.
+-- and the loops compile those into functions. Of routes, tidegate.config.questions makes them a program for C
+-- (src/proxy/condition.c), which must answer the same: whoever changes one changes the other.
+--
+-- Of several header fields of one name one has to fit; of several arguments or cookies the first counts. Numbers are
+-- digits, maybe with a minus before and a fraction behind; any other text is neither above nor below.
 local cidr = require "tidegate.tide.cidr"
 local schema = require "tidegate.config.schema"
 
@@ -40,6 +44,9 @@ local NETWORKS = list_of(NETWORK)
 local NAMED = { exists = TRUTH, cidr = NETWORKS, gt = { type = "number" }, lt = { type = "number" } }
 for op, field in pairs(WORDS) do NAMED[op] = field end
 
+local NAMES = { exists = TRUTH }
+for op, field in pairs(WORDS) do NAMES[op] = field end
+
 local PATH = {
   type = "path", check = function(path)
     return not path:find("*", 1, true), 'a "*" has no meaning here; write { path: { prefix: /api/ } }'
@@ -55,13 +62,14 @@ local SCHEME = { type = "enum", of = { "http", "https" } }
 local SUBJECTS = {
   header = { name = { type = "header_name" }, ops = NAMED },
   query = { name = { type = "string", min = 1 }, ops = NAMED },
-  cookie = { name = { type = "string", min = 1 }, ops = NAMED },
+  cookie = { name = { type = "cookie_name" }, ops = NAMED },
   client_ip = { ops = { cidr = NETWORKS, equals = NETWORK, ["in"] = NETWORKS }, lone = "cidr" },
   path = { ops = PATHS, lone = "in" },
   host = { ops = WORDS, lone = "in", fold = true },
   method = { ops = { equals = METHOD, ["in"] = list_of(METHOD) }, lone = "in" },
   scheme = { ops = { equals = SCHEME, ["in"] = list_of(SCHEME) }, lone = "in" },
   tls = { ops = { exists = TRUTH }, lone = "exists" },
+  sni = { ops = NAMES, lone = "in", fold = true },
 }
 local GROUPS = { all = true, any = true, ["not"] = true }
 
@@ -113,11 +121,13 @@ end
 
 local FOLDABLE = { equals = true, ["in"] = true, matches = true, prefix = true, suffix = true, contains = true }
 
-local function atom(subject, name, op, value, fold)
+local function atom(check, node, path, subject, name, op, value, fold)
   fold = fold and FOLDABLE[op] or nil
   if fold and op ~= "matches" then value = folded(value) end
   if subject == "client_ip" then op, value = "cidr", type(value) == "table" and value or { value } end
-  return { subject = subject, name = name, op = op, value = value, fold = fold }
+  local made = { subject = subject, name = name, op = op, value = value, fold = fold }
+  check.marks[made] = { node = node, path = path, nodes = {} }
+  return made
 end
 
 --- The operators among the entries of a map as atoms, all of which must hold.
@@ -132,7 +142,7 @@ local function read_operators(check, subject, name, entries, place, path, skip)
     if field and entry.key ~= "case" then
       local value = check:value(field, entry.value, path, entry.key)
       good = good and value ~= nil
-      atoms[#atoms + 1] = value ~= nil and atom(subject, name, entry.key, value, fold) or nil
+      atoms[#atoms + 1] = value ~= nil and atom(check, entry, path, subject, name, entry.key, value, fold) or nil
     elseif not field and not skip[entry.key] then
       local ops = sorted_keys(known.ops)
       local hint, meant = check.report:near(entry.key, ops)
@@ -143,7 +153,7 @@ local function read_operators(check, subject, name, entries, place, path, skip)
   end
   if not good then return nil end
   if #atoms == 0 and known.ops.exists and known.name then
-    atoms[1] = atom(subject, name, "exists", true)
+    atoms[1] = atom(check, place, path, subject, name, "exists", true)
   elseif #atoms == 0 then
     check:fail(place, path, nil, "asks nothing of %s; expected one of %s", subject,
                table.concat(sorted_keys(known.ops), ", "))
@@ -170,7 +180,7 @@ local function read_flat(check, subject, node, entry, path)
   local op = known.lone == "in" and operand.kind == "scalar" and "equals" or known.lone
   local value = check:value(known.ops[op], operand, path, subject)
   if value == nil then return nil end
-  return atom(subject, nil, op, value, known.fold)
+  return atom(check, entry, path, subject, nil, op, value, known.fold)
 end
 
 --- { header: { name: NAME, in: [...] } } and { client_ip: { cidr: ... } }.
@@ -264,7 +274,19 @@ local GETTERS = {
   method = function() return function(req) return req.method end end,
   scheme = function() return function(req) return req.scheme end end,
   tls = function() return function(req) return req.tls end end,
+  sni = function()
+    return function(req)
+      local tls = req.tls
+      return tls and tls.sni
+    end
+  end,
 }
+
+local NUMBER_MAX = 64           -- bytes
+
+local function number_of(value)
+  return #value <= NUMBER_MAX and (value:find "^%-?%d+$" or value:find "^%-?%d+%.%d*$") and tonumber(value) or nil
+end
 
 -- Each gives a function of the value, which is never nil.
 local TESTS = {
@@ -279,7 +301,7 @@ local TESTS = {
     return function(value) return networks:contains(value) end
   end,
   matches = function(pattern, fold)
-    local regex = assert(require("tidegate.tide.re").compile(pattern, fold and "i" or ""))
+    local regex = assert(require("tidegate.tide.re").compile(pattern, fold and "iD" or "D"))
     return function(value)
       local found, why = regex:test(value)
       -- To say no would leave out a plugin that guards something.
@@ -292,17 +314,31 @@ local TESTS = {
   contains = function(wanted) return function(value) return value:find(wanted, 1, true) ~= nil end end,
   gt = function(bound)
     return function(value)
-      local number = tonumber(value)
+      local number = number_of(value)
       return number ~= nil and number > bound
     end
   end,
   lt = function(bound)
     return function(value)
-      local number = tonumber(value)
+      local number = number_of(value)
       return number ~= nil and number < bound
     end
   end,
 }
+
+--- Of several fields one has to fit. The first alone is asked for in a cheaper way.
+local function compile_fields(name, test)
+  return function(req)
+    local first = req:header(name)
+    if first == nil then return false end
+    if test(first) then return true end
+    local all = req:header_all(name)
+    for i = 2, #all do
+      if test(all[i]) then return true end
+    end
+    return false
+  end
+end
 
 local function compile_atom(condition)
   local get = GETTERS[condition.subject](condition.name)
@@ -312,11 +348,10 @@ local function compile_atom(condition)
   end
   local test = TESTS[condition.op](condition.value, condition.fold)
   if condition.fold and condition.op ~= "matches" then
-    return function(req)
-      local value = get(req)
-      return value ~= nil and test(value:lower())
-    end
+    local plain = test
+    test = function(value) return plain(value:lower()) end
   end
+  if condition.subject == "header" then return compile_fields(condition.name, test) end
   return function(req)
     local value = get(req)
     return value ~= nil and test(value)

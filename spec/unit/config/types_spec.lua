@@ -73,7 +73,8 @@ local cases = {
   { "header_name", "X-Request-Id", "x-request-id" }, { "header_name", "a b", nil }, { "header_name", "", nil },
   { "header_name", "a:", nil },
   { "cookie_name", "__Host-Shop", "__Host-Shop" }, { "cookie_name", "a b", nil }, { "cookie_name", "a=b", nil },
-  { "cookie_name", "", nil }, { "cookie_name", ("a"):rep(128), ("a"):rep(128) }, { "cookie_name", ("a"):rep(129), nil },
+  { "cookie_name", "", nil }, { "cookie_name", ("a"):rep(128), ("a"):rep(128) },
+  { "cookie_name", ("a"):rep(129), nil, "it is longer than 128 bytes" },
 
   { "file", "a b/c", "a b/c" }, { "file", "", nil, "it is empty" }, { "file", "a\0b", nil, "it holds a NUL byte" },
   { "file", ("x"):rep(4001), nil, "it is too long" },

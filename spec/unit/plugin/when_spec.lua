@@ -14,11 +14,16 @@ end
 local function request(own)
   local req = {
     client_ip = "10.1.2.3", path = "/api/users", method = "GET", scheme = "https", host = "api.example.com",
-    tls = { version = "TLSv1.3" }, headers = { ["x-api-version"] = "2", ["user-agent"] = "Curl/8" },
+    tls = { version = "TLSv1.3", sni = "API.example.com" },
+    headers = { ["x-api-version"] = "2", ["user-agent"] = "Curl/8", ["x-tag"] = { "a", "b", "12" } },
     query = { debug = "", page = "17" }, cookies = { tester = "yes" },
   }
   for key, value in pairs(own or {}) do req[key] = value end
-  function req:header(name) return self.headers[name] end
+  function req:header(name) return self:header_all(name)[1] end
+  function req:header_all(name)
+    local value = self.headers[name]
+    return type(value) == "table" and value or { value }
+  end
   function req:arg(name) return self.query[name] end
   function req:cookie(name) return self.cookies[name] end
   return req
@@ -40,6 +45,16 @@ describe("a condition", function()
     { "{ header: x-api-version, gt: 2 }", false },
     { "{ header: x-api-version, lt: 2 }", false },
     { "{ header: user-agent, gt: 2 }", false },
+    { "{ header: x-tag, equals: a }", true },
+    { "{ header: x-tag, equals: b }", true },
+    { "{ header: x-tag, equals: c }", false },
+    { "{ header: x-tag, gt: 11 }", true },
+    { "{ not: { header: x-tag, equals: b } }", false },
+    { "{ sni: api.example.com }", true },
+    { "{ sni: [a.b, API.EXAMPLE.COM] }", true },
+    { "{ sni: { suffix: .example.com } }", true },
+    { "{ sni: { exists: false } }", false },
+    { "{ sni: other.example.com }", false },
     { "{ header: user-agent, equals: curl/8 }", false },
     { "{ header: user-agent, equals: curl/8, case: false }", true },
     { "{ header: user-agent, in: [CURL/8], case: false }", true },
