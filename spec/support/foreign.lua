@@ -123,4 +123,34 @@ function foreign.maps(node)
   return list
 end
 
+-- -- values of another kind --
+
+local OTHER = {
+  scalar = { kind = "scalar", type = "string", text = "x", value = "x" },
+  list = { kind = "list", items = {} },
+  map = { kind = "map", entries = {}, fields = {} },
+}
+
+--- How many values a node holds.
+function foreign.count_values(node)
+  local count = 0
+  each_entry(node, function() count = count + 1 end, "")
+  return count
+end
+
+--- Puts a value of a kind in place of the value of one entry.
+-- @tparam table node changed in place
+-- @tparam number number of the entry
+-- @tparam string kind scalar, list or map
+function foreign.replace_value(node, number, kind)
+  each_entry(node, function(entry)
+    number = number - 1
+    if number ~= 0 then return nil end
+    local value = { line = entry.line, column = entry.column, file = entry.file }
+    for key, part in pairs(OTHER[kind]) do value[key] = part end
+    entry.value = value
+    return "skip"
+  end, "")
+end
+
 return foreign

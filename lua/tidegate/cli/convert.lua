@@ -13,6 +13,12 @@ local function told(report)
   return #report.warnings > 0 and telling.FAILED or telling.GOOD
 end
 
+--- The same for a dialect whose native form is there whatever was left out: each thing that was is told.
+local function told_in_full(report)
+  io.stderr:write(report:text(math.huge))
+  return report:has_errors() and telling.FAILED or telling.GOOD
+end
+
 --- The language of a file: the one that is named, else the one that its keys show. "" is the native one.
 local function language(root, wanted)
   if not wanted then return dialects.recognise(root) or "" end
@@ -35,6 +41,10 @@ return function(options)
   local root = files.read_main(path, options.file, sources, report, format or nil)
   if not root then return told(report) end
   local name = language(root, options.from)
+  if name ~= "" and dialects.find(name).is_partial and not report:has_errors() then
+    io.stdout:write(dialects.text(dialects.find(name).convert(root, sources, report)))
+    return told_in_full(report)
+  end
   local native = name == "" and root or dialects.find(name).convert(root, sources, report)
   if native and not report:has_errors() then io.stdout:write(dialects.text(native)) end
   return told(report)

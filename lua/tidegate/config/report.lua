@@ -114,25 +114,26 @@ local function before(a, b)
   return a.order < b.order
 end
 
-local function tell(self, list, label, out)
+local function tell(self, list, label, max, out)
   table.sort(list, before)
-  for i = 1, math.min(#list, TOLD_MAX) do
+  for i = 1, math.min(#list, max) do
     local e = list[i]
     local path = e.path and e.path ~= "" and e.path .. ": " or ""
     out[#out + 1] = ("%s: %s%s%s\n"):format(place_of(e), label, path, e.message)
     local text = e.line and not e.is_secret and self.sources[e.file]
     if text then out[#out + 1] = excerpt(text, e.line, e.column) end
   end
-  if #list > TOLD_MAX then
-    out[#out + 1] = ("... and %d more\n"):format(#list - TOLD_MAX)
+  if #list > max then
+    out[#out + 1] = ("... and %d more\n"):format(#list - max)
   end
 end
 
 --- All errors, then all warnings, by file and line; "" where there are none.
-function Report:text()
+-- @tparam[opt=50] number max how many of each
+function Report:text(max)
   local out = {}
-  tell(self, self.errors, "", out)
-  tell(self, self.warnings, "warning: ", out)
+  tell(self, self.errors, "", max or TOLD_MAX, out)
+  tell(self, self.warnings, "warning: ", max or TOLD_MAX, out)
   return table.concat(out)
 end
 

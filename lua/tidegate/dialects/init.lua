@@ -4,6 +4,7 @@
 --     keys                             set of the keys at the top of its files; needed where loads is true
 --     format                           toml where its files are that, whatever they are called
 --     loads = true                     its files load as they are; all others go through `tidegate convert`
+--     is_partial = true                what it tells as an error is left out of a native form that is safe without it
 --     recognise(node)                  the entry that shows that a file is one of its; nil where it is none
 --     convert(node, sources, report)   the same in the native language: nodes (see dialects.node), or a value for
 --                                      tidegate.config.emit; nil after telling why
@@ -18,7 +19,7 @@ local tree = require "tidegate.config.tree"
 local dialects = {}
 
 --- In the order in which files are recognised.
-dialects.NAMES = { "toyou", "gateway", "kong" }
+dialects.NAMES = { "toyou", "gateway", "kong", "apisix" }
 
 --- The module of a dialect; nil where there is none of that name.
 function dialects.find(name)

@@ -1,6 +1,7 @@
 --- Kong's declarative configuration (formats 1.1, 2.1 and 3.0) in our language. docs/migrating.md says what becomes of
 -- what; what is not converted is told, with its line.
 local auth = require "tidegate.dialects.kong.auth"
+local chains = require "tidegate.dialects.foreign.chains"
 local ordered = require "tidegate.dialects.foreign.ordered"
 local plugins = require "tidegate.dialects.kong.plugins"
 local precedence = require "tidegate.dialects.foreign.precedence"
@@ -9,7 +10,7 @@ local routes = require "tidegate.dialects.kong.routes"
 local services = require "tidegate.dialects.kong.services"
 local upstreams = require "tidegate.dialects.kong.upstreams"
 
-local kong = { title = "Kong", keys = { _format_version = true } }
+local kong = { title = "Kong", is_partial = true, keys = { _format_version = true } }
 
 local LISTEN = { ":8000" }              -- Kong's own; it is not part of the file
 
@@ -143,17 +144,6 @@ local function set_action(route, native)
   return true
 end
 
---- Names are there once.
-local function unique(name, taken)
-  local candidate, n = name, 1
-  while taken[candidate] do
-    n = n + 1
-    candidate = ("%s-%d"):format(name, n)
-  end
-  taken[candidate] = true
-  return candidate
-end
-
 local function pieces_of(self)
   local pieces = {}
   for _, route in ipairs(self.routes) do
@@ -191,7 +181,7 @@ local function write_routes(self, out)
   pieces = routes.merge(pieces)
   plugins.assign(pieces, self.uses, out)
   for i, piece in ipairs(pieces) do
-    piece.route.name = unique(piece.route.name, taken)
+    piece.route.name = chains.unique(piece.route.name, taken)
     if piece.owner.is_off then piece.route.enabled = false end
     out.routes[i] = piece.route
   end

@@ -1,6 +1,7 @@
 local foreign = require "support.foreign"
 local emit = require "tidegate.config.emit"
 local native = require "tidegate.dialects.foreign.native"
+local random = require "support.random"
 local routing = require "support.routing"
 
 -- Kong's order, slowly, as its documentation has it ("traditional_compatible"): the route with more kinds of
@@ -36,13 +37,6 @@ local function weight(route, path, index)
   }
 end
 
-local function is_more(a, b)
-  for i = 1, #a do
-    if a[i] ~= b[i] then return a[i] > b[i] end
-  end
-  return false
-end
-
 --- Only patterns "~/x/\d+$" and the like are used here.
 local function path_fits(path, asked)
   if path:sub(1, 1) == "~" then return asked:find("^" .. path:sub(2):gsub("\\d", "%%d")) ~= nil end
@@ -58,7 +52,7 @@ local function kong_chooses(routes, method, host, asked)
     for _, path in ipairs(fits and (route.paths or { false }) or {}) do
       if not path or path_fits(path, asked) then
         local w = weight(route, path or nil, i)
-        if not best or is_more(w, best_weight) then best, best_weight = route.name, w end
+        if not best or random.is_more(w, best_weight) then best, best_weight = route.name, w end
       end
     end
   end
@@ -72,42 +66,19 @@ local METHODS = { "GET", "POST", "DELETE" }
 local ASKED_HOSTS = { "a.org", "b.a.org", "c.b.a.org", "x.org", "other.net" }
 local ASKED_PATHS = { "/", "/x", "/x/1", "/x/7", "/x/1/z", "/x/1/z/q", "/y/2", "/y/2/k", "/long/path/here/a", "/none" }
 
-local function some(random, from, chance)
-  if random() > chance then return nil end
-  local list, seen = {}, {}
-  for _ = 1, random(1, 2) do
-    local word = from[random(#from)]
-    if not seen[word] then list[#list + 1] = word end
-    seen[word] = true
-  end
-  return list
-end
-
-local function table_of(random, with_patterns)
+local function table_of(numbers, with_patterns)
   local routes = {}
-  for i = 1, random(2, 12) do
-    local patterns = with_patterns and random() < 0.3
+  for i = 1, numbers(2, 12) do
+    local patterns = with_patterns and numbers() < 0.3
     local route = {
-      name = "r" .. i, hosts = some(random, HOSTS, 0.5), methods = some(random, METHODS, 0.4),
-      paths = some(random, patterns and PATTERNS or PATHS, 0.85), strip_path = random() < 0.5,
-      regex_priority = patterns and random(0, 3) or nil,
+      name = "r" .. i, hosts = random.some(numbers, HOSTS, 0.5), methods = random.some(numbers, METHODS, 0.4),
+      paths = random.some(numbers, patterns and PATTERNS or PATHS, 0.85), strip_path = numbers() < 0.5,
+      regex_priority = patterns and numbers(0, 3) or nil,
     }
     if not route.hosts and not route.methods then route.paths = route.paths or { "/" } end
     routes[i] = route
   end
   return routes
-end
-
---- A reproducible source of numbers.
-local function random_of(seed)
-  local state = seed
-  return function(from, to)
-    state = (state * 16807) % 2147483647
-    local unit = state / 2147483647
-    if not from then return unit end
-    if not to then from, to = 1, from end
-    return from + math.floor(unit * (to - from + 1))
-  end
 end
 
 local function converted(routes)
@@ -123,7 +94,7 @@ describe("the order of converted routes", function()
   for _, with_patterns in ipairs { false, native.takes("path_pattern", "~^/a") and true or nil } do
     it("is Kong's, on random tables " .. (with_patterns and "with patterns" or "of literal paths"), function()
       for seed = 1, 60 do
-        local routes = table_of(random_of(seed * 7919), with_patterns)
+        local routes = table_of(random.numbers(seed * 7919), with_patterns)
         local find, text = converted(routes)
         for _, host in ipairs(ASKED_HOSTS) do
           for _, path in ipairs(ASKED_PATHS) do

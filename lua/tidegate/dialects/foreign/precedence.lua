@@ -23,10 +23,13 @@ local function path_of(text)
     local stem = not text:find("|", 1, true) and text:match "^~%^(/[%w/_-]*)[^?*{]" or "/"
     return { class = PATH_REGEX, length = 0, stem = stem }
   end
-  local stem = text:match "^([^{]*){"
-  if stem then return { class = PATH_PARAMETERS, length = 0, stem = stem } end
-  stem = text:match "^(.*)/%*+$"
-  if stem then return { class = PATH_PREFIX, length = #stem, stem = stem .. "/", lone = stem } end
+  local literal, prefix = text:match "^([^{]*){", text:match "^(.*)/%*+$"
+  if prefix then
+    local _, segments = prefix:gsub("/", "")
+    return { class = PATH_PREFIX, length = segments, stem = literal or prefix .. "/", lone = prefix, text = text,
+             has_parameters = literal ~= nil }
+  end
+  if literal then return { class = PATH_PARAMETERS, length = 0, stem = literal, text = text, has_parameters = true } end
   return { class = PATH_EXACT, length = 0, stem = text, exact = true }
 end
 
@@ -98,7 +101,7 @@ local function beats(a, host_a, path_a, b, host_b, path_b, is_earlier)
   if path_a.class ~= path_b.class then return path_a.class > path_b.class end
   if path_a.length ~= path_b.length then return path_a.length > path_b.length end
   -- Among paths with parameters, what comes first depends on where these stand.
-  if path_a.class == PATH_PARAMETERS and path_a.stem ~= path_b.stem then return false end
+  if (path_a.has_parameters or path_b.has_parameters) and path_a.text ~= path_b.text then return false end
   if a.least > b.most then return true end
   return a.least == a.most and b.least == b.most and a.least == b.least and is_earlier
 end

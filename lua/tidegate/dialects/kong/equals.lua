@@ -1,5 +1,6 @@
 --- What Kong's plugins are here: by name, function(config, kong, use) -> entries of a chain, or nil after telling.
 -- Logs and metrics, which are no plugins here, are noted in kong.
+local answers = require "tidegate.dialects.foreign.answers"
 local auth = require "tidegate.dialects.kong.auth"
 local native = require "tidegate.dialects.foreign.native"
 local transformers = require "tidegate.dialects.kong.transformers"
@@ -125,10 +126,6 @@ end
 
 -- -- answers --
 
-local function json_text(text)
-  return '{"message":"' .. text:gsub('[%c"\\]', function(c) return ("\\u%04x"):format(c:byte()) end) .. '"}'
-end
-
 equals["request-termination"] = function(config)
   local status = config:number("status_code", 503)
   local body = config:text "body"
@@ -138,10 +135,10 @@ equals["request-termination"] = function(config)
   config:refuse { echo = "the request is not echoed" }
   local out = { status = status, body = body, content_type = content_type }
   if not body then
-    out.body = json_text(message or (status == 503 and "Service unavailable" or "Request terminated"))
-    out.content_type = "application/json; charset=utf-8"
+    out.body = answers.json("message", message or (status == 503 and "Service unavailable" or "Request terminated"))
+    out.content_type = answers.JSON
   elseif not content_type then
-    out.content_type = "application/json; charset=utf-8"
+    out.content_type = answers.JSON
   end
   local when = trigger and { any = { { header = trigger, exists = true }, { query = trigger, exists = true } } } or nil
   return { { use = "respond", config = out, when = when } }
@@ -158,25 +155,12 @@ end
 equals["ip-restriction"] = function(config)
   local allow = config:texts "allow" or config:texts "whitelist"
   local deny = config:texts "deny" or config:texts "blacklist"
-  local out = {
-    status = config:number("status", 403), content_type = "application/json; charset=utf-8",
-    body = json_text(config:text("message", "Your IP address is not allowed")),
-  }
-  local entries = {}
-  local function refuse(when)
-    entries[#entries + 1] = { use = "respond", band = "security", config = out, when = when }
-  end
-  for _, list in ipairs { allow or {}, deny or {} } do
-    for _, network in ipairs(list) do
-      if not native.takes("cidr", network) then
-        config:tell(list == allow and "allow" or "deny", "%s is no network", network)
-        return nil
-      end
-    end
-  end
-  if deny then refuse { client_ip = deny } end
-  if allow then refuse { ["not"] = { client_ip = allow } } end
-  return entries
+  return answers.by_address(config, {
+    { key = "deny", networks = deny }, { key = "allow", networks = allow, is_allowed = true },
+  }, {
+    status = config:number("status", 403), content_type = answers.JSON,
+    body = answers.json("message", config:text("message", "Your IP address is not allowed")),
+  })
 end
 
 -- -- telling --

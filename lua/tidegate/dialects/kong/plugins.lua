@@ -3,8 +3,8 @@
 -- In Kong the most specific of several uses of a plugin counts (route, then service, then everywhere), so each route
 -- is given what counts for it. A plugin that keeps requests out must not get lost on the way: a route that would be
 -- open without one is written with `enabled: false`.
+local chains = require "tidegate.dialects.foreign.chains"
 local equals = require "tidegate.dialects.kong.equals"
-local native = require "tidegate.dialects.foreign.native"
 
 local plugins = {}
 
@@ -116,43 +116,13 @@ local function is_fit_for_all(use)
   return true
 end
 
---- { name: config } where no more is to be said.
-local function short(entry)
-  for key in pairs(entry) do
-    if key ~= "use" and key ~= "config" then return entry end
-  end
-  if not entry.config or next(entry.config) == nil then return entry.use end
-  return { [entry.use] = entry.config }
-end
-
---- The name of an instance that several routes share: letters, digits and _, as plugins have them.
-local function instance_name(use, number)
-  local owner = use.scope.service or use.scope.route or "all"
-  local name = ("%s_%s"):format(owner, use.name):lower():gsub("[^%w]", "_"):gsub("^[^%l]", "s_%0")
-  return number > 1 and ("%s_%d"):format(name, number) or name
-end
-
---- Puts the entries of a use into a chain, by name where others use it, too.
-local function attach(chain, use, instances)
-  for i, entry in ipairs(use.entries or {}) do
-    if use.count > 1 then
-      local name = instance_name(use, i)
-      while instances[name] and instances[name] ~= entry or native.plugin(name) do name = name .. "_" end
-      instances[name] = entry
-      chain[#chain + 1] = name
-    else
-      chain[#chain + 1] = short(entry)
-    end
-  end
-end
-
 --- Gives each piece its chain.
 -- @tparam {table,...} pieces of Route:write: { route =, owner =, rewrite = }
 -- @tparam {table,...} uses
 -- @tparam table out the result: plugins and instances are filled in
 function plugins.assign(pieces, uses, out)
   local per_piece, global = {}, {}
-  for _, use in ipairs(uses) do use.count, use.pieces = 0, 0 end
+  for _, use in ipairs(uses) do use.count = 0 end
   for i, piece in ipairs(pieces) do
     per_piece[i] = chosen(uses, piece.owner, piece.owner.service)
     for _, use in ipairs(per_piece[i]) do use.count = use.count + 1 end
@@ -160,14 +130,16 @@ function plugins.assign(pieces, uses, out)
   for _, use in ipairs(uses) do
     if is_everywhere(use) and use.enabled and use.count == #pieces and is_fit_for_all(use) then
       global[use] = true
-      for _, entry in ipairs(use.entries or {}) do table.insert(out.plugins, short(entry)) end
+      for _, entry in ipairs(use.entries or {}) do table.insert(out.plugins, chains.short(entry)) end
     end
   end
   for i, piece in ipairs(pieces) do
     local chain = {}
     if piece.owner.guard then chain[1] = piece.owner.guard end
     for _, use in ipairs(per_piece[i]) do
-      if not global[use] then attach(chain, use, out.instances) end
+      local owner = use.scope.service or use.scope.route or "all"
+      local shared_as = use.count > 1 and owner .. "_" .. use.name or nil
+      if not global[use] then chains.attach(chain, use.entries or {}, shared_as, out.instances) end
       if use.is_lost then piece.owner.is_off = true end
     end
     if piece.rewrite then chain[#chain + 1] = piece.rewrite end

@@ -1,4 +1,5 @@
 --- Kong's routes: what requests they take, in which order, and what becomes of the path.
+local answers = require "tidegate.dialects.foreign.answers"
 local native = require "tidegate.dialects.foreign.native"
 
 local routes = {}
@@ -160,11 +161,9 @@ end
 
 --- What Kong answers to plain HTTP on a route for https: 426, or a redirect.
 local function https_only(status)
-  local config = { status = status, body = "Please use HTTPS protocol" }
-  if REDIRECTS[status] then
-    config = { status = status, headers = { location = "https://${host}${request_uri}" } }
-  end
-  return { use = "respond", band = "cors", priority = 1000, when = { scheme = "http" }, config = config }
+  local entry = answers.to_https(status)
+  if not REDIRECTS[status] then entry.config = { status = status, body = "Please use HTTPS protocol" } end
+  return entry
 end
 
 -- -- a route --
