@@ -47,6 +47,10 @@ function SOURCES.rollback(path, set, number)
   return load_kept(path, set, kept, tonumber(number))
 end
 
+-- While a configuration is loaded the memory grows and there is next to no garbage in it: looking for some at every
+-- doubling takes a third of the time. When the load is over everything is collected at once (lua_tidy).
+local LOADING_PAUSE, USUAL_PAUSE = 400, 200
+
 --- Loads the configuration.
 -- @tparam string path absolute
 -- @tparam ?string overrides assignments of --set, one per line
@@ -57,6 +61,7 @@ end
 -- @treturn ?string absolute names of all files that it depends on, one per line
 -- @treturn number of items in quarantine
 function control.load(path, overrides, from)
+  collectgarbage("setpause", LOADING_PAUSE)
   local word, rest = (from or ""):match "^(%a+) (.*)$"
   local load = SOURCES[word] or load_files
   local why
@@ -90,12 +95,14 @@ function control.in_force(number, cause)
   running.set(newest, tonumber(number), cause, newest.rolled_back)
   running.path = newest.path
   newest, inherited = nil, nil
+  collectgarbage("setpause", USUAL_PAUSE)
 end
 
 --- What was loaded last was refused.
 function control.refused(cause, report)
   running.refused(cause, report)
   newest = nil
+  collectgarbage("setpause", USUAL_PAUSE)
 end
 
 --- Saves what is to survive the process. Called now and then, and at the end.

@@ -21,14 +21,21 @@ local function fingerprint(text)
   return crypto.hex(crypto.hmac("sha256", key_of_process, text))
 end
 
-local function is_hidden(node, path)
-  if node and (node.is_secret or node.loose) then return true end
+local function is_secret_path(path)
   local word = path:match "([%w_-]+)[%[%]%d]*$" or ""
   word = word:lower()
   for _, secret in ipairs(SECRET_WORDS) do
     if word:find(secret, 1, true) then return true end
   end
   return word == "key" or word == "keys" or word:find "[_-]keys?$" ~= nil
+end
+
+local judged        -- by path; for one digest, because paths hold names of the user's
+
+local function is_hidden(node, path)
+  if node and (node.is_secret or node.loose) then return true end
+  if judged[path] == nil then judged[path] = is_secret_path(path) end
+  return judged[path]
 end
 
 -- -- flattening --
@@ -159,6 +166,7 @@ end
 function digest.of(result)
   local self = setmetatable({ objects = {}, places = {}, orders = {}, seen = {} }, Digest)
   local config, marks = result.config, result.marks
+  judged = {}
   for section, value in pairs(config) do
     if LISTS[section] then
       self:list(marks, section, value)

@@ -436,6 +436,18 @@ local function long_form(node, key)
            file = node.file }
 end
 
+-- By field: what its default becomes. Most values of a large configuration are defaults.
+local defaults = setmetatable({}, { __mode = "k" })
+
+--- The value of a key that was not written.
+function Check:default(field, node, path, name)
+  local value = defaults[field]
+  if value ~= nil then return value end
+  value = self:value(field, node_of(field.default, node), path, name)
+  if type(value) ~= "table" and field.type ~= "file" then defaults[field] = value end
+  return value
+end
+
 function Check:object(field, node, parent, key)
   local path = path_of(parent, key)
   local fields = field.fields
@@ -463,7 +475,7 @@ function Check:object(field, node, parent, key)
     local written = nodes[name]
     if not written then
       if known.default ~= nil then
-        result[name] = self:value(known, node_of(known.default, node), path, name)
+        result[name] = self:default(known, node, path, name)
       elseif known.required and not meant[name] then
         self:fail(node, path, name, "missing, expected %s", expected(known))
       end
