@@ -28,11 +28,19 @@ local function is_plain(hosts)
   return 1
 end
 
+local function size_of(map)
+  local n = 0
+  for _ in pairs(map or {}) do n = n + 1 end
+  return n
+end
+
 local function weight(route, path, index)
-  local kinds = (route.hosts and 1 or 0) + (route.methods and 1 or 0) + (route.paths and 1 or 0)
+  local kinds = (route.hosts and 1 or 0) + (route.methods and 1 or 0) + (route.paths and 1 or 0) +
+                (route.headers and 1 or 0)
   local is_regex = path ~= nil and path:sub(1, 1) == "~"
   return {
-    kinds, route.hosts and is_plain(route.hosts) or 0, is_regex and 1 or 0, is_regex and route.regex_priority or 0,
+    kinds, route.hosts and is_plain(route.hosts) or 0, size_of(route.headers), is_regex and 1 or 0,
+    is_regex and route.regex_priority or 0,
     path and not is_regex and #path or 0, -index,
   }
 end
@@ -44,11 +52,14 @@ local function path_fits(path, asked)
 end
 
 --- The name of the route that Kong would choose.
-local function kong_chooses(routes, method, host, asked)
+local function kong_chooses(routes, method, host, asked, headers)
   local best, best_weight
   for i, route in ipairs(routes) do
     local fits = any(route.methods, function(m) return m == method end) and
                  any(route.hosts, function(h) return host_fits(h, host) end)
+    for name, values in pairs(route.headers or {}) do
+      fits = fits and any(values, function(value) return value == headers[name] end)
+    end
     for _, path in ipairs(fits and (route.paths or { false }) or {}) do
       if not path or path_fits(path, asked) then
         local w = weight(route, path or nil, i)
@@ -63,6 +74,8 @@ local HOSTS = { "a.org", "b.a.org", "c.b.a.org", "*.a.org", "*.b.a.org", "*.org"
 local PATHS = { "/", "/x", "/x/1", "/x/1/z", "/y", "/y/2", "/long/path/here" }
 local PATTERNS = { "~/x/\\d+$", "~/x/\\d+", "~/y/\\d+$", "~/", "~/long/" }
 local METHODS = { "GET", "POST", "DELETE" }
+local HEADERS = { { ["x-a"] = { "1" } }, { ["x-a"] = { "1", "2" } }, { ["x-a"] = { "1" }, ["x-b"] = { "1" } } }
+local ASKED_HEADERS = { {}, { ["x-a"] = "1" }, { ["x-a"] = "2", ["x-b"] = "1" }, { ["x-a"] = "1", ["x-b"] = "1" } }
 local ASKED_HOSTS = { "a.org", "b.a.org", "c.b.a.org", "x.org", "other.net" }
 local ASKED_PATHS = { "/", "/x", "/x/1", "/x/7", "/x/1/z", "/x/1/z/q", "/y/2", "/y/2/k", "/long/path/here/a", "/none" }
 
@@ -74,6 +87,7 @@ local function table_of(numbers, with_patterns)
       name = "r" .. i, hosts = random.some(numbers, HOSTS, 0.5), methods = random.some(numbers, METHODS, 0.4),
       paths = random.some(numbers, patterns and PATTERNS or PATHS, 0.85), strip_path = numbers() < 0.5,
       regex_priority = patterns and numbers(0, 3) or nil,
+      headers = numbers() < 0.3 and HEADERS[numbers(#HEADERS)] or nil,
     }
     if not route.hosts and not route.methods then route.paths = route.paths or { "/" } end
     routes[i] = route
@@ -94,13 +108,15 @@ describe("the order of converted routes", function()
   for _, with_patterns in ipairs { false, native.takes("path_pattern", "~^/a") and true or nil } do
     it("is Kong's, on random tables " .. (with_patterns and "with patterns" or "of literal paths"), function()
       for seed = 1, 60 do
-        local routes = table_of(random.numbers(seed * 7919), with_patterns)
+        local numbers = random.numbers(seed * 7919)
+        local routes = table_of(numbers, with_patterns)
         local find, text = converted(routes)
         for _, host in ipairs(ASKED_HOSTS) do
           for _, path in ipairs(ASKED_PATHS) do
             for _, method in ipairs(METHODS) do
-              local wanted = kong_chooses(routes, method, host, path)
-              local found = find(method, host, path)
+              local headers = ASKED_HEADERS[numbers(#ASKED_HEADERS)]
+              local wanted = kong_chooses(routes, method, host, path, headers)
+              local found = find(method, host, path, headers)
               found = found and found:gsub("%-%d+$", "")
               if wanted ~= found then
                 error(("seed %d: %s %s%s: expected %s, found %s\n%s"):format(seed, method, host, path, tostring(wanted),

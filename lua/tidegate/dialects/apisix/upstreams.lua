@@ -1,5 +1,6 @@
 --- APISIX's upstreams as services.
 local chains = require "tidegate.dialects.foreign.chains"
+local health = require "tidegate.dialects.foreign.health"
 local native = require "tidegate.dialects.foreign.native"
 local vars = require "tidegate.dialects.apisix.vars"
 
@@ -70,13 +71,15 @@ end
 
 -- -- the rest --
 
+-- What can be hashed besides headers, cookies and arguments.
+local HASHED = { client_ip = true, path = true }
+
 local function hash(map)
   local on, key = map:text("hash_on", "vars"), map:text "key"
-  if on == "consumer" then return { algorithm = "consistent_hash", key = "consumer" } end
   local found
   if on == "header" or on == "cookie" then found = key and ("%s.%s"):format(on, (key:gsub("^http_", ""))) end
   if on == "vars" then found = key and vars.template(key) or not key and "client_ip" end
-  if not found then
+  if not found or not HASHED[found] and not found:find "^%l+%." then
     map:tell(map:has "key" and "key" or "hash_on", "nodes cannot be picked by this key; it is round_robin instead")
     return nil
   end
@@ -148,7 +151,6 @@ local function tls(map, scheme)
 end
 
 local REFUSED = {
-  checks = "health checks are not available in this version",
   service_name = "nodes cannot be discovered in this version: name them",
   discovery_type = "nodes cannot be discovered in this version: name them",
   discovery_args = "nodes cannot be discovered in this version: name them",
@@ -164,6 +166,7 @@ function upstreams.service(map)
   local service = {
     protocol = scheme, nodes = list, balance = balance(map), timeouts = upstreams.timeouts(map),
     host_header = host_header(map), pool = pool(map), tls = tls(map, scheme),
+    health_check = health.convert(map, "checks", health.APISIX),
   }
   -- Where nothing is said, each node is tried once.
   service.retries = { attempts = math.min(100, map:number("retries", math.max(0, #list - 1))) }

@@ -87,6 +87,7 @@ function Service:nodes(all, protocol, host, port)
   if upstream then
     upstream.is_used = true
     self.native.nodes, self.native.balance, self.host = {}, upstream.balance, upstream.host
+    self.native.health_check = upstream.health_check
     for i, node in ipairs(upstream.nodes) do
       self.native.nodes[i] = { url = node.url, weight = node.weight, enabled = node.enabled }
     end

@@ -1,4 +1,5 @@
 --- Kong's upstreams and targets: nodes and how one of them is picked.
+local health = require "tidegate.dialects.foreign.health"
 local native = require "tidegate.dialects.foreign.native"
 
 local upstreams = {}
@@ -13,55 +14,16 @@ local ALGORITHMS = {
 
 --- What the key of a hash is made of, as `balance.key` names it. Each is { the key that names it, the word for it }.
 local HASH_ON = {
-  ip = { nil, "client_ip" }, path = { nil, "path" }, consumer = { nil, "consumer" },
-  header = { "hash_on_header", "header." }, cookie = { "hash_on_cookie", "cookie." },
-  query_arg = { "hash_on_query_arg", "query." }, uri_capture = { "hash_on_uri_capture", "params." },
+  ip = { nil, "client_ip" }, path = { nil, "path" }, header = { "hash_on_header", "header." },
+  cookie = { "hash_on_cookie", "cookie." }, query_arg = { "hash_on_query_arg", "query." },
 }
-
--- Exports write health checks down where there are none: these are off while their switches are 0.
-local SWITCHES = {
-  active = { healthy = { "interval" }, unhealthy = { "interval" } },
-  passive = { healthy = { "successes" }, unhealthy = { "tcp_failures", "timeouts", "http_failures" } },
-}
-local SETTINGS = {
-  "type", "concurrency", "headers", "http_path", "https_sni", "https_verify_certificate", "timeout", "healthy",
-  "unhealthy",
-}
-local COUNTS = { "http_statuses", "successes", "http_failures", "tcp_failures", "timeouts", "interval" }
-
-local function side_is_off(map, side, switches)
-  local below = map:map(side)
-  if not below then return true end
-  local is_off = true
-  for _, switch in ipairs(switches) do is_off = is_off and below:number(switch, 0) == 0 end
-  below:harmless(unpack(COUNTS))
-  below:finish()
-  return is_off
-end
-
-local function health(map)
-  local checks = map:map "healthchecks"
-  if not checks then return end
-  local is_off = true
-  for kind, sides in pairs(SWITCHES) do
-    local below = checks:map(kind)
-    for side, switches in pairs(below and sides or {}) do is_off = side_is_off(below, side, switches) and is_off end
-    if below then
-      below:harmless(unpack(SETTINGS))
-      below:finish()
-    end
-  end
-  checks:harmless("threshold", "active", "passive")
-  checks:finish()
-  if not is_off then map:tell("healthchecks", "health checks are not available in this version") end
-end
 
 --- The hash of an upstream as a `balance` map; nil after telling.
 local function hash(map)
   local on = map:text("hash_on", "none")
   local known = HASH_ON[on]
   if not known then
-    map:tell("hash_on", 'no key to hash is "%s"', on)
+    map:tell("hash_on", "nodes are not picked by %s; it is round_robin instead", on)
     return nil
   end
   local name = known[1] and map:text(known[1])
@@ -128,7 +90,7 @@ function upstreams.read(root, refers)
       table.insert(found.nodes, read_target(target))
       target:finish()
     end
-    health(map)
+    found.health_check = health.convert(map, "healthchecks", health.KONG)
     -- How Kong spreads keys over a ring, and where a node's own cookie goes, has no counterpart to be set.
     map:harmless("id", "slots", "created_at", "updated_at", "tags", "hash_on_cookie_path", "use_srv_name")
     if map:text("hash_fallback", "none") ~= "none" then
