@@ -1,9 +1,12 @@
---- The configuration pipeline over bytes that are the main file; no other file and no variable exists.
+--- The configuration pipeline over bytes that are the main file, and, behind a line "%%%", those that it includes and
+-- that of an environment; no other file and no variable exists.
 local config = require "tidegate.config"
+local Sources = require "tidegate.config.source"
 local C = require "tidegate.ffi"
 
 local MAIN = "/fuzz.yaml"
-local text
+local NAMES = { MAIN, "/conf.d/a.yaml", "/conf.d/b.yaml", "/env.yaml" }
+local texts
 
 local file = {}
 file.__index = file
@@ -11,19 +14,25 @@ function file:read(n) return n == 0 and "" or self.text:sub(1, n) end
 function file:close() return true end
 
 io.open = function(name)        -- luacheck: ignore 122
-  if name == MAIN then return setmetatable({ text = text }, file) end
+  if texts[name] then return setmetatable({ text = texts[name] }, file) end
   return nil, name .. ": No such file or directory"
 end
+
+--- Every pattern finds the same files.
+function Sources:glob() return { texts[NAMES[2]] and NAMES[2], texts[NAMES[2]] and texts[NAMES[3]] and NAMES[3] } end
 
 local nothing = function() return nil end
 
 local function load()
-  local result = config.load(MAIN, { variables = {}, getenv = nothing })
+  local result = config.load(MAIN, { variables = {}, getenv = nothing, env = texts["/env.yaml"] and "env" })
   local report = result.report:text()
   assert(type(report) == "string" and type(result.files) == "table")
   assert(result.good == not result.report:has_errors())
   assert((result.generation ~= nil) == result.good, "a generation where it is good, and only there")
-  assert(result.good or report:find(MAIN, 1, true), "an error names its file")
+  local named = false
+  for _, name in ipairs(NAMES) do named = named or report:find(name, 1, true) end
+  assert(result.good or named, "an error names its file")
+  assert(#result.report:text { notices = true } >= #report)
   if result.generation then C.tide_generation_drop(result.generation) end
   return report
 end
@@ -31,7 +40,12 @@ end
 local runs = 0
 
 return function(bytes)
-  text = bytes
+  texts = {}
+  local i = 0
+  for part in (bytes .. "\n%%%\n"):gmatch "(.-)\n%%%%%%\n" do
+    i = i + 1
+    if NAMES[i] then texts[NAMES[i]] = part end
+  end
   assert(load() == load(), "the same bytes give the same report")
   runs = runs + 1
   if runs % 200 == 0 then collectgarbage() end

@@ -3,6 +3,7 @@ local ffi = require "ffi"
 local argparse = require "argparse"
 local C = require "tidegate.ffi"
 local config = require "tidegate.config"
+local overrides = require "tidegate.config.overrides"
 local dialects = require "tidegate.dialects"
 local live = require "tidegate.cli.live"
 local plugin = require "tidegate.cli.plugin"
@@ -25,6 +26,7 @@ local function add_file_options(command)
     :argname "FILE"
   command:option("-s --set", "Overrides one value: --set gateway.threads=2. May be repeated.")
     :argname "KEY=VALUE":count "*"
+  command:option("--env", "Adds NAME.yaml beside the configuration file, last."):argname "NAME"
   return command
 end
 
@@ -103,8 +105,11 @@ local function normal(args)
   local words = {}
   for i, word in ipairs(args) do words[i] = word:gsub("^%-config", "--config"):gsub("^%-%-version$", "version") end
   local first = words[1] or ""
-  if first:find "^%-c" or first:find "^%-%-config" or first:find "^%-s" or first:find "^%-%-set" then
-    table.insert(words, 1, "run")
+  for _, option in ipairs { "^%-c", "^%-%-config", "^%-s", "^%-%-set", "^%-%-env" } do
+    if first:find(option) then
+      table.insert(words, 1, "run")
+      break
+    end
   end
   return words
 end
@@ -186,7 +191,7 @@ local commands = {}
 
 local function hand_over(mode, file, options)
   io.stdout:flush()     -- before C forks: what is still in the buffer would be written by both
-  C.tide_command(mode, file, table.concat(options.set, "\n"))
+  C.tide_command(mode, file, overrides.to_text(options))
   return GOOD
 end
 
@@ -200,9 +205,9 @@ function commands.stop(file, options)
 end
 
 --- Loads the configuration as a start would. Nil after saying all that is wrong.
-local function checked(file, options)
+local function checked(file, options, notices)
   local result = config.load(file, options)
-  io.stderr:write(result.report:text())
+  io.stderr:write(result.report:text { notices = notices })
   if result.generation then C.tide_generation_drop(result.generation) end
   return result.good and result.config or nil
 end
@@ -226,7 +231,7 @@ local function count(list, word)
 end
 
 function commands.check(file, options)
-  local loaded = checked(file, options)
+  local loaded = checked(file, options, true)
   if not loaded then return BAD end
   local services = {}
   for name in pairs(loaded.services) do services[#services + 1] = name end
@@ -310,6 +315,10 @@ function cli.main(args)
     return BAD
   end
   options.set = options.set or {}
+  if options.env and not options.env:find "^[%w_][%w_.-]*$" then
+    complain("--env: expected the name of a file beside the configuration, without .yaml; found %q", options.env)
+    return BAD
+  end
   for _, assignment in ipairs(options.set) do
     if assignment:find "\n" then
       complain("a value of --set holds no line breaks; ${file:/path} can bring them in")

@@ -4,17 +4,12 @@ local config = require "tidegate.config"
 local dictionaries = require "tidegate.dictionaries"
 local json = require "tidegate.tide.json"
 local live = require "tidegate.live"
+local overrides = require "tidegate.config.overrides"
 local quarantine = require "tidegate.config.quarantine"
 local running = require "tidegate.running"
 local status = require "tidegate.status"
 
 local control = {}
-
-local function lines_of(text)
-  local list = {}
-  for line in (text or ""):gmatch "[^\n]+" do list[#list + 1] = line end
-  return list
-end
 
 -- -- loading --
 
@@ -22,29 +17,29 @@ local newest            -- what the newest load gave, until it is known what bec
 local inherited         -- what an earlier worker has kept, until there is a configuration in force
 
 --- Loads what stands in the history or was kept, as it is.
-local function load_kept(path, set, kept, rolled_back)
-  local result = config.load(path, { set = set, texts = kept.texts, edits = kept.edits })
+local function load_kept(path, own, kept, rolled_back)
+  local result = config.load(path, { set = own.set, env = own.env, texts = kept.texts, edits = kept.edits })
   result.told, result.rolled_back = result.report:text(), rolled_back
   return result
 end
 
-local function load_files(path, set)
+local function load_files(path, own)
   local good = running.texts and running or inherited
-  return quarantine.load(path, { set = set }, good and { texts = good.texts, edits = good.edits })
+  return quarantine.load(path, own, good and { texts = good.texts, edits = good.edits })
 end
 
 local SOURCES = {}
 
-function SOURCES.kept(path, set, name)
+function SOURCES.kept(path, own, name)
   local kept = running.kept(name)
-  if kept then return load_kept(path, set, kept, kept.rolled_back) end
-  return load_files(path, set)
+  if kept then return load_kept(path, own, kept, kept.rolled_back) end
+  return load_files(path, own)
 end
 
-function SOURCES.rollback(path, set, number)
+function SOURCES.rollback(path, own, number)
   local kept, why = running.history:texts(tonumber(number))
   if not kept then return nil, why end
-  return load_kept(path, set, kept, tonumber(number))
+  return load_kept(path, own, kept, tonumber(number))
 end
 
 -- While a configuration is loaded the memory grows and there is next to no garbage in it: looking for some at every
@@ -53,19 +48,19 @@ local LOADING_PAUSE, USUAL_PAUSE = 400, 200
 
 --- Loads the configuration.
 -- @tparam string path absolute
--- @tparam ?string overrides assignments of --set, one per line
+-- @tparam ?string words --set and --env as overrides.to_text has them
 -- @tparam ?string from what counts instead of the files: "kept FILE", what an earlier worker had in force; or
 --   "rollback N", a generation of the history
 -- @treturn ?number address of the finished generation, which the caller now owns
 -- @treturn string what is wrong or remarkable, for people; "" where all is well
--- @treturn ?string absolute names of all files that it depends on, one per line
+-- @treturn ?string absolute names of all files that it depends on, one per line, and its patterns after "glob "
 -- @treturn number of items in quarantine
-function control.load(path, overrides, from)
+function control.load(path, words, from)
   collectgarbage("setpause", LOADING_PAUSE)
   local word, rest = (from or ""):match "^(%a+) (.*)$"
   local load = SOURCES[word] or load_files
   local why
-  newest, why = load(path, lines_of(overrides), rest)
+  newest, why = load(path, overrides.from_text(words), rest)
   if not newest then return nil, why .. "\n", nil, 0 end
   newest.path = path
   local address
@@ -73,7 +68,9 @@ function control.load(path, overrides, from)
     address = tonumber(ffi.cast("uintptr_t", newest.generation))
     dictionaries.apply(newest.config.dictionaries)
   end
-  return address, newest.told, table.concat(newest.files, "\n"), #(newest.quarantined or {})
+  local watched = table.concat(newest.files, "\n")
+  for _, pattern in ipairs(newest.globs) do watched = watched .. "\nglob " .. pattern end
+  return address, newest.told, watched, #(newest.quarantined or {})
 end
 
 --- Begins with what an earlier worker may have left behind. Before the first load.
@@ -133,16 +130,16 @@ local ABOUT = { diff = live.diff, explain = live.explain }
 -- @tparam string line
 -- @tparam string state what the last reload had to say
 -- @tparam[opt] string path of the configuration
--- @tparam[opt] string overrides as for load
+-- @tparam[opt] string words as for load
 -- @treturn string
-function control.command(line, state, path, overrides)
+function control.command(line, state, path, words)
   line = line:match "^%s*(.-)%s*$"
   local word, rest = line:match "^(%a+) ({.*)$"
   local value = ABOUT[word] and json.decode(rest)
-  if value then return ABOUT[word](value, path, lines_of(overrides)) end
+  if value then return ABOUT[word](value, path, overrides.from_text(words)) end
   local answer = COMMANDS[line]
   if not answer then return ("error\nunknown command %q\n"):format(line:sub(1, 60)) end
-  return answer(state, path, lines_of(overrides))
+  return answer(state, path, overrides.from_text(words))
 end
 
 return control

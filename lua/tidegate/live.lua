@@ -24,11 +24,14 @@ function live.history_json() return encode(json.array(running.history:list(runni
 -- -- diff --
 
 --- What a reload would change.
--- @tparam table options file: the main file, absolute; set: assignments, where they are others than the gateway's own
+-- @tparam table options file: the main file, absolute; set, env: where they are others than the gateway's own
+-- @tparam string path of the gateway's own main file
+-- @tparam table own set and env of the gateway
 -- @treturn string JSON: { good =, report =, changes = (see tidegate.config.digest), quarantined = }
-function live.diff(options, path, set)
+function live.diff(options, path, own)
   local good = running.texts and { texts = running.texts, edits = running.edits, path = running.path }
-  local result = quarantine.load(options.file or path, { set = options.set or set }, good)
+  local result = quarantine.load(options.file or path, { set = options.set or own.set, env = options.env or own.env },
+                                 good)
   local told = { good = result.good, report = result.told, quarantined = json.array(result.quarantined) }
   if result.good then
     told.changes = json.array(digest.compare(running.digest, digest.of(result)))
@@ -44,8 +47,8 @@ end
 --- Where a request would go in the configuration that is in force.
 -- @tparam table options as the command line has them
 -- @treturn string JSON: { told = } of tidegate.cli.explain, or { trouble = }
-function live.explain(options, path, set)
-  local result = running.load(path, set)
+function live.explain(options, path, own)
+  local result = running.load(path, own)
   local told, trouble
   if result.good then told, trouble = explain.look_up(result, options) else trouble = result.report:text() end
   drop(result)

@@ -54,10 +54,10 @@ end
 
 --- Loads the configuration in force once more, as it is.
 -- @tparam string path
--- @tparam table set assignments
+-- @tparam table own set and env of the gateway
 -- @treturn table of config.load
-function running.load(path, set)
-  return config.load(path, { set = set, texts = running.texts, edits = running.edits })
+function running.load(path, own)
+  return config.load(path, { set = own.set, env = own.env, texts = running.texts, edits = running.edits })
 end
 
 --- What was kept by an earlier worker: { texts =, edits =, rolled_back = }; nil where nothing was.

@@ -38,7 +38,8 @@ end
 
 --- Starts a gateway and waits until it accepts connections.
 -- @tparam string yaml its configuration; listen and gateway may be left out
--- @tparam[opt] table o timeout in seconds (20); args: more arguments; plugins: texts by name
+-- @tparam[opt] table o timeout in seconds (20); args: more arguments; plugins: texts by name; files: more of
+-- them, by names in its folder
 function gateway.start(yaml, o)
   o = o or {}
   local folder = files.folder()
@@ -46,6 +47,7 @@ function gateway.start(yaml, o)
                             err = folder .. "/stderr", ports = {} }, Gateway)
   os.execute("mkdir " .. folder .. "/plugins")
   for name, text in pairs(o.plugins or {}) do gw:write_plugin(name, text) end
+  for name, text in pairs(o.files or {}) do gw:write_file(name, text) end
   gw:write(yaml)
   files.write(gw.out, "")
   files.write(gw.err, "")
@@ -77,6 +79,14 @@ end
 function Gateway:write(yaml)
   files.write(self.file .. ".new", complete(yaml))
   assert(os.rename(self.file .. ".new", self.file))
+end
+
+--- Writes another file of its folder, as an editor would.
+function Gateway:write_file(name, text)
+  local path = ("%s/%s"):format(self.folder, name)
+  os.execute(("mkdir -p '%s'"):format(path:match "^(.*)/"))
+  files.write(path .. "~", text)
+  assert(os.rename(path .. "~", path))
 end
 
 --- Writes a file of its plugins folder, as an editor would.

@@ -158,8 +158,10 @@ describe("what C is told to do", function()
     { { "--config=a.yaml" }, { RUN, "a.yaml", "" } },
     { { "-config=a.yaml" }, { RUN, "a.yaml", "" } },
     { { "run", "-config", "a.yaml" }, { RUN, "a.yaml", "" } },
-    { { "run", "-c", "a.yaml", "--set", "a=1", "-s", "b.c=x y" }, { RUN, "a.yaml", "a=1\nb.c=x y" } },
-    { { "-s", "a=1", "-c", "a.yaml" }, { RUN, "a.yaml", "a=1" } },
+    { { "run", "-c", "a.yaml", "--set", "a=1", "-s", "b.c=x y" }, { RUN, "a.yaml", "--set=a=1\n--set=b.c=x y" } },
+    { { "-s", "a=1", "-c", "a.yaml" }, { RUN, "a.yaml", "--set=a=1" } },
+    { { "start", "-c", "a.yaml", "--env", "test", "-s", "a=1" }, { START, "a.yaml", "--env=test\n--set=a=1" } },
+    { { "--env=test", "-c", "a.yaml" }, { RUN, "a.yaml", "--env=test" } },
   }
   for _, case in ipairs(cases) do
     it("by: tidegate " .. table.concat(case[1], " "), function()

@@ -8,7 +8,7 @@ struct loop_thread;
 
 struct control_options {
     const char *config;         /* main file, absolute */
-    const char *overrides;      /* --set lines, may be NULL */
+    const char *overrides;      /* --set and --env, a word a line; may be NULL */
     int channel;                /* to the supervisor */
 };
 

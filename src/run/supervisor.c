@@ -366,10 +366,8 @@ static void exec_check(struct supervisor *s)
     const char *words[WORDS] = { s->binary, "check", "-c", s->options->config };
     int n = 4;
     char *lines = strdup(s->options->overrides ? s->options->overrides : ""), *save = NULL;
-    for (char *line = strtok_r(lines, "\n", &save); line && n < WORDS - 2; line = strtok_r(NULL, "\n", &save)) {
-        words[n++] = "--set";
+    for (char *line = strtok_r(lines, "\n", &save); line && n < WORDS - 1; line = strtok_r(NULL, "\n", &save))
         words[n++] = line;
-    }
     execv(s->binary, (char **)(uintptr_t)words);
     _exit(127);
 }

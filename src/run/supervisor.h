@@ -5,7 +5,7 @@
 
 struct supervisor_options {
     const char *config;             /* main file, absolute */
-    const char *overrides;          /* --set lines, or NULL */
+    const char *overrides;          /* --set and --env, a word a line, or NULL */
     bool detach;                    /* go to the background when ready */
     char **argv;                    /* for the hand-over to a new binary */
 };

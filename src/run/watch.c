@@ -1,6 +1,7 @@
 #include "run/watch.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -30,9 +31,38 @@ struct file_watch {
     void *who;
 };
 
+/* The pattern of a line that is one; NULL where it is the name of a file. */
+static const char *pattern_of(const char *name)
+{
+    static const char prefix[] = "glob ";
+    return strncmp(name, prefix, sizeof prefix - 1) == 0 ? name + sizeof prefix - 1 : NULL;
+}
+
+/* The names that a pattern finds, as a sum: which they are matters, not how they are. */
+static struct seen look_for(const char *pattern)
+{
+    struct seen seen = { .exists = true };
+    glob_t found;
+    if (glob(pattern, GLOB_MARK, NULL, &found) != 0)
+        return seen;
+    uint64_t sum = 14695981039346656037u;                       /* FNV-1a */
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        for (const char *at = found.gl_pathv[i];; at++) {
+            sum = (sum ^ (unsigned char)*at) * 1099511628211u;
+            if (!*at)
+                break;
+        }
+    seen.ino = sum;
+    seen.size = (off_t)found.gl_pathc;
+    globfree(&found);
+    return seen;
+}
+
 static struct seen look(const char *name)
 {
     struct stat st;
+    if (pattern_of(name))
+        return look_for(pattern_of(name));
     if (stat(name, &st) < 0)
         return (struct seen){ 0 };
     if (S_ISDIR(st.st_mode))            /* what is in it is looked at by name: an editor's own files are no change */
@@ -46,12 +76,47 @@ static bool is_same(const struct seen *a, const struct seen *b)
            a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec;
 }
 
+/* The folder of a name, and the folder it really lies in. Adding one twice is the same watch. */
+static void watch_folders(struct file_watch *w, const char *name)
+{
+    char copy[PATH_MAX], real[PATH_MAX];
+    if (w->watch.fd < 0)
+        return;
+    snprintf(copy, sizeof copy, "%s", name);
+    (void)inotify_add_watch(w->watch.fd, dirname(copy), EVENTS);        /* a folder that is not there: nothing to see */
+    if (realpath(name, real))
+        (void)inotify_add_watch(w->watch.fd, dirname(real), EVENTS);
+}
+
+/* The folders that names of a pattern may appear in: for each level the ones that are there now. */
+static void watch_pattern(struct file_watch *w, const char *pattern)
+{
+    char level[PATH_MAX];
+    const char *wild = pattern + strcspn(pattern, "\\*?[");
+    if (w->watch.fd < 0)
+        return;
+    for (const char *slash = strchr(pattern + 1, '/'), *next; slash; slash = next) {
+        glob_t found;
+        next = strchr(slash + 1, '/');
+        if (next && next < wild)
+            continue;                   /* busy folders such as /tmp have little to tell */
+        snprintf(level, sizeof level, "%.*s", (int)(slash - pattern), pattern);
+        if (glob(level, GLOB_ONLYDIR, NULL, &found) != 0)
+            return;
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            (void)inotify_add_watch(w->watch.fd, found.gl_pathv[i], EVENTS | IN_ONLYDIR);   /* gone already: no loss */
+        globfree(&found);
+    }
+}
+
 static void on_quiet(struct deadline *d)
 {
     struct file_watch *w = LINK_OWNER(d, struct file_watch, quiet);
     bool changed = false;
     w->first_ms = 0;
     for (int i = 0; i < w->count; i++) {
+        if (pattern_of(w->files[i].name))       /* a folder that has come since is a place for names, too */
+            watch_pattern(w, pattern_of(w->files[i].name));
         struct seen now = look(w->files[i].name);
         changed |= !is_same(&now, &w->files[i].seen);
         w->files[i].seen = now;
@@ -124,18 +189,6 @@ void file_watch_free(struct file_watch *w)
     free(w);
 }
 
-/* The folder of a name, and the folder it really lies in. Adding one twice is the same watch. */
-static void watch_folders(struct file_watch *w, const char *name)
-{
-    char copy[PATH_MAX], real[PATH_MAX];
-    if (w->watch.fd < 0)
-        return;
-    snprintf(copy, sizeof copy, "%s", name);
-    (void)inotify_add_watch(w->watch.fd, dirname(copy), EVENTS);        /* a folder that is not there: nothing to see */
-    if (realpath(name, real))
-        (void)inotify_add_watch(w->watch.fd, dirname(real), EVENTS);
-}
-
 void file_watch_note(struct file_watch *w)
 {
     for (int i = 0; i < w->count; i++)
@@ -164,7 +217,10 @@ void file_watch_set(struct file_watch *w, const char *files)
             char *name = strndup(files, len);
             if (!w->files || !name)
                 abort();
-            watch_folders(w, name);
+            if (pattern_of(name))
+                watch_pattern(w, pattern_of(name));
+            else
+                watch_folders(w, name);
             w->files[w->count++] = (struct file){ name, noted(old, old_count, name) };
         }
         files += len + (files[len] == '\n');

@@ -9,6 +9,7 @@ struct file_watch *file_watch_new(struct loop *loop, void (*changed)(void *who),
 void file_watch_free(struct file_watch *w);
 /* Call before the files are read: how they are now is "unchanged". */
 void file_watch_note(struct file_watch *w);
-/* The files to look at from now on, one absolute name per line. What has changed since file_watch_note is told soon: a
- * save while the files were being read is not missed. */
+/* The files to look at from now on, one absolute name per line; a line "glob /folder/PATTERN" is the set of names that
+ * glob(3) finds: one that comes or goes is a change. What has changed since file_watch_note is told soon: a save while
+ * the files were being read is not missed. */
 void file_watch_set(struct file_watch *w, const char *files);

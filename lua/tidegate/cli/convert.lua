@@ -15,7 +15,7 @@ end
 
 --- The same for a dialect whose native form is there whatever was left out: each thing that was is told.
 local function told_in_full(report)
-  io.stderr:write(report:text(math.huge))
+  io.stderr:write(report:text { max = math.huge })
   return report:has_errors() and telling.FAILED or telling.GOOD
 end
 

@@ -15,12 +15,13 @@ local function decoded(text)
 end
 
 --- @tparam function ask command -> answer, or nil after saying why not
--- @tparam table options set, json
+-- @tparam table options set, env, json
 -- @tparam string file the main file
 -- @treturn number exit code
 function live.diff(ask, options, file)
   local wish = {
     file = Sources.absolute(file, Sources.working_folder()), set = #options.set > 0 and options.set or nil,
+    env = options.env,
   }
   local answer = ask("diff " .. cjson.encode(wish))
   local told = answer and decoded(answer)

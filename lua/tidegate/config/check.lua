@@ -15,9 +15,11 @@ local function sorted_keys(map)
   return list
 end
 
---- For messages: "on line 12", or where else it came from.
-local function line_of(place)
-  return place.line and ("(line %d)"):format(place.line) or ("(%s)"):format(place.file)
+--- For messages about another place: "(line 12)", "(other.yaml:12)", or where else it came from.
+local function line_of(place, here)
+  if not place.line then return ("(%s)"):format(place.file) end
+  if here and here.file ~= place.file then return ("(%s:%d)"):format(place.file, place.line) end
+  return ("(line %d)"):format(place.line)
 end
 
 local SOCKET_TOO_LONG = "the path of a unix socket must be shorter than 108 bytes, found "
@@ -36,6 +38,11 @@ Checker.__index = Checker
 function Checker:fail(owner, key, message, ...)
   local place, path = self.marks:place(owner, key)
   self.report:add(place, path, message:format(...))
+end
+
+--- Where another value stands, as seen from the one at hand.
+function Checker:elsewhere(owner, key, here, here_key)
+  return line_of(self.marks:place(owner, key), (self.marks:place(here, here_key)))
 end
 
 function Checker:warn(owner, key, message, ...)
@@ -80,7 +87,8 @@ function Checker:metrics(metrics, listeners)
   metrics.listen = self:listener_address { address = metrics.listen }
   for _, l in ipairs(listeners) do
     if l.address == metrics.listen and not l.address:find ":0$" then
-      self:fail(metrics, "listen", "%s is listened on already %s", l.address, line_of(self.marks:place(l, "address")))
+      self:fail(metrics, "listen", "%s is listened on already %s", l.address,
+                self:elsewhere(l, "address", metrics, "listen"))
     end
   end
 end
@@ -93,13 +101,13 @@ function Checker:listeners(listeners)
       local other = by_address[l.address]
       if other and not l.address:find ":0$" then
         self:fail(l, "address", "%s is listened on already %s", l.address,
-                  line_of(self.marks:place(other, "address")))
+                  self:elsewhere(other, "address", l, "address"))
       end
       by_address[l.address] = other or l
     end
     if l.name and names[l.name] then
       self:fail(l, "name", "the name %s is in use already %s", quote(l.name),
-                line_of(self.marks:place(listeners[names[l.name]], "name")))
+                self:elsewhere(listeners[names[l.name]], "name", l, "name"))
     elseif l.name then
       names[l.name] = i
     end
@@ -246,8 +254,9 @@ function Checker:shadows(routes)
         end
       end
       if all_hidden then
-        local place, path = self.marks:place(hidden_by)
-        self:warn(route, nil, "never gets a request: %s %s has the same host and path", path, line_of(place))
+        local _, path = self.marks:place(hidden_by)
+        self:warn(route, nil, "never gets a request: %s %s has the same host and path", path,
+                  self:elsewhere(hidden_by, nil, route))
       end
     end
   end
@@ -265,7 +274,7 @@ function Checker:routes(routes, services, listeners)
     gather(route)
     if route.name and names[route.name] then
       self:fail(route, "name", "the name %s is in use already %s", quote(route.name),
-                line_of(self.marks:place(names[route.name], "name")))
+                self:elsewhere(names[route.name], "name", route, "name"))
     end
     route.name = route.name or ("route %d"):format(i)
     names[route.name] = names[route.name] or route
@@ -293,7 +302,7 @@ function Checker:dictionaries(dictionaries)
     local other = dictionary.file and by_file[dictionary.file]
     if other then
       self:fail(dictionary, "file", "%s keeps another dictionary already %s", dictionary.file,
-                line_of(self.marks:place(other, "file")))
+                self:elsewhere(other, "file", dictionary, "file"))
     end
     if dictionary.file then by_file[dictionary.file] = dictionary end
   end

@@ -1,8 +1,9 @@
 --- The configuration: from a file to a generation, or to a report of all that is wrong with it.
 --
 --     source     files, each read once
---     yaml       text to nodes that know their place (C)
+--     read       a file's text to nodes that know their place (yaml, in C)
 --     dialects   files of other gateways, put into our words (tidegate.dialects)
+--     include    several files as one tree
 --     overrides  TIDEGATE_PATH__TO__KEY and --set
 --     values     ${NAME}, ${file:...}
 --     schema     nodes to plain values, by tree
@@ -14,17 +15,18 @@ local Sources = require "tidegate.config.source"
 local build = require "tidegate.config.build"
 local check = require "tidegate.config.check"
 local dialects = require "tidegate.dialects"
+local include = require "tidegate.config.include"
 local items = require "tidegate.config.items"
 local overrides = require "tidegate.config.overrides"
+local read = require "tidegate.config.read"
 local schema = require "tidegate.config.schema"
 local tree = require "tidegate.config.tree"
 local plugins = require "tidegate.plugin.set"
 local values = require "tidegate.config.values"
-local yaml = require "tidegate.yaml"
 
 local config = {}
 
-local FILE_MAX = 16 * 1024 * 1024
+local FILE_MAX = 16 * 1024 * 1024       -- looked at for the name of the pid file
 
 --- Keys that a variable such as TIDEGATE_LISTEN may name. TIDEGATE_VERSION is likely to mean something else, and
 -- TIDEGATE_LUA does: the folder of this code.
@@ -34,28 +36,9 @@ local function top_level()
   return set
 end
 
---- The node of the whole file; nil where it cannot be understood.
-local function parse(path, file, sources, report)
-  local text, why = sources:read(file, FILE_MAX)
-  if not text then
-    report:add({ file = path }, nil, "cannot be read: " .. why)
-    return nil
-  end
-  report:source(path, text)
-  local node, errors = yaml.parse(text, path)
-  for _, e in ipairs(errors or {}) do
-    report:add({ file = path, line = e.line, column = e.column }, nil, e.message)
-  end
-  if not node or node.kind == "map" then return node end
-  local is_empty = node.kind == "scalar" and node.type == "null"
-  report:add(node, nil, is_empty and "expected a configuration, found an empty file"
-                        or ("expected a map, found a %s"):format(node.kind))
-  return nil
-end
-
 --- The nodes of a configuration: its files read and put together, nothing replaced and nothing checked.
 -- @tparam string path of the main file
--- @tparam table options texts, edits: see config.load
+-- @tparam table options texts, edits, env, getenv: see config.load
 -- @treturn ?table node of the whole, nil where it cannot be understood
 -- @treturn Report
 -- @treturn Sources
@@ -63,8 +46,9 @@ function config.nodes(path, options)
   local report = Report.new()
   local file = Sources.absolute(path, Sources.working_folder())
   local sources = Sources.new(Sources.folder_of(file), options.texts)
-  local node = parse(path, file, sources, report)
+  local node = read(path, file, sources, report)
   node = node and dialects.normalise(node, sources, report)
+  if node then include(node, path, sources, report, options) end
   if node and options.edits then items.replace(node, options.edits) end
   return node, report, sources
 end
@@ -72,19 +56,21 @@ end
 --- Loads a configuration.
 -- @tparam string path of the main file, as it is to be named in messages
 -- @tparam[opt] table options
---   set = { "path.to.key=value", ... };
+--   set = { "path.to.key=value", ... }; env = "NAME", for NAME.yaml beside it;
 --   getenv, variables: an environment other than the process's;
 --   dry = true: builds nothing and runs no plugin; texts: see Sources.new;
 --   edits: nodes in the place of items, see tidegate.config.items
 -- @treturn table result
---   good: no errors; report; files: absolute names of all that was looked at; texts: of these files;
+--   good: no errors; report; files: absolute names of all that was looked at; texts: of these; globs: patterns;
 --   marks: where the values came from; folder: where relative names start; config: plain values, with holes where it
 --   is not good; plugins: what tidegate.plugin.set gives, where it is not dry; generation: struct generation *, owned
 --   by the caller, where it is good and not dry
 function config.load(path, options)
   options = options or {}
   local node, report, sources = config.nodes(path, options)
-  local result = { report = report, files = sources.list, texts = sources.texts, good = false }
+  local result = {
+    report = report, files = sources.list, globs = sources.globs, texts = sources.texts, good = false,
+  }
   if not node then return result end
   overrides.apply_environment(node, report, top_level(), options.variables)
   overrides.apply(node, options.set or {}, report)
@@ -129,12 +115,15 @@ local DEFAULT_PID_FILE, DEFAULT_GRACE = "run/tidegate.pid", 30
 -- @treturn string absolute name
 -- @treturn number seconds that a stop may take
 function config.pid_file(path, options)
-  local result = config.load(path, { set = options and options.set, dry = true })
+  options = options or {}
+  local result = config.load(path, { set = options.set, env = options.env, dry = true })
   local gateway = result.config and result.config.gateway
   if gateway and gateway.pid_file then return gateway.pid_file, gateway.grace or DEFAULT_GRACE end
   local file = Sources.absolute(path, Sources.working_folder())
-  local text = Sources.new("/"):read(file, FILE_MAX) or ""
-  local function find(key) return overridden(key, options and options.set) or scrape(text, key) end
+  local sources = Sources.new(Sources.folder_of(file))
+  local text = sources:read(file, FILE_MAX) or ""
+  local changes = options.env and sources:read(options.env .. ".yaml", FILE_MAX) or ""
+  local function find(key) return overridden(key, options.set) or scrape(changes, key) or scrape(text, key) end
   local folder = Sources.absolute(find "working_dir" or ".", Sources.folder_of(file))
   return Sources.absolute(find "pid_file" or DEFAULT_PID_FILE, folder), DEFAULT_GRACE
 end

@@ -118,6 +118,29 @@ function overrides.apply(root, assignments, report)
   end
 end
 
+--- The options of the command line as words of a command line again, one a line: what a running gateway keeps of them.
+-- @tparam table options set, env
+-- @treturn string
+function overrides.to_text(options)
+  local lines = {}
+  if options.env then lines[1] = "--env=" .. options.env end
+  for _, assignment in ipairs(options.set or {}) do lines[#lines + 1] = "--set=" .. assignment end
+  return table.concat(lines, "\n")
+end
+
+--- ... and back.
+-- @tparam ?string text
+-- @treturn table { set =, env = }
+function overrides.from_text(text)
+  local options = { set = {} }
+  for line in (text or ""):gmatch "[^\n]+" do
+    local name, value = line:match "^%-%-(%l+)=(.*)$"
+    if name == "set" then table.insert(options.set, value) end
+    if name == "env" then options.env = value end
+  end
+  return options
+end
+
 --- All environment variables as { name, value } in the order of their names.
 local function environment()
   local list, at = {}, ffi.C.environ

@@ -21,11 +21,18 @@ local KEPT, SHUT, LEFT_OUT = "keeps its last good version", "answers with 503", 
 local Loader = {}
 Loader.__index = Loader
 
+--- The options of a load from texts and edits.
+function Loader:with(given)
+  local own = self.options
+  return { set = own.set, env = own.env, getenv = own.getenv, variables = own.variables,
+           texts = given.texts, edits = given.edits }
+end
+
 --- The items of the configuration in force.
 function Loader:good_items()
   if not self.good then return { by_id = {} } end
   if not self.known then
-    local node = config.nodes(self.good.path or self.path, { texts = self.good.texts, edits = self.good.edits })
+    local node = config.nodes(self.good.path or self.path, self:with(self.good))
     self.known = node and items.list(node) or { by_id = {} }
   end
   return self.known
@@ -84,7 +91,7 @@ end
 function Loader:culprits(result)
   local found, files = {}, {}
   -- As they were written: what is kept must hold no values from the environment.
-  local node = config.nodes(self.path, { texts = self.texts, edits = self.edits })
+  local node = config.nodes(self.path, self:with(self))
   if not node then return nil end
   local list = items.list(node)
   local function blame(path)
@@ -157,12 +164,11 @@ function quarantine.load(path, options, good)
   local result = config.load(path, options)
   local first, told = result, { result.report:text() }
   local self = setmetatable({
-    path = path, good = good, edits = {}, states = {}, order = {}, texts = result.texts,
+    path = path, options = options, good = good, edits = {}, states = {}, order = {}, texts = result.texts,
   }, Loader)
   for _ = 1, result.good and 0 or wanted(result) and ROUNDS_MAX or 0 do
     if result.good or not self:mend(result) then break end
-    result = config.load(path, { set = options.set, getenv = options.getenv, variables = options.variables,
-                                 texts = self.texts, edits = self.edits })
+    result = config.load(path, self:with(self))
     if not result.good then told[#told + 1] = result.report:text() end
   end
   local kept_out = result.good and self:list() or {}

@@ -10,7 +10,9 @@ local NEAR_MAX = 100        -- words looked for among the known ones, which take
 local COLUMNS_MAX = 100     -- of a source line; longer ones are cut around the caret
 
 function Report.new()
-  return setmetatable({ errors = {}, warnings = {}, seen = {}, sources = {}, looked_for = 0, suffering = {} }, Report)
+  return setmetatable({
+    errors = {}, warnings = {}, notices = {}, seen = {}, sources = {}, looked_for = 0, suffering = {},
+  }, Report)
 end
 
 --- Lets the report show lines of a file.
@@ -47,6 +49,11 @@ function Report:suffer(path) self.suffering[path] = true end
 --- Notes what is no error, but surely not meant.
 function Report:warn(place, path, message)
   add(self, self.warnings, place, path, message)
+end
+
+--- Notes what is as it should be, but worth knowing.
+function Report:notice(place, path, message)
+  add(self, self.notices, place, path, message)
 end
 
 --- The end of a message that says which known word was meant.
@@ -129,11 +136,12 @@ local function tell(self, list, label, max, out)
 end
 
 --- All errors, then all warnings, by file and line; "" where there are none.
--- @tparam[opt=50] number max how many of each
-function Report:text(max)
-  local out = {}
-  tell(self, self.errors, "", max or TOLD_MAX, out)
-  tell(self, self.warnings, "warning: ", max or TOLD_MAX, out)
+-- @tparam[opt] table options max = how many of each, instead of 50; notices = true: those as well, last
+function Report:text(options)
+  local out, max = {}, options and options.max or TOLD_MAX
+  tell(self, self.errors, "", max, out)
+  tell(self, self.warnings, "warning: ", max, out)
+  if options and options.notices then tell(self, self.notices, "notice: ", max, out) end
   return table.concat(out)
 end
 

@@ -8,9 +8,14 @@ pcall(ffi.cdef, [[
   struct source_entry *source_readdir(void *folder) __asm__("readdir");
   int source_closedir(void *folder) __asm__("closedir");
   char *source_strerror(int code) __asm__("strerror");
+  struct source_glob { size_t count; char **names; size_t offset; int flags; void *functions[5]; };
+  int source_glob(const char *pattern, int flags, void *on_error, struct source_glob *found) __asm__("glob");
+  void source_globfree(struct source_glob *found) __asm__("globfree");
 ]])
 
-local NAMES_MAX = 100000        -- in one folder
+local NAMES_MAX = 100000        -- in one folder, or for one pattern
+
+local GLOB_MARK, GLOB_NOSORT, GLOB_NOMATCH = 2, 4, 3
 
 local Sources = {}
 Sources.__index = Sources
@@ -18,7 +23,7 @@ Sources.__index = Sources
 --- @tparam string folder where relative names start
 -- @tparam[opt] table texts by absolute name: taken instead of what the files hold now
 function Sources.new(folder, texts)
-  return setmetatable({ folder = folder, texts = texts or {}, list = {}, known = {} }, Sources)
+  return setmetatable({ folder = folder, texts = texts or {}, list = {}, globs = {}, known = {} }, Sources)
 end
 
 function Sources.working_folder()
@@ -111,6 +116,44 @@ function Sources:names(path)
   if not text then return nil, why or "No such file or directory" end
   local names = {}
   for name in text:gmatch "[^\n]+" do names[#names + 1] = name end
+  return names
+end
+
+--- What a pattern stands for, sorted by bytes; folders are left out. Nil and why where that cannot be told.
+local function expand(pattern)
+  local found = ffi.new "struct source_glob"
+  local code = ffi.C.source_glob(pattern, GLOB_MARK + GLOB_NOSORT, nil, found)
+  if code == GLOB_NOMATCH then return {} end
+  if code ~= 0 then return nil, "the folders of this pattern cannot be read" end
+  local names = {}
+  for i = 0, math.min(tonumber(found.count), NAMES_MAX) - 1 do
+    local name = ffi.string(found.names[i])
+    if not name:find "/$" and not name:find "\n" then names[#names + 1] = name end
+  end
+  ffi.C.source_globfree(found)
+  table.sort(names)
+  return names
+end
+
+--- The files that a pattern stands for: "*", "?" and "[a-z]", each within one name; a backslash before them takes them
+-- as they are. Names that begin with a dot must be asked for by one. Kept like the text of a file.
+-- @tparam string pattern
+-- @tparam string folder where it starts
+-- @treturn {string,...} absolute names, sorted
+-- @treturn ?string why there are none
+function Sources:glob(pattern, folder)
+  local full = Sources.absolute(pattern, (folder:gsub("[\\*?[]", "\\%0")))
+  local key = "glob " .. full
+  self.globs[#self.globs + 1] = full
+  local base = full:match "^([^\\*?[]*)/"
+  if base ~= "" then self:note(base) end         -- a folder that is not there may appear
+  if self.texts[key] == nil then
+    local names, why = expand(full)
+    if not names then return {}, why end
+    self.texts[key] = table.concat(names, "\n")
+  end
+  local names = {}
+  for name in self.texts[key]:gmatch "[^\n]+" do names[#names + 1] = name end
   return names
 end
 

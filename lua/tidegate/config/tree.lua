@@ -368,6 +368,9 @@ return {
   type = "object",
   fields = ordered {
     { "version", type = "integer", default = 1, min = 1, max = 1, doc = "of this language" },
+    { "include", type = "list", single = true, max = 100, of = { type = "string", min = 1, max = 4000 },
+      expects = "a list of files or patterns such as conf.d/*.yaml",
+      doc = "further files, relative to the folder of this one: names or patterns such as `conf.d/*.yaml`" },
     gateway,
     { "listen", type = "list", required = true, single = true, min = 1, max = 64, of = listener,
       doc = "where clients come in; a text is the short form of `{ address: ... }`" },
@@ -385,6 +388,6 @@ return {
     { "services", type = "map", default = {}, keys = "name", of = service,
       doc = "named sets of nodes; a lone URL is the short form of `{ nodes: [...] }`" },
     log,
-    later "include", later "consumers", later "admin", later "tracing",
+    later "consumers", later "admin", later "tracing",
   },
 }

@@ -1,5 +1,6 @@
 --- Values from outside, put into scalars after parsing, so that no value can change the structure:
--- ${NAME} and ${NAME:-default} are the environment, ${file:/path} is what a file holds, $${ is a plain "${".
+-- ${NAME} and ${NAME:-default} are the environment, ${env:NAME} and ${env:NAME:-default} too, with names in any case;
+-- ${file:/path} is what a file holds, $${ is a plain "${".
 -- ${lower.dotted} and ${lower.dotted:-default} are left for run time.
 local values = {}
 
@@ -36,8 +37,10 @@ local function value_of(body, context, node)
   local file = body:match "^file:(.+)$"
   if file then return from_file(file, context, node) end
   local name, rest = body:match "^([A-Z_][A-Z0-9_]*)(.*)$"
+  if body:find "^env:" then name, rest = body:match "^env:([%a_][%w_]*)(.*)$" end
   if name and rest == "" then return from_environment(name, nil, context, node) end
   if name and rest:sub(1, 2) == ":-" then return from_environment(name, rest:sub(3), context, node) end
+  if body:find "^env:" then return false end
   if body:find "^%l[%w_.-]*$" or body:find "^%l[%w_.-]*:%-" then return nil end
   return false
 end
@@ -72,9 +75,10 @@ end
 
 local function walk(node, context, path)
   if node.kind == "scalar" then
-    if node.type == "string" and node.text:find("${", 1, true) then
+    if node.type == "string" and not node.replaced and node.text:find("${", 1, true) then
       context.path = path
       replace(node, context)
+      node.replaced = true      -- what was put in is not looked into
     end
     return
   end
@@ -89,8 +93,9 @@ end
 -- @tparam Sources sources reads files
 -- @tparam Report report takes what is missing
 -- @tparam[opt=os.getenv] function getenv
-function values.replace(node, sources, report, getenv)
-  walk(node, setmetatable({ sources = sources, report = report, getenv = getenv or os.getenv }, Context), "")
+-- @tparam[opt=""] string path of the node
+function values.replace(node, sources, report, getenv, path)
+  walk(node, setmetatable({ sources = sources, report = report, getenv = getenv or os.getenv }, Context), path or "")
 end
 
 return values

@@ -27,7 +27,7 @@ describe("a broken configuration", function()
   for _, name in ipairs(names) do
     it("is reported as a whole: " .. name, function()
       local result = configuration.load_file(FOLDER .. name .. ".yaml", { dry = false })
-      local text = without_folders(result.report:text())
+      local text = without_folders(result.report:text { notices = true })
       if os.getenv "UPDATE" then files.write(FOLDER .. name .. ".txt", text) end
       assert.equal(files.read(FOLDER .. name .. ".txt"), text)
     end)
