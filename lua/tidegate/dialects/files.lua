@@ -11,7 +11,12 @@ local FILE_MAX = 16 * 1024 * 1024
 local function shown(path, main)
   local folder = Sources.folder_of(main)
   if path:sub(1, 1) == "/" or folder == "." then return path end
-  return (folder == "/" and "" or folder) .. "/" .. path
+  return ((folder == "/" and "" or folder) .. "/" .. path):gsub("[^/.]+/%.%./", "")
+end
+
+--- JSON with lines that are comments, which some write: they become empty.
+local function without_comments(text)
+  return (("\n" .. text):gsub("(\n[ \t]*)//[^\n]*", "%1"):sub(2))
 end
 
 local function read(path, name, sources, report, place, format)
@@ -21,6 +26,7 @@ local function read(path, name, sources, report, place, format)
     return nil
   end
   report:source(name, text)
+  if path:find "%.json$" then text = without_comments(text) end
   local parse = (format == "toml" or not format and path:find "%.toml$") and toml.parse or yaml.parse
   local root, errors = parse(text, name)
   for _, e in ipairs(errors or {}) do

@@ -19,7 +19,7 @@ local tree = require "tidegate.config.tree"
 local dialects = {}
 
 --- In the order in which files are recognised.
-dialects.NAMES = { "toyou", "gateway", "kong", "apisix" }
+dialects.NAMES = { "toyou", "gateway", "dispa", "pingora", "bighammer", "kong", "apisix" }
 
 --- The module of a dialect; nil where there is none of that name.
 function dialects.find(name)

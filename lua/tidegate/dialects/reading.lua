@@ -92,4 +92,9 @@ function Reading.escape(root)
   for _, entry in ipairs(root.entries or {}) do Reading.escape(entry.value) end
 end
 
+--- The same text, escaped already, where ours takes variables of the request: it means none there.
+function Reading.escape_template(text)
+  return (text:gsub("%$%${", "$$${"))
+end
+
 return Reading

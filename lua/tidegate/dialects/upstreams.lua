@@ -17,7 +17,7 @@ function upstreams.balance(word, report, path)
 end
 
 --- The value of a service's `health_check`.
--- @tparam table settings node or value by native key: path, method, interval, timeout, expect
+-- @tparam table settings node or value by native key: path, method, interval, timeout, expect ...
 -- @tparam table place
 -- @tparam Report report takes the warning where this version has none
 -- @tparam string path
@@ -28,7 +28,7 @@ function upstreams.health_check(settings, place, report, path)
     return nil
   end
   local active = node.map(place, { { "type", settings.type or "http" } })
-  for _, key in ipairs { "path", "method", "interval", "timeout", "expect" } do
+  for _, key in ipairs { "path", "method", "interval", "timeout", "expect", "healthy", "unhealthy" } do
     node.put(active, key, settings[key])
   end
   return node.map(place, { { "active", active } })
