@@ -17,7 +17,7 @@ function upstreams.balance(word, report, path)
 end
 
 --- The value of a service's `health_check`.
--- @tparam table settings node or value by native key: path, method, interval, timeout, expect ...
+-- @tparam table settings node or value by native key: type, path, method, interval, timeout, expect ...
 -- @tparam table place
 -- @tparam Report report takes the warning where this version has none
 -- @tparam string path
@@ -27,8 +27,8 @@ function upstreams.health_check(settings, place, report, path)
     native.leave_out(report, place, path)
     return nil
   end
-  local active = node.map(place, { { "type", settings.type or "http" } })
-  for _, key in ipairs { "path", "method", "interval", "timeout", "expect", "healthy", "unhealthy" } do
+  local active = node.map(place)
+  for _, key in ipairs { "type", "path", "method", "interval", "timeout", "expect", "healthy", "unhealthy" } do
     node.put(active, key, settings[key])
   end
   return node.map(place, { { "active", active } })

@@ -233,7 +233,7 @@ local function logging_of(self, filter, config)
   local audit = config.audit_enabled and self:node(config, "audit_enabled")
   if audit then node.put(written, "fields", node.map(audit, { { "audit", node.scalar("true", audit) } })) end
   if #written.entries == 0 then return nil end
-  local name = filter.id and filter.id .. (config.add_headers and " log" or "")
+  local name = filter.id and filter.id .. ((config.add_headers or config.remove_headers) and " log" or "")
   return entry(written, "logging", { name and { "name", name }, { "config", written } })
 end
 
