@@ -201,7 +201,8 @@ describe("Gateway's authentication [G40]", function()
   end)
 
   it("is a key", function()
-    local plugin = route_of(with "auth_config: { strategy: api_key, config: { header: X-K, keys: [a, b] } }").plugins[1]
+    local route = route_of(with "auth_config: { strategy: api_key, config: { header: X-K, keys: [a, b] } }")
+    local plugin = route.plugins[1]
     assert.same({ "require_header", "auth", "X-K", { "a", "b" } },
                 { plugin.use, plugin.band, plugin.config.header, plugin.config.values })
   end)
@@ -211,8 +212,8 @@ describe("Gateway's authentication [G40]", function()
   end)
 
   it("is never left out", function()
-    assert.same({ "5: routes[1].auth_config.strategy: oauth2 is not available in this version; expected one of none, " ..
-                  "jwt, api_key" }, errors_of(with "auth_config: { strategy: oauth2 }"))
+    assert.same({ "5: routes[1].auth_config.strategy: oauth2 is not available in this version; expected one of " ..
+                  "none, jwt, api_key" }, errors_of(with "auth_config: { strategy: oauth2 }"))
     assert.truthy(errors_of(with "auth_config: { strategy: api_key, config: { header: X-K } }")[1])
     assert.truthy(errors_of(with "auth_config: { strategy: jwt }")[1])
   end)

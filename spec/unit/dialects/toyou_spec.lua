@@ -126,9 +126,10 @@ route_rules: [{ pattern: "/x/*", target: two }]
   end)
 
   local orders = {
-    { "a host and a path", "host_rules: [{ pattern: a.test, target: one }]\nroute_rules: [{ pattern: /x, target: two }]",
-      { 'host_rules[1].pattern: a request for a.test that fits "/x" too (line 2) goes to "one", since rules for hosts ' ..
-        'come first; match_order: route_first sends it to "two", host_first keeps it here' } },
+    { "a host and a path",
+      "host_rules: [{ pattern: a.test, target: one }]\nroute_rules: [{ pattern: /x, target: two }]",
+      { 'host_rules[1].pattern: a request for a.test that fits "/x" too (line 2) goes to "one", since rules for ' ..
+        'hosts come first; match_order: route_first sends it to "two", host_first keeps it here' } },
     { "each pair of them", "host_rules: [{ pattern: a.test, target: one }, { pattern: b.test, target: one }]\n" ..
       "route_rules: [{ pattern: /x, target: two }, { pattern: /y, target: two }]", 4 },
     { "no pair where both lead to the same",
