@@ -5,8 +5,10 @@ local C = require "tidegate.ffi"
 local config = require "tidegate.config"
 local overrides = require "tidegate.config.overrides"
 local dialects = require "tidegate.dialects"
+local json = require "tidegate.tide.json"
 local live = require "tidegate.cli.live"
 local plugin = require "tidegate.cli.plugin"
+local privileges = require "tidegate.config.privileges"
 local schema = require "tidegate.cli.schema"
 local telling = require "tidegate.cli.say"
 
@@ -204,12 +206,25 @@ function commands.stop(file, options)
   return end_gateway(gate) and GOOD or FAILED
 end
 
+local ASK_MS = 1000
+
+--- What a gateway that runs by this file was started with; nil where none runs, or none answers.
+local function in_force(file, options)
+  local gate = instance(file, options)
+  local answer = gate.pid ~= 0 and ask(gate, "status json", ASK_MS)
+  local status = answer and json.decode(answer)
+  return status and status.in_force
+end
+
 --- Loads the configuration as a start would. Nil after saying all that is wrong.
-local function checked(file, options, notices)
-  local result = config.load(file, options)
-  io.stderr:write(result.report:text { notices = notices })
+local function checked(file, options, more)
+  more = more or {}
+  local result = config.load(file, { set = options.set, env = options.env, in_force = more.in_force })
+  local report = result.report
   if result.generation then C.tide_generation_drop(result.generation) end
-  return result.good and result.config or nil
+  if result.good then privileges.check(result.config, result.marks, report) end
+  io.stderr:write(report:text { notices = more.notices })
+  return not report:has_errors() and result.config or nil
 end
 
 function commands.restart(file, options)
@@ -231,7 +246,7 @@ local function count(list, word)
 end
 
 function commands.check(file, options)
-  local loaded = checked(file, options, true)
+  local loaded = checked(file, options, { notices = true, in_force = in_force(file, options) })
   if not loaded then return BAD end
   local services = {}
   for name in pairs(loaded.services) do services[#services + 1] = name end
@@ -245,7 +260,7 @@ local RELOAD_MS, STATUS_MS = 60000, 5000
 function commands.status(file, options)
   local gate = instance(file, options)
   if gate.pid == 0 then
-    if options.json then say('{"running":false}') else say_not_running(gate) end
+    if options.json then say '{"running":false}' else say_not_running(gate) end
     return FAILED
   end
   local command = "status" .. (options.plugins and " plugins" or "") .. (options.json and " json" or "")

@@ -5,6 +5,7 @@ local dictionaries = require "tidegate.dictionaries"
 local json = require "tidegate.tide.json"
 local live = require "tidegate.live"
 local overrides = require "tidegate.config.overrides"
+local privileges = require "tidegate.config.privileges"
 local quarantine = require "tidegate.config.quarantine"
 local running = require "tidegate.running"
 local status = require "tidegate.status"
@@ -16,16 +17,37 @@ local control = {}
 local newest            -- what the newest load gave, until it is known what became of it
 local inherited         -- what an earlier worker has kept, until there is a configuration in force
 
+local started_with      -- what of the configuration counts at the start only, as it was then: texts by path
+
+local was_root = privileges.mine().is_root
+
+--- What of these keys is in force when a configuration is loaded; of the first one of a worker only the pid file, if
+-- there was another worker before.
+local function in_force()
+  return started_with or { ["gateway.pid_file"] = os.getenv "TIDEGATE_PID_FILE_HELD" }
+end
+
+--- What this worker starts with. Only root becomes somebody else.
+local function starting(result)
+  local values = result.started_with
+  values["gateway.pid_file"] = result.config.gateway.pid_file
+  if not was_root then values["gateway.user"] = nil end
+  return values
+end
+
 --- Loads what stands in the history or was kept, as it is.
 local function load_kept(path, own, kept, rolled_back)
-  local result = config.load(path, { set = own.set, env = own.env, texts = kept.texts, edits = kept.edits })
+  local result = config.load(path, {
+    set = own.set, env = own.env, texts = kept.texts, edits = kept.edits, in_force = in_force(),
+  })
   result.told, result.rolled_back = result.report:text(), rolled_back
   return result
 end
 
 local function load_files(path, own)
   local good = running.texts and running or inherited
-  return quarantine.load(path, own, good and { texts = good.texts, edits = good.edits })
+  local options = { set = own.set, env = own.env, in_force = in_force() }
+  return quarantine.load(path, options, good and { texts = good.texts, edits = good.edits })
 end
 
 local SOURCES = {}
@@ -91,6 +113,8 @@ function control.open(pid_file) return running.open(pid_file) end
 function control.in_force(number, cause)
   running.set(newest, tonumber(number), cause, newest.rolled_back)
   running.path = newest.path
+  started_with = started_with or starting(newest)
+  status.in_force, status.needs_restart = started_with, newest.needs_restart
   newest, inherited = nil, nil
   collectgarbage("setpause", USUAL_PAUSE)
 end

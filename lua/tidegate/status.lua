@@ -6,7 +6,9 @@ local quarantine = require "tidegate.config.quarantine"
 local running = require "tidegate.running"
 local say = require "tidegate.cli.say"
 
-local status = {}
+--- in_force: what the gateway was started with, of the keys that count at the start only, by path; needs_restart: what
+-- the newest configuration says otherwise, in words. Both are told by tidegate.control.
+local status = { in_force = {}, needs_restart = {} }
 
 -- -- numbers --
 
@@ -147,6 +149,7 @@ function status.json(state)
   local s = status.read()
   s.last_reload = state or ""
   s.quarantined, s.rolled_back = json.array(running.quarantined), running.rolled_back
+  s.in_force, s.needs_restart = status.in_force, json.array(status.needs_restart)
   return assert(json.encode(s, { sorted = true })) .. "\n"
 end
 

@@ -4,6 +4,7 @@ local configuration = require "support.configuration"
 local control = require "tidegate.control"
 local ffi = require "ffi"
 local files = require "support.files"
+local json = require "tidegate.tide.json"
 
 describe("loading for the control thread", function()
   local folder = files.folder()
@@ -62,6 +63,25 @@ describe("the control socket", function()
     assert.equal("all is well", status.last_reload)
     assert.is_number(status.requests)
     assert.is_number(status.responses["2xx"])
+  end)
+
+  it("tells programs all keys in alphabetical order, however often they ask", function()
+    for _, command in ipairs { "status json", "status plugins json" } do
+      local text = control.command(command, "")
+      local keys = {}
+      for key in text:gmatch '"([%w_]+)":' do keys[#keys + 1] = key end
+      assert.equal(json.encode(json.decode(text), { sorted = true }) .. "\n", text)
+      for _ = 1, 3 do
+        local again = {}
+        for key in control.command(command, ""):gmatch '"([%w_]+)":' do again[#again + 1] = key end
+        assert.same(keys, again)
+      end
+    end
+    local top, before = control.command("status json", ""):match "^{(.*)}\n$", ""
+    for key in top:gsub("%b{}", "x"):gmatch '"([%w_]+)":' do
+      assert.is_true(before < key, before .. ", " .. key)
+      before = key
+    end
   end)
 
   it("knows its commands", function()

@@ -259,6 +259,8 @@ static void start_worker(struct supervisor *s)
         snprintf(good, sizeof good, "%s.good", s->state.pid_file);
         setenv("TIDEGATE_GOOD", good, 1);
     }
+    if (s->state.pid_fd >= 0)
+        setenv("TIDEGATE_PID_FILE_HELD", s->state.pid_file, 1);     /* whatever the files say by now */
     pid_t pid = fork();
     if (pid == 0) {
         close(pair[0]);

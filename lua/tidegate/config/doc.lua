@@ -188,6 +188,11 @@ local function type_words(field)
   return name .. table.concat(words) .. (field.unit and not WITH_UNITS[name] and " in " .. field.unit or "")
 end
 
+--- What a field is for, in words.
+function doc.words(field)
+  return (field.doc or "") .. (field.restart and "; a change counts after a restart" or "")
+end
+
 local TOO_LARGE_TO_TELL = 4294967295
 local TEXTS = { string = true, secret = true, template = true }
 
@@ -248,7 +253,7 @@ local function rows(fields, path, out, deeper)
       later[#later + 1] = "`" .. name .. "`"
     else
       out[#out + 1] = ("| `%s` | %s | %s | %s |\n"):format(name, cell(type_words(field) .. doc.range_words(field)),
-                                                            default_words(field), cell(field.doc or ""))
+                                                            default_words(field), cell(doc.words(field)))
       local object, at = below(field, path == "" and name or path .. "." .. name)
       if object then deeper[#deeper + 1] = { object, at, field } end
     end

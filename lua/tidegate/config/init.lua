@@ -19,6 +19,7 @@ local include = require "tidegate.config.include"
 local items = require "tidegate.config.items"
 local overrides = require "tidegate.config.overrides"
 local read = require "tidegate.config.read"
+local restart = require "tidegate.config.restart"
 local schema = require "tidegate.config.schema"
 local tree = require "tidegate.config.tree"
 local plugins = require "tidegate.plugin.set"
@@ -53,18 +54,28 @@ function config.nodes(path, options)
   return node, report, sources
 end
 
+--- What counts at a start only. A pid file that is held stays where it is.
+local function take_starting(result, in_force)
+  result.started_with = restart.values(result.config)
+  result.needs_restart = restart.compare(in_force, result.config, result.marks, result.report)
+  local gateway = result.config.gateway
+  gateway.pid_file = in_force["gateway.pid_file"] or gateway.pid_file
+end
+
 --- Loads a configuration.
 -- @tparam string path of the main file, as it is to be named in messages
 -- @tparam[opt] table options
 --   set = { "path.to.key=value", ... }; env = "NAME", for NAME.yaml beside it;
 --   getenv, variables: an environment other than the process's;
 --   dry = true: builds nothing and runs no plugin; texts: see Sources.new;
---   edits: nodes in the place of items, see tidegate.config.items
+--   edits: nodes in the place of items, see tidegate.config.items;
+--   in_force: what a running gateway was started with (see tidegate.config.restart): told where the file differs
 -- @treturn table result
 --   good: no errors; report; files: absolute names of all that was looked at; texts: of these; globs: patterns;
 --   marks: where the values came from; folder: where relative names start; config: plain values, with holes where it
 --   is not good; plugins: what tidegate.plugin.set gives, where it is not dry; generation: struct generation *, owned
---   by the caller, where it is good and not dry
+--   by the caller, where it is good and not dry; marks: where its values came from; started_with, needs_restart: of
+--   tidegate.config.restart, where it is good
 function config.load(path, options)
   options = options or {}
   local node, report, sources = config.nodes(path, options)
@@ -84,6 +95,7 @@ function config.load(path, options)
   result.folder = sources.folder
   check(result.config, marks, sources, report)
   if not options.dry then result.plugins = plugins.build(result.config, marks, sources, report) end
+  if not report:has_errors() then take_starting(result, options.in_force or {}) end
   if not report:has_errors() and not options.dry then
     result.generation = build(result.config, marks, report, result.plugins)
   end

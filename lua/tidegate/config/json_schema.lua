@@ -224,7 +224,7 @@ function Maker:described(field)
   if result["$ref"] then result = { allOf = { result } } end
   local described = {}
   for key, value in pairs(result) do described[key] = value end
-  described.description = field.doc and field.doc .. doc.range_words(field) or nil
+  described.description = field.doc and doc.words(field) .. doc.range_words(field) or nil
   local default = field.default
   if type(default) == "table" and next(default) == nil then
     default = field.type == "list" and json.array {} or nil

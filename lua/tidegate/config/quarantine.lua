@@ -25,7 +25,7 @@ Loader.__index = Loader
 function Loader:with(given)
   local own = self.options
   return { set = own.set, env = own.env, getenv = own.getenv, variables = own.variables,
-           texts = given.texts, edits = given.edits }
+           in_force = own.in_force, texts = given.texts, edits = given.edits }
 end
 
 --- The items of the configuration in force.

@@ -21,6 +21,7 @@
 --     template   true: ${run.time} templates may stand here
 --     check      function(value) -> true, or false and why
 --     later      true: known, but not available in this version; enum: a list of such words
+--     restart    true: a change counts after a restart only (tidegate.config.restart)
 --     doc, unit  for the reference
 --
 -- Beside its fields a schema may hold one_of = { "a", "b" } (exactly one of these keys, or a list of such lists),

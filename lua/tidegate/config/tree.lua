@@ -48,10 +48,11 @@ local route_retries = {
 local gateway = {
   "gateway", type = "object", default = {}, doc = "the process itself",
   fields = ordered {
-    { "threads", type = "integer", default = "auto", words = { auto = 0 }, min = 1, max = 64,
+    { "threads", type = "integer", default = "auto", words = { auto = 0 }, min = 1, max = 64, restart = true,
       doc = "data-plane loops; auto: as many as there are cores" },
-    { "user", type = "name", doc = "who to become after binding, when started as root; default: stay" },
-    { "pid_file", type = "file", default = "run/tidegate.pid", check = function(path)
+    { "user", type = "name", restart = true,
+      doc = "who to become after binding, when started as root; default: stay" },
+    { "pid_file", type = "file", default = "run/tidegate.pid", restart = true, check = function(path)
         return path:find "%.pid$" ~= nil, 'expected a name that ends in ".pid"'
       end,
       doc = "the control socket stands beside it, with .sock for .pid" },
