@@ -22,7 +22,7 @@ struct builder {
     struct generation *g;
     struct node_settings **nodes;       /* of all services, in order */
     uint32_t *node_service, node_count;
-    uint32_t next_node;                 /* tide_generation_finish: nodes come in the order of their services */
+    uint32_t next_listener, next_service, next_node, next_log;  /* what tide_generation_finish has not seen yet */
     struct route_wish **wishes;         /* by route index */
 };
 static _Thread_local struct builder b;
@@ -334,13 +334,21 @@ static int add_nodes(struct generation *g, struct service *s, const struct node_
     return n < 0 ? -1 : 0;
 }
 
+/* Nodes come in the order of their services. */
+static int finish_nodes(struct generation *g, uint32_t index, struct tide_error *e)
+{
+    while (b.next_node < b.node_count && b.node_service[b.next_node] == index) {
+        const struct node_settings *n = b.nodes[b.next_node++];
+        if (n->enabled && add_nodes(g, g->services[index], n, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int finish_service(struct generation *g, uint32_t index, struct tide_error *e)
 {
     struct service *s = g->services[index];
     s->state = registry_service(s->settings.name);
-    for (; b.next_node < b.node_count && b.node_service[b.next_node] == index; b.next_node++)
-        if (b.nodes[b.next_node]->enabled && add_nodes(g, s, b.nodes[b.next_node], e) < 0)
-            return -1;
     if (s->node_count > BALANCER_TURNS_MAX)
         return refuse(e, "more than %d nodes", (int)BALANCER_TURNS_MAX);
     uint16_t turns[2 * BALANCER_TURNS_MAX];
@@ -357,17 +365,16 @@ static int finish_service(struct generation *g, uint32_t index, struct tide_erro
 
 int tide_generation_finish(struct generation *g, struct tide_error *e, int *what, int *index)
 {
-    *what = PART_LISTENER;
-    for (uint32_t i = 0; i < g->listener_count; i++)
-        if (*index = (int)i, finish_listener(g->listeners[i], e) < 0)
+    for (*what = PART_LISTENER; b.next_listener < g->listener_count;)
+        if (*index = (int)b.next_listener, finish_listener(g->listeners[b.next_listener++], e) < 0)
             return -1;
-    *what = PART_SERVICE;
-    for (uint32_t i = 0; i < g->service_count; i++)
-        if (*index = (int)i, finish_service(g, i, e) < 0)
+    for (*what = PART_SERVICE; b.next_service < g->service_count;) {
+        *index = (int)b.next_service;
+        if (finish_nodes(g, b.next_service, e) < 0 || finish_service(g, b.next_service++, e) < 0)
             return -1;
-    *what = PART_ACCESS_LOG;
-    for (uint32_t i = 0; i < g->log_count; i++)
-        if (*index = (int)i, !access_log_compile(g->logs[i], &g->arena, e->text, sizeof e->text))
+    }
+    for (*what = PART_ACCESS_LOG; b.next_log < g->log_count;)
+        if (*index = (int)b.next_log, !access_log_compile(g->logs[b.next_log++], &g->arena, e->text, sizeof e->text))
             return -1;
     *what = PART_ROUTE;
     for (uint32_t i = 0; i < g->route_count; i++)

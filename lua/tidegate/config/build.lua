@@ -17,6 +17,8 @@ local PROTOCOLS = { http = C.PROTOCOL_HTTP, https = C.PROTOCOL_HTTPS }
 local BALANCE = { round_robin = C.BALANCE_ROUND_ROBIN, weighted_round_robin = C.BALANCE_WEIGHTED_ROUND_ROBIN }
 local FORMATS = { json = C.LOG_JSON, common = C.LOG_COMMON, combined = C.LOG_COMBINED }
 
+local PATIENCE_S = 5
+
 local function ms(seconds)
   return math.floor(seconds * 1000 + 0.5)
 end
@@ -91,6 +93,7 @@ function Builder:listener(listener)
   self:text(l.client_ca, tls.client_auth.ca)
   for _, certificate in ipairs(tls.certificates) do
     if C.tide_generation_add_certificate(self.g, certificate.cert, certificate.key, certificate.ocsp, why) ~= 0 then
+      self.refused[listener] = true
       local owner, key = blamed_setting(tls)
       if owner then return self:fail(owner, key) end
       self:fail(blamed_file(certificate))
@@ -241,13 +244,25 @@ function Builder:access_log(log)
   self:text(a.template_text, log.template)
 end
 
+--- ... and of a service. Nil for the key: the service as a whole.
+local function blamed_of_service(service)
+  local words, tls = ffi.string(why.text), service.tls
+  if words:find "^cannot load the CA file" and tls.ca then return tls, "ca" end
+  if words:find "^cannot load the client certificate" then return tls.client_cert, "cert" end
+  local name = words:match '^cannot resolve "(.-)":'
+  for _, node in ipairs(service.nodes) do
+    if name and node.url.host == name then return node, "url" end
+  end
+  return service
+end
+
 function Builder:blame(config, order, routes)
   local i = index[0] + 1
   if part[0] == C.PART_LISTENER then
     if config.listen[i] then return config.listen[i] end
     return config.metrics, "listen"
   end
-  if part[0] == C.PART_SERVICE then return config.services[order[i]] end
+  if part[0] == C.PART_SERVICE then return blamed_of_service(config.services[order[i]]) end
   if part[0] == C.PART_ROUTE then return routes[i] end
   if part[0] == C.PART_ACCESS_LOG then
     local log = config.log.access[i]
@@ -280,8 +295,19 @@ function Builder:all(config)
     local bytes = buffer.encode(self.plugins.bundle)
     C.tide_generation_set_plugins(self.g, bytes, #bytes)
   end
-  if self.report:has_errors() then return end
-  if C.tide_generation_finish(self.g, why, part, index) ~= 0 then self:fail(self:blame(config, order, routes)) end
+  self:finish(config, order, routes)
+end
+
+--- Tells all that only C can see. What could not be added is not told again for being incomplete. Names of nodes that
+-- do not resolve take their time each: a few seconds after the first failure no more is looked for.
+function Builder:finish(config, order, routes)
+  local patience_until
+  while C.tide_generation_finish(self.g, why, part, index) ~= 0 do
+    local owner, key = self:blame(config, order, routes)
+    if not self.refused[owner] then self:fail(owner, key) end
+    patience_until = patience_until or os.time() + PATIENCE_S
+    if os.time() > patience_until then return end
+  end
 end
 
 --- Builds a generation.
@@ -292,7 +318,7 @@ end
 -- @treturn ?cdata struct generation *, finished, owned by the caller; nil with errors in the report
 return function(config, marks, report, plugins)
   local self = setmetatable({
-    marks = marks, report = report, plugins = plugins, listeners = {}, services = {},
+    marks = marks, report = report, plugins = plugins, listeners = {}, services = {}, refused = {},
   }, Builder)
   self.g = C.tide_generation_new()
   local good, message = xpcall(self.all, debug.traceback, self, config)

@@ -255,3 +255,23 @@ describe("certificates", function()
     end)
   end
 end)
+
+describe("names of nodes", function()
+  it("that cannot be resolved are all told, each at its place", function()
+    local long = ("x"):rep(70)          -- no name can have such a part: nobody is asked
+    local result = configuration.load(configuration.small(([[
+services:
+  one:
+    nodes: ["LONG1:80", "127.0.0.1:80", "http://LONG2:80"]
+  two: "http://LONG3:80"
+]]):gsub("LONG", long)), { dry = false })
+    assert.is_nil(result.generation)
+    local told = {}
+    for i, e in ipairs(result.report.errors) do told[i] = { e.path, e.line, (e.message:gsub('": .*', '"')) } end
+    assert.same({
+      { "services.one.nodes[1].url", 4, ('cannot resolve "%s1"'):format(long) },
+      { "services.one.nodes[3].url", 4, ('cannot resolve "%s2"'):format(long) },
+      { "services.two.nodes[1].url", 5, ('cannot resolve "%s3"'):format(long) },
+    }, told)
+  end)
+end)
