@@ -1,11 +1,10 @@
 --- Cross-origin requests, as the Fetch standard has them: tells browsers which pages may read responses, and answers
 -- their preflights here. What an upstream says of it does not count.
---
--- On a route with `methods`, name OPTIONS among them, or use this among the global plugins: preflights are requests.
 local Cors = {
   version     = "1.0.0",
   description = "Lets pages of other origins read responses, and answers preflights.",
   band        = "cors",
+  preflight   = true,
 }
 Cors.__index = Cors
 

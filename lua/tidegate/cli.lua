@@ -39,7 +39,7 @@ end
 
 local function add_explain(p)
   local explain = add_file_options(p:command("explain", "Say where a request would go, and through which plugins."))
-  explain:argument("url", "http://host/path"):argname "URL"
+  explain:argument("url", "http://host/path; without a scheme it is http"):argname "URL"
   explain:option("-X --method", "Its method.", "GET"):argname "METHOD"
   explain:option("-H --header", "A header field, as in 'X-User: me'. May be repeated."):argname "FIELD":count "*"
   explain:option("--client-ip", "Who asks.", "127.0.0.1"):argname "ADDRESS"

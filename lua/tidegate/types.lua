@@ -27,6 +27,7 @@
 ---@field schema? table<string, tide.Field> its settings
 ---@field stages? tide.Stage[] where it can be used; both if nothing is said
 ---@field decode? boolean body hooks see bodies without their compression
+---@field preflight? boolean its request hook answers CORS preflights: its routes get those for their methods
 ---@field new? fun(conf: table): table?, string? once per use in a configuration, per generation; never waits
 ---@field request? fun(self: table, req: tide.Request): tide.Reply? the head of the request is there
 ---@field request_body? tide.RequestBodyHook a chunk is on its way to the upstream

@@ -18,6 +18,16 @@ routes:
   - path: "/one/*"
     service: app
     plugins: [ { cors: { allow_origins: "https://a.test", allow_credentials: true } } ]
+  - { path: "/methods/*", methods: [GET, PUT], service: app, plugins: [cors] }
+  - { path: "/without/*", methods: [PUT], service: app }
+  - { path: "/each", methods: [GET], service: app }
+  - { path: "/each", methods: [PUT, PURGE], respond: {}, plugins: [{ cors: { allow_origins: "https://a.test" } }] }
+  - path: /conditional
+    methods: [PUT]
+    service: app
+    plugins: [{ use: cors, when: { header: x-cors } }]
+  - { path: /options, methods: [OPTIONS], respond: { status: 202 } }
+  - { path: /options, methods: [PUT], respond: {}, plugins: [cors] }
   - path: "/guarded/*"
     service: app
     plugins: [ { cors: { allow_origins: "https://a.test" } }, { require_header: { header: x-key } } ]
@@ -52,6 +62,39 @@ describe("cors [T21 T29 G11 P17]", function()
     return at.ask { method = "OPTIONS", target = target,
                     headers = { "Origin: " .. origin, "Access-Control-Request-Method: PUT" } }
   end
+
+  -- path, the method asked about, status, what stands in Allow; other fields than those of a preflight
+  local of_methods = {
+    { "answers on a route that does not name OPTIONS", "/methods/", "PUT", 204 },
+    { "answers for each of the route's methods", "/methods/", "GET", 204 },
+    { "refuses a method that the route does not take", "/methods/", "DELETE", 405, "GET, PUT" },
+    { "refuses a method that nobody knows", "/methods/", "F@O", 405, "GET, PUT" },
+    { "refuses CONNECT", "/methods/", "CONNECT", 405, "GET, PUT" },
+    { "leaves OPTIONS without a method in question alone", "/methods/", nil, 405, "GET, PUT" },
+    { "leaves OPTIONS without an origin alone", "/methods/", "PUT", 405, "GET, PUT", "X-A: b" },
+    { "does not matter on a route without it", "/without/", "PUT", 405, "PUT" },
+    { "answers on the one of two routes that takes the method", "/each", "PURGE", 204 },
+    { "does not answer for the other", "/each", "GET", 405 },
+    { "says which origins it refuses there, too", "/each", "PUT", 403, nil, "Origin: https://b.test" },
+    { "leaves a 405 where its condition does not fit", "/conditional", "PUT", 405, "PUT" },
+    { "leaves OPTIONS to a route that takes it", "/options", "PUT", 202 },
+  }
+  for _, case in ipairs(of_methods) do
+    it("where a route has methods, it " .. case[1] .. " [G11 G15 T21]", function()
+      local headers = { case[6] or "Origin: https://a.test" }
+      if case[3] then headers[2] = "Access-Control-Request-Method: " .. case[3] end
+      local response = at.ask { method = "OPTIONS", target = case[2], headers = headers }
+      assert.equal(case[4], response.status)
+      if case[4] == 405 and case[5] then assert.equal(case[5], response:get "allow") end
+      if case[4] == 204 then assert.is_truthy(response:get "access-control-allow-methods") end
+    end)
+  end
+
+  it("where a route has methods, it marks the responses to the requests themselves", function()
+    local response = at.ask { method = "PUT", target = "/methods/", headers = { "Origin: https://a.test" } }
+    assert.equal(200, response.status)
+    assert.equal("*", response:get "access-control-allow-origin")
+  end)
 
   -- path, origin, what the client gets as allowed origin
   local origins = {

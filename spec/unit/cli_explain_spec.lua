@@ -11,6 +11,7 @@ local run_in = command_line.run_in
 local PLUGIN = 'return { version = "1.0.0", band = "%s", request = function() end, response = function() end }'
 local TEXTS = {
   ["plugins/early.lua"] = PLUGIN:format "cors", ["plugins/guard.lua"] = PLUGIN:format "auth",
+  ["plugins/answers.lua"] = 'return { preflight = true, request = function() end }',
   ["plugins/plain.lua"] = PLUGIN:format "filter",
 }
 
@@ -39,6 +40,8 @@ routes:
     path: /fixed
     respond: { status: 204 }
     plugins: [{ use: plain, when: { header: x-n, matches: "^(a+)+$" } }]
+  - { name: crossed, path: /crossed, methods: [PUT], respond: {}, plugins: [answers] }
+  - { name: uncrossed, path: /crossed, methods: [GET], respond: {} }
 ]]
 
 describe("tidegate explain", function()
@@ -55,6 +58,32 @@ describe("tidegate explain", function()
     assert.same({ 0, "" }, { code, err })
     return assert(json.decode(out))
   end
+
+  local preflights = {
+    { "PUT", "Origin: https://a.test", "crossed" },
+    { "GET", "Origin: https://a.test", nil },
+    { "PUT", "X-Origin: https://a.test", nil },
+  }
+  for _, case in ipairs(preflights) do
+    it(("finds the route of a CORS preflight for %s with %s"):format(case[1], case[2]), function()
+      local told = explained("-X", "OPTIONS", "-H", case[2], "-H", "Access-Control-Request-Method: " .. case[1],
+                             "http://h:8080/crossed")
+      assert.equal(case[3], told.route.name)
+      assert.equal(not case[3] and 405 or nil, told.route.status)
+    end)
+  end
+
+  for _, url in ipairs { "localhost:8080/echo", "127.0.0.1:8080/echo", "[::1]:8080/echo", "a.b/echo?x=http://y/", "a.b:80/echo" } do
+    it("takes a URL without a scheme as http: " .. url, function()
+      local told = explained(url)
+      assert.equal("echo", told.route.name)
+      assert.equal("http://" .. url, told.url)
+    end)
+  end
+
+  it("takes a URL without a path as that of the root", function()
+    for _, url in ipairs { "a.b", "http://a.b", "a.b:8080?x=1" } do assert.equal("/", explained(url).path) end
+  end)
 
   it("tells the whole way of a request", function()
     local code, out, err = explain("http://a.example.com:8080/users/7?debug=1", "-H", "X-User: me")
@@ -150,7 +179,8 @@ plugins   in the order of their request hooks; response hooks run the other way 
   end)
 
   local wrong = {
-    { { "x" }, 'expected a URL such as http://host/path, found "x"' },
+    { { "two words" }, 'expected a URL such as http://host/path, found "http://two words"' },
+    { { "" }, 'expected a URL such as http://host/path, found "http://"' },
     { { "ftp://x/" }, 'expected a URL such as http://host/path, found "ftp://x/"' },
     { { "http:///" }, "expected a URL such as http://host/path" },
     { { "http://x/%zz" }, 'expected a' },

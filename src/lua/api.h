@@ -83,6 +83,7 @@ struct tide_route_answer {
     int status;                                 /* ... and what the client gets instead */
     struct slice path;                          /* in normal form; lives as long as the generation, as does source */
     struct slice source;                        /* of the route: "file:line" */
+    bool preflight;                             /* ... which answers CORS preflights */
 };
 /* 0, without a route with the word for why; or -1 with what is wrong with such a request. */
 int tide_route_find(struct generation *g, const struct tide_route_query *q, struct tide_route_answer *out,

@@ -77,5 +77,6 @@ int tide_route_find(struct generation *g, const struct tide_route_query *q, stru
     out->route = (int)route->match.order;
     out->status = 0;
     out->source = route->settings.source;
+    out->preflight = route->settings.preflight;
     return 0;
 }

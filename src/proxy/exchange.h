@@ -65,6 +65,7 @@ struct exchange {
     bool echoes;                /* the answer is the request itself */
     bool filters;               /* the response body goes through plugins */
     bool filter_done;           /* a reply's body went through them */
+    bool preflight;             /* the route is the one that a CORS preflight asks about; it does not take OPTIONS */
     bool replied;               /* a plugin has made a reply: it is in res and answer */
     uint8_t source;             /* enum response_source */
     bool head_owned;            /* the response head lies in the arena */

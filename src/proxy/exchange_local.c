@@ -177,22 +177,59 @@ static enum next undecided(struct exchange *x, const struct question *q)
     return exchange_fail(x, RC_UNDECIDED);
 }
 
-enum next step_route(struct exchange *x)
+/* *stuck: the condition of which it cannot be told whether it holds; else NULL. */
+static struct router_answer find_route(struct exchange *x, enum method method, struct slice name,
+                                       const struct question **stuck)
 {
     struct request *r = &x->req;
-    struct router_query q = { r->host, r->path, r->method, r->method_text, r->listener, NULL };
+    struct router_query q = { r->host, r->path, method, name, r->listener, NULL };
     struct facts facts;
-    if (r->method == METHOD_CONNECT)
-        return not_found(x, &(struct router_answer){ .allowed = 1u << METHOD_COUNT });
-    if (r->security->deny_hidden_files && url_is_hidden(r->path))
-        return exchange_fail(x, RC_HIDDEN);
     if (x->generation->has_conditions) {
         facts = (struct facts){ .request = r, .client = &x->client, .arena = &r->arena };
         q.request = &facts;
     }
     struct router_answer answer = router_find(x->generation->router, &q);
-    if (q.request && facts.stuck)
-        return undecided(x, facts.stuck);
+    *stuck = q.request ? facts.stuck : NULL;
+    return answer;
+}
+
+static struct slice field_value(const struct request *r, struct slice name)
+{
+    for (uint32_t i = 0; i < r->headers.count; i++) {
+        const struct header *h = &r->headers.at[i];
+        if (!h->removed && slice_equal_nocase(h->name, name))
+            return h->value;
+    }
+    return SLICE_NONE;
+}
+
+/* Where no route takes OPTIONS, a CORS preflight (Fetch standard, "CORS-preflight request") belongs to the route of the
+ * request that it asks about, if the plugins of that one answer preflights. */
+static bool find_preflighted(struct exchange *x, struct router_answer *out, const struct question **stuck)
+{
+    struct slice method = field_value(&x->req, SLICE_OF("access-control-request-method"));
+    if (!method.len || !field_value(&x->req, SLICE_OF("origin")).len)
+        return false;
+    struct router_answer answer = find_route(x, method_of(method), method, stuck);
+    if (!answer.route || !((const struct route *)answer.route)->settings.preflight)
+        return false;
+    *out = answer;
+    return true;
+}
+
+enum next step_route(struct exchange *x)
+{
+    struct request *r = &x->req;
+    const struct question *stuck;
+    if (r->method == METHOD_CONNECT)
+        return not_found(x, &(struct router_answer){ .allowed = 1u << METHOD_COUNT });
+    if (r->security->deny_hidden_files && url_is_hidden(r->path))
+        return exchange_fail(x, RC_HIDDEN);
+    struct router_answer answer = find_route(x, r->method, r->method_text, &stuck);
+    if (!answer.route && !stuck && r->method == METHOD_OPTIONS)
+        x->preflight = find_preflighted(x, &answer, &stuck);
+    if (stuck)
+        return undecided(x, stuck);
     if (!answer.route)
         return not_found(x, &answer);
     x->route = (const struct route *)answer.route;
@@ -214,6 +251,12 @@ static void choose_service(struct exchange *x)
 enum next step_action(struct exchange *x)
 {
     struct request *r = &x->req;
+    if (x->preflight) {                 /* nobody has answered it: its route does not take it */
+        const struct question *stuck;
+        struct router_answer answer = find_route(x, r->method, r->method_text, &stuck);
+        if (!answer.route)
+            return not_found(x, &answer);
+    }
     if (has(x, HOOK_REQUEST_BODY) && r->sent_body == BODY_SIZED) {
         headers_skip(&r->headers, HEADER_CONTENT_LENGTH);
         r->sent_body = BODY_STREAMED;   /* its length is what the plugins will make of it */

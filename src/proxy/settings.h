@@ -93,6 +93,7 @@ struct route_settings {
     int32_t attempts;             /* -1: the service's */
     uint64_t listeners;           /* bit per listener, in the order they were added; 0: all */
     uint32_t hooks;               /* bit per enum hook that the route's own chain has */
+    bool preflight;               /* a plugin of that chain answers CORS preflights */
 };
 
 /* How a client is kept at the service that it was given, where several share a route. */

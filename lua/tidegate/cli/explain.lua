@@ -75,7 +75,8 @@ local function request_of(options)
     if not fields[i] then return nil, ("-H: expected a field such as 'X-User: me', found %q"):format(text) end
   end
   return setmetatable({
-    method = options.method, scheme = target.scheme, host = target.host, port = target.port, path = target.path,
+    method = options.method, scheme = target.scheme, host = target.host, port = target.port,
+    path = target.path == "" and "/" or target.path,
     tls = target.scheme == "https" and { sni = sni_of(target.host) } or nil, query = target.query,
     client_ip = options.client_ip, fields = fields,
     args = url.parse_query(target.query or "") or {},
@@ -133,6 +134,13 @@ local function ask(generation, req, method, listener)
   return nil, ffi.string(why.text)
 end
 
+--- Asks once more where a plugin would answer a CORS preflight in place of a 405: for the method that it asks about.
+local function ask_as_preflight(generation, req, listener)
+  local wanted = req.method == "OPTIONS" and req:header "origin" and req:header "access-control-request-method"
+  if wanted and ask(generation, req, wanted, listener) and answer.route >= 0 and answer.preflight then return true end
+  return ask(generation, req, req.method, listener)
+end
+
 --- The methods that would find a route where this one finds none.
 local function other_methods(generation, req, listener)
   local list = {}
@@ -180,7 +188,10 @@ local function route_of(loaded, req, listener)
   local generation = loaded.generation
   local good, trouble = ask(generation, req, req.method, listener)
   if not good then return nil, trouble end
-  req.path = text_of(answer.path)
+  local path = text_of(answer.path)
+  if answer.status == 405 and answer.route < 0 then good, trouble = ask_as_preflight(generation, req, listener) end
+  if not good then return nil, trouble end
+  req.path = path
   if answer.route < 0 then
     local status, reason = answer.status, ffi.string(why.text)
     return { status = status, reason = reason,
@@ -322,6 +333,7 @@ end
 -- @tparam table options url, method, header, client_ip, json
 -- @treturn number exit code
 function explain.run(file, options)
+  if not options.url:find "^%a[%w+.-]*://" then options.url = "http://" .. options.url end
   local req, trouble = request_of(options)
   if not req then
     say.complain("%s", trouble)

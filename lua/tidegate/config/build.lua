@@ -230,6 +230,7 @@ function Builder:route_of(route)
     r.listeners = bit.bor(r.listeners, bit.lshift(1ULL, self.listeners[name]))
   end
   r.hooks = self.plugins.route_hooks[route] or 0
+  r.preflight = self.plugins.preflights[route] or false
   self:each(C.tide_generation_add_host, route.hosts)
   self:each(C.tide_generation_add_path, route.paths)
   self:each(C.tide_generation_add_method, route.methods)

@@ -26,8 +26,9 @@ local FIELDS = {
   requires = { type = "list", of = "string" },
   stages = { type = "list", min = 1, of = { type = "enum", of = order.STAGES } },
   decode = { type = "boolean" },
+  preflight = { type = "boolean" },
 }
-local NAMES = { "version", "description", "band", "priority", "requires", "schema", "stages", "decode" }
+local NAMES = { "version", "description", "band", "priority", "requires", "schema", "stages", "decode", "preflight" }
 
 local function set_of(list)
   local set = {}
@@ -157,7 +158,7 @@ end
 -- @tparam Report report takes the errors
 -- @treturn ?table nil after telling what is wrong; else
 --   name, version, parsed_version, description, band, priority, stages = { global = true, route = true },
---   requires = what requires.parse gives, schema = fields for schema.check, hooks = mask, hook_set, decode, enabled
+--   requires = what requires.parse gives, schema = fields for schema.check, hooks = mask, hook_set, decode, preflight, enabled
 function metadata.check(plugin, record, said, report)
   local own = statement.new(record, report)
   if type(plugin) ~= "table" then

@@ -327,7 +327,7 @@ function Builder:all_instances(instances)
 end
 
 function Builder:all_chains(config)
-  local result = { global = {}, hooks = 0, routes = {}, route_hooks = {}, route_names = {} }
+  local result = { global = {}, hooks = 0, routes = {}, route_hooks = {}, route_names = {}, preflights = {} }
   local global
   result.global, result.hooks, global = self:chain(config.plugins or {}, "global", true)
   self:check_company(global, global)
@@ -338,6 +338,9 @@ function Builder:all_chains(config)
       table.insert(result.routes, numbers)
       table.insert(result.route_names, route.name)
       result.route_hooks[route] = hooks
+      for _, member in pairs(running) do
+        result.preflights[route] = result.preflights[route] or member.meta.preflight
+      end
     end
   end
   return result
@@ -389,7 +392,8 @@ end
 -- @treturn table
 --   found: every plugin there is, by name (see discover.scan); metas: of those in use, by name (see metadata.check);
 --   describe: a function that loads the others, too, and gives the metas of all that are good;
---   hooks: mask of the hooks of the global chain; route_hooks: masks by route table;
+--   hooks: mask of the hooks of the global chain; route_hooks: masks by route table; preflights: true for the route
+--   tables whose chain answers CORS preflights;
 --   bundle: for the loops, nil where nothing runs:
 --     files     by plugin: { name =, path =, source =, dir =, trusted = }
 --     modules   by plugin, then by module: { path =, source = }
@@ -418,6 +422,7 @@ function set.build(config, marks, sources, report)
   end
   return {
     found = self.found, metas = metas, describe = describe, hooks = chains.hooks, route_hooks = chains.route_hooks,
+    preflights = chains.preflights,
     bundle = #self.instances > 0 and not report:has_errors() and self:bundle(config, chains) or nil,
   }
 end

@@ -198,7 +198,7 @@ describe("odd values in a plugin's table", function()
     end
   end
 
-  local NAMES = { "version", "description", "band", "priority", "requires", "schema", "stages", "decode", "trusted",
+  local NAMES = { "version", "description", "band", "priority", "requires", "schema", "stages", "decode", "preflight", "trusted",
                   "name", "new", "request", "close", "reqest" }
   for _, name in ipairs(NAMES) do
     it("are told, never raised: " .. name, function()
