@@ -158,7 +158,8 @@ end
 -- @tparam Report report takes the errors
 -- @treturn ?table nil after telling what is wrong; else
 --   name, version, parsed_version, description, band, priority, stages = { global = true, route = true },
---   requires = what requires.parse gives, schema = fields for schema.check, hooks = mask, hook_set, decode, preflight, enabled
+--   requires = what requires.parse gives, schema = fields for schema.check, hooks = mask, hook_set, decode, preflight,
+--   enabled
 function metadata.check(plugin, record, said, report)
   local own = statement.new(record, report)
   if type(plugin) ~= "table" then

@@ -198,8 +198,8 @@ describe("odd values in a plugin's table", function()
     end
   end
 
-  local NAMES = { "version", "description", "band", "priority", "requires", "schema", "stages", "decode", "preflight", "trusted",
-                  "name", "new", "request", "close", "reqest" }
+  local NAMES = { "version", "description", "band", "priority", "requires", "schema", "stages", "decode", "preflight",
+                  "trusted", "name", "new", "request", "close", "reqest" }
   for _, name in ipairs(NAMES) do
     it("are told, never raised: " .. name, function()
       check_all(function(value) return { log = nothing, [name] = value } end)
