@@ -63,8 +63,9 @@ int tide_generation_add_word(struct generation *g, const char *at, size_t len, s
 void tide_generation_set_plugins(struct generation *g, const char *at, size_t len);
 
 /* Compiles the router, the TLS contexts of listeners and services, the balancers; resolves node names.
- * 0 when all is through; or -1 with the reason, where *what and *index say whose fault it is (enum built_part). Asked
- * again after -1 it goes on behind what was wrong, so that all of it can be told; such a generation can only be dropped. */
+ * 0 when all is through; or -1 with the reason, where *what and *index say whose fault it is (enum built_part).
+ * Asked again after -1 it goes on behind what was wrong, so that all of it can be told; such a generation can only be
+ * dropped. */
 enum built_part { PART_LISTENER, PART_SERVICE, PART_ROUTE, PART_ACCESS_LOG, PART_GATEWAY };
 int tide_generation_finish(struct generation *g, struct tide_error *e, int *what, int *index);
 
