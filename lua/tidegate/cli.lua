@@ -74,9 +74,10 @@ local function add_plugin(p)
   local new = group:command("new", "Write a plugin to begin with, and its spec.")
   new:argument("name", "Its name: small letters, digits and _."):argname "NAME"
   new:option("--dir", "Folder to write them to.", "plugins"):argname "FOLDER"
-  local test = group:command("test", "Run the specs of plugins (NAME_spec.lua) with busted.")
+  local test = add_file_options(group:command("test", "Run the specs of plugins (NAME_spec.lua) with busted."))
   test:argument("name", "Of which plugin; without one: of all."):argname "NAME":args "?"
-  test:option("--dir", "Folder of plugins and specs.", "plugins"):argname "FOLDER"
+  test:option("--dir", "Folder of plugins and specs; default: gateway.plugin_dirs of the configuration, else plugins.")
+    :argname "FOLDER"
 end
 
 local function parser()

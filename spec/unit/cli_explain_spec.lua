@@ -73,7 +73,8 @@ describe("tidegate explain", function()
     end)
   end
 
-  for _, url in ipairs { "localhost:8080/echo", "127.0.0.1:8080/echo", "[::1]:8080/echo", "a.b/echo?x=http://y/" } do
+  local bare = { "localhost:8080/echo", "127.0.0.1:8080/echo", "[::1]:8080/echo", "a.b/echo?x=http://y/" }
+  for _, url in ipairs(bare) do
     it("takes a URL without a scheme as http: " .. url, function()
       local told = explained(url)
       assert.equal("echo", told.route.name)

@@ -87,6 +87,30 @@ describe("tidegate plugin list", function()
     assert.truthy(err:find('plugins/broken.lua:2:3: band: expected one of observe, security', 1, true), err)
   end)
 
+  it("knows modules that lie among the plugins, and finds nothing wrong with them", function()
+    local folder = with_plugins(nil, {
+      ["plugins/tools.lua"] = "return { add = function(a, b) return a + b end }",
+      ["plugins/words.lua"] = "return { 'a', 'b' }", ["plugins/one.lua"] = "return 1",
+    })
+    local code, out, err = run_in(folder, "plugin", "list")
+    assert.same({ 0, "" }, { code, err })
+    for _, name in ipairs { "tools", "words", "one" } do
+      assert.truthy(out:find(name .. " +%- +%- +plugins +not a plugin: returns no table with hooks\n"), out)
+    end
+    local by_name = {}
+    for _, entry in ipairs(json.decode((select(2, run_in(folder, "plugin", "list", "--json"))))) do
+      by_name[entry.name] = entry
+    end
+    assert.same({ false, false, true }, { by_name.tools.is_plugin, by_name.tools.good, by_name.greeter.is_plugin })
+  end)
+
+  it("still says what is wrong with one that is used as a plugin", function()
+    local folder = with_plugins("plugins: [tools]", { ["plugins/tools.lua"] = "return { add = function() end }" })
+    local code, _, err = run_in(folder, "plugin", "list")
+    assert.equal(1, code)
+    assert.truthy(err:find("plugins/tools.lua: has no hook; expected one of", 1, true), err)
+  end)
+
   it("lists although the configuration is bad, and tells why it is", function()
     local code, out, err = run_in(with_plugins "plugins: [greeter]", "plugin", "list")
     assert.equal(1, code)
@@ -133,7 +157,7 @@ When nobody is there.
 
 | key | type | default | |
 | --- | --- | --- | --- |
-| `times` | number in tries | `3` | how often |
+| `times` | whole number in tries | `3` | how often |
 
 ```yaml
 listen: [":8080"]
@@ -177,11 +201,18 @@ routes:
                 { run_in(with_plugins(), "plugin", "doc", "greter") })
   end)
 
+  it("says of a module of others that it is none", function()
+    local folder = with_plugins(nil, { ["plugins/tools.lua"] = "return { add = function() end }" })
+    local code, out, err = run_in(folder, "plugin", "doc", "tools")
+    assert.same({ 1, "", "tidegate: plugins/tools.lua is not a plugin: returns no table with hooks\n" },
+                { code, out, err })
+  end)
+
   it("tells what is wrong with a broken one", function()
-    local folder = with_plugins(nil, { ["plugins/broken.lua"] = "return 1" })
+    local folder = with_plugins(nil, { ["plugins/broken.lua"] = "return { log = 1 }" })
     local code, out, err = run_in(folder, "plugin", "doc", "broken")
     assert.same({ 1, "" }, { code, out })
-    assert.truthy(err:find("plugins/broken.lua: expected the file to return a table, found a number", 1, true), err)
+    assert.truthy(err:find("plugins/broken.lua:1:10: log: expected a function, found a number", 1, true), err)
   end)
 end)
 
@@ -310,6 +341,33 @@ describe("tidegate plugin test", function()
       end)]] })
     local code, text = test "core"
     assert.equal(0, code, text)
+  end)
+
+  it("takes the folders of a configuration, wherever it is", function()
+    plugins.write(folder, {
+      ["conf/a.yaml"] = 'listen: [":0"]\ngateway: { working_dir: .., plugin_dirs: [plugins, more] }\nroutes: [oops]\n',
+      ["more/other_spec.lua"] = [[
+        it("knows all folders", function()
+          assert.truthy(os.getenv("TIDEGATE_PLUGIN_DIRS"):find "/plugins:/.*/more$")
+        end)]],
+      ["nowhere.yaml"] = 'listen: [":0"]\ngateway: { plugin_dirs: [no, none] }\nroutes: []\n',
+      ["broken.yaml"] = "listen: [",
+    })
+    local code, text = test("-c", "conf/a.yaml")
+    assert.equal(0, code, text)
+    assert.truthy(text:find("3 successes / 0 failures", 1, true), text)
+    code, text = test("-c", "conf/a.yaml", "other")
+    assert.equal(0, code, text)
+    assert.truthy(text:find("1 success / 0 failures", 1, true), text)
+    code, text = test("-c", "conf/a.yaml", "--dir", "plugins")
+    assert.equal(0, code, text)
+    assert.truthy(text:find("2 successes / 0 failures", 1, true), text)
+    code, text = test("-c", "nowhere.yaml")
+    assert.equal(1, code)
+    assert.truthy(text:find("/no cannot be read: No such file or directory; /.*/none cannot be read"), text)
+    code, text = test("-c", "broken.yaml")
+    assert.equal(2, code)
+    assert.truthy(text:find("broken.yaml:", 1, true), text)
   end)
 
   it("tells where there is nothing to run", function()

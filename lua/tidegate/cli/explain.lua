@@ -62,6 +62,7 @@ local function sni_of(host) return not cidr.family(host) and host or nil end
 
 --- @treturn ?table nil and what is wrong with the words
 local function request_of(options)
+  if not options.url:find "^%a[%w+.-]*://" then options.url = "http://" .. options.url end
   local target, why = url.parse(options.url)
   if not target or not PORTS[target.scheme] then
     return nil, ("expected a URL such as http://host/path, found %q%s"):format(options.url, why and ": " .. why or "")
@@ -333,7 +334,6 @@ end
 -- @tparam table options url, method, header, client_ip, json
 -- @treturn number exit code
 function explain.run(file, options)
-  if not options.url:find "^%a[%w+.-]*://" then options.url = "http://" .. options.url end
   local req, trouble = request_of(options)
   if not req then
     say.complain("%s", trouble)

@@ -1,6 +1,7 @@
 --- tidegate plugin list, doc, new and test. Each takes the configuration's file (or nil) and the options, and gives the
 -- exit code.
 local Sources = require "tidegate.config.source"
+local config = require "tidegate.config"
 local discover = require "tidegate.plugin.discover"
 local doc = require "tidegate.plugin.doc"
 local say = require "tidegate.cli.say"
@@ -46,7 +47,10 @@ local function use_words(use, name)
   return ("%s%s (%s)"):format(where, use.name ~= name and " as " .. use.name or "", use.place)
 end
 
-local function list_row(name, record, meta, uses)
+local NO_PLUGIN = "not a plugin: returns no table with hooks"
+
+local function list_row(name, record, meta, uses, is_module)
+  if is_module then return { name, "-", "-", shown_folder(record.dir), NO_PLUGIN } end
   local words = {}
   for i, use in ipairs(uses or {}) do words[i] = use_words(use, name) end
   if meta and not meta.enabled then words[#words + 1] = "not enabled" end
@@ -56,8 +60,9 @@ local function list_row(name, record, meta, uses)
   }
 end
 
-local function list_entry(name, record, meta, uses)
-  local entry = { name = name, file = record.file, directory = record.dir, good = meta ~= nil }
+local function list_entry(name, record, meta, uses, is_module)
+  local entry = { name = name, file = record.file, directory = record.dir, good = meta ~= nil,
+                  is_plugin = not is_module }
   local json = require "tidegate.tide.json"
   entry.uses = json.array(uses or {})
   if not meta then return entry end
@@ -68,13 +73,13 @@ end
 
 --- Every plugin, with version, band, folder and uses. What is wrong goes to the standard error.
 function plugin.list(file, options)
-  local plugins, report, metas = survey(file, options)
+  local plugins, report, metas, modules = survey(file, options)
   if not plugins then return BAD end
   local uses = uses_of(plugins.bundle)
   local rows, entries = { { "plugin", "version", "band", "folder", "used" } }, {}
   for i, name in ipairs(discover.names(plugins.found)) do
-    rows[i + 1] = list_row(name, plugins.found[name], metas[name], uses[name])
-    entries[i] = list_entry(name, plugins.found[name], metas[name], uses[name])
+    rows[i + 1] = list_row(name, plugins.found[name], metas[name], uses[name], modules[name])
+    entries[i] = list_entry(name, plugins.found[name], metas[name], uses[name], modules[name])
   end
   if options.json then
     say.json(require("tidegate.tide.json").array(entries))
@@ -89,7 +94,7 @@ end
 
 --- The reference of one plugin, or of all.
 function plugin.doc(file, options)
-  local plugins, report, metas = survey(file, options)
+  local plugins, report, metas, modules = survey(file, options)
   if not plugins then return BAD end
   local name = options.name
   if not name then
@@ -104,6 +109,7 @@ function plugin.doc(file, options)
     say.complain('there is no plugin "%s"%s', name, discover.near(name, plugins.found, report))
     return BAD
   end
+  if modules[name] then say.complain("%s is %s", plugins.found[name].path, NO_PLUGIN) end
   io.stderr:write(report:text())
   return FAILED
 end
@@ -111,6 +117,20 @@ end
 -- -- new, test --
 
 function plugin.new(_, options) return require("tidegate.cli.plugin_new")(options.name, options.dir) end
-function plugin.test(_, options) return require("tidegate.cli.plugin_test")(options.name, options.dir) end
+
+--- The folders of --dir, else those that the configuration names, else plugins/. Nil after telling what is wrong.
+local function folders_of(file, options)
+  if options.dir then return { options.dir } end
+  if not file then return { "plugins" } end
+  local folders, report = config.plugin_dirs(file, options)
+  if not folders then io.stderr:write(report:text()) end
+  return folders
+end
+
+function plugin.test(file, options)
+  local folders = folders_of(file, options)
+  if not folders then return BAD end
+  return require("tidegate.cli.plugin_test")(options.name, folders)
+end
 
 return plugin

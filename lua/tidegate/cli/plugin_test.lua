@@ -33,39 +33,46 @@ local function specs_in(folder, name)
 end
 
 --- What tidegate.spec must know: where the gateway's binary is, and where the plugins are.
-local function tell_specs(folder)
+local function tell_specs(folders)
   local to = ffi.new("char[?]", PATH_MAX)
   local size = tonumber(ffi.C.cli_readlink("/proc/self/exe", to, PATH_MAX))
   if size > 0 then ffi.C.cli_setenv("TIDEGATE", ffi.string(to, size), 0) end
-  local others = os.getenv "TIDEGATE_PLUGIN_DIRS"
-  local own = Sources.absolute(folder, Sources.working_folder())
-  ffi.C.cli_setenv("TIDEGATE_PLUGIN_DIRS", others and others .. ":" .. own or own, 1)
+  local dirs = { os.getenv "TIDEGATE_PLUGIN_DIRS" }
+  for _, folder in ipairs(folders) do dirs[#dirs + 1] = Sources.absolute(folder, Sources.working_folder()) end
+  ffi.C.cli_setenv("TIDEGATE_PLUGIN_DIRS", table.concat(dirs, ":"), 1)
+end
+
+--- The specs of all folders; nil after saying that there are none.
+local function all_specs(folders, name)
+  local specs, trouble = {}, {}
+  for _, folder in ipairs(folders) do
+    folder = folder:gsub("(.)/+$", "%1")
+    local list, why = specs_in(folder, name)
+    for _, spec in ipairs(list) do specs[#specs + 1] = spec end
+    trouble[#trouble + 1] = why and ("%s cannot be read: %s"):format(folder, why) or
+                            ("there is no spec %s/%s_spec.lua"):format(folder, name or "*")
+  end
+  if #specs > 0 then return specs end
+  say.complain("%s", table.concat(trouble, "; "))
+  return nil
 end
 
 --- @tparam ?string name nil: of all plugins
--- @tparam string folder
+-- @tparam {string,...} folders
 -- @treturn number exit code
-return function(name, folder)
+return function(name, folders)
   if name and not name:find "^[%w_]+$" then
     say.complain('"%s" cannot be the name of a plugin', name)
     return say.BAD
   end
-  folder = folder:gsub("(.)/+$", "%1")
-  local specs, why = specs_in(folder, name)
-  if #specs == 0 then
-    if why then
-      say.complain("%s cannot be read: %s", folder, why)
-    else
-      say.complain("there is no spec %s/%s_spec.lua", folder, name or "*")
-    end
-    return say.FAILED
-  end
+  local specs = all_specs(folders, name)
+  if not specs then return say.FAILED end
   local found, run = pcall(require, "busted.runner")
   if not found then
     say.complain "busted is missing, which runs specs: apt-get install lua-busted, or luarocks install busted"
     return say.FAILED
   end
-  tell_specs(folder)
+  tell_specs(folders)
   rawset(_G, "arg", { [0] = "tidegate plugin test", "--pattern=_spec%.lua$", unpack(specs) })
   local good, trouble = pcall(run, { standalone = false })
   if good then return say.GOOD end

@@ -7,8 +7,9 @@ local survey = require "tidegate.cli.survey"
 -- @tparam table options
 -- @treturn number exit code
 return function(file, options)
-  local plugins, _, metas = survey(file, options)
+  local plugins, _, metas, modules = survey(file, options)
   if not plugins then return say.BAD end
+  for name in pairs(modules) do plugins.found[name] = nil end
   say.json(json_schema.make(plugins.found, metas))
   return say.GOOD
 end

@@ -19,6 +19,7 @@ end
 -- @treturn ?table what tidegate.plugin.set gives; nil where the file cannot be understood, after saying why
 -- @treturn Report with what is wrong
 -- @treturn table metas by name, of those that are good
+-- @treturn table set of names that are no plugins, but modules for others
 return function(file, options)
   local plugins, report
   if file then

@@ -163,7 +163,7 @@ A request for which a pattern takes too long to tell is answered with 500, and t
 ]]
 
 local NAMES = {
-  path_pattern = "path pattern", host_pattern = "host pattern", cidr = "network", integer = "number",
+  path_pattern = "path pattern", host_pattern = "host pattern", cidr = "network", integer = "whole number",
   string = "text", name = "text", header_name = "header name", cookie_name = "cookie name",
   status = "status code", object = "map", regex = "regular expression", any = "any value",
 }

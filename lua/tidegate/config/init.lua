@@ -140,4 +140,17 @@ function config.pid_file(path, options)
   return Sources.absolute(find "pid_file" or DEFAULT_PID_FILE, folder), DEFAULT_GRACE
 end
 
+--- The folders of plugins that a configuration names, whatever else is wrong with it.
+-- @treturn ?{string,...} absolute names; nil where the file cannot be understood
+-- @treturn Report with what is wrong
+function config.plugin_dirs(path, options)
+  local result = config.load(path, { set = options and options.set, dry = true })
+  local gateway = result.config and result.config.gateway
+  if not gateway or not gateway.plugin_dirs then return nil, result.report end
+  local file = Sources.absolute(path, Sources.working_folder())
+  local base, folders = Sources.absolute(gateway.working_dir or ".", Sources.folder_of(file)), {}
+  for i, dir in ipairs(gateway.plugin_dirs) do folders[i] = Sources.absolute(dir, base) end
+  return folders, result.report
+end
+
 return config

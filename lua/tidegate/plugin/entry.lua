@@ -61,6 +61,14 @@ local function foreign(node)
   return list
 end
 
+--- Whether all entries look like plugins with their settings.
+local function holds_settings(entries)
+  for _, e in ipairs(entries) do
+    if e.value.kind ~= "map" and not is_nothing(e.value) then return false end
+  end
+  return true
+end
+
 --- A map with one key: the plugin and its settings.
 local function short_form(check, node, path, first)
   local config = first.value
@@ -89,6 +97,11 @@ local function form(check, node, parent, key)
                schema.quote(first.key))
     return nil
   end
+  if #own > 1 and holds_settings(own) then
+    check:fail(own[2], path, own[2].key, "an entry holds one plugin; write { %s: ... } and { %s: ... } as two entries",
+               first.key, own[2].key)
+    return nil
+  end
   local _, meant = check.report:near(first.key, schema.names(FIELDS))
   if #own > 1 or meant then return node end
   check:fail(first, path, first.key, "with other words beside it, write { use: %s, config: { ... }, ... }", first.key)
@@ -99,7 +112,7 @@ local ENTRY = { type = "object", fields = FIELDS, form = form }
 
 --- The field of a chain.
 function entry.chain(name, doc)
-  return { name, type = "list", default = {}, of = ENTRY, doc = doc }
+  return { name, type = "list", single = true, default = {}, of = ENTRY, doc = doc }
 end
 
 return entry

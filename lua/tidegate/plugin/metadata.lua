@@ -2,7 +2,9 @@
 local fields = require "tidegate.plugin.fields"
 local locate = require "tidegate.plugin.locate"
 local manifest = require "tidegate.plugin.manifest"
+local misspelt = require "tidegate.plugin.misspelt"
 local order = require "tidegate.plugin.order"
+local Report = require "tidegate.config.report"
 local requires = require "tidegate.plugin.requires"
 local schema = require "tidegate.config.schema"
 local statement = require "tidegate.plugin.statement"
@@ -38,36 +40,27 @@ end
 
 -- -- hooks --
 
---- Whether two words differ by one letter: put in, left out, another, or swapped with its neighbour.
-local function is_one_edit(a, b)
-  local first = 1
-  while first <= #a and a:byte(first) == b:byte(first) do first = first + 1 end
-  local from_a, from_b = #a, #b
-  while from_a >= first and from_b >= first and a:byte(from_a) == b:byte(from_b) do
-    from_a, from_b = from_a - 1, from_b - 1
-  end
-  local left_a, left_b = a:sub(first, from_a), b:sub(first, from_b)
-  return #left_a <= 1 and #left_b <= 1 or #left_a == 2 and left_a == left_b:reverse()
-end
-
-local LETTERS_MIN = 7       -- of a word that others can be mistaken for: "clone" is not a misspelt "close"
-
---- The word of a list that another was probably meant to be: "reqest", "onRequest", "request_Body".
-local function meant(name, words)
-  if name:sub(1, 1) == "_" then return nil end
-  local plain = name:lower():gsub("^on_?", ""):gsub("_", "")
-  for _, word in ipairs(words) do
-    local bare = word:gsub("_", "")
-    if plain == bare or #word >= LETTERS_MIN and is_one_edit(plain, bare) then return word end
-  end
-  return nil
-end
-
 --- Where a function begins; the place of its key where that is not known.
 local function place_of_function(own, hook, name)
   local info, record = debug.getinfo(hook, "S"), own.record
   if info.source ~= "@" .. record.path then return own:place { name } end
   return { file = record.path, line = info.linedefined, column = locate.indent(record.source, info.linedefined) }
+end
+
+--- Tells of a function that was probably meant to be a hook. True where that is sure.
+local function check_function(own, name, value)
+  local wanted = misspelt.meant(name, METHODS)
+  if wanted then
+    local place = place_of_function(own, value, name)
+    own:fail_at(place, nil, '%s is no hook; did you mean "%s"?', schema.quote(name), wanted)
+    return true
+  end
+  wanted = misspelt.hook(name, METHODS, own.record.source)
+  if wanted then
+    local place = place_of_function(own, value, name)
+    own:warn_at(place, nil, '%s is no hook here, and nothing calls it; did you mean "%s"?', schema.quote(name), wanted)
+  end
+  return false
 end
 
 local function check_hooks(own, plugin, meta)
@@ -86,11 +79,8 @@ local function check_hooks(own, plugin, meta)
     end
   end
   for name, value in pairs(plugin) do
-    local wanted = type(name) == "string" and not is_known[name] and type(value) == "function" and meant(name, METHODS)
-    if wanted then
-      local place = place_of_function(own, value, name)
-      own:fail_at(place, nil, '%s is no hook; did you mean "%s"?', schema.quote(name), wanted)
-      has_any = true
+    if type(name) == "string" and not is_known[name] and type(value) == "function" then
+      has_any = check_function(own, name, value) or has_any
     end
   end
   if not has_any then
@@ -100,13 +90,22 @@ end
 
 -- -- the whole --
 
+--- Whether a value could stand for one of NAMES.
+local function fits(name, value)
+  if name == "schema" then return type(value) == "table" end
+  local node = statement.is_plain(value, 1) and schema.node_of(value, {})
+  return node and select(3, schema.check(FIELDS[name], node, Report.new())) == 0
+end
+
 --- What the plugin says of itself, but for its schema.
 local function check_statements(own, plugin, meta)
   local is_known = set_of(NAMES)
   for name, value in pairs(plugin) do
     if type(name) == "string" and not is_known[name] and type(value) ~= "function" then
-      local wanted = meant(name, NAMES)
+      local wanted = misspelt.meant(name, NAMES)
       if wanted then own:fail({ name }, 'unknown; did you mean "%s"?', wanted) end
+      local slip = misspelt.slip(name, NAMES)
+      if slip and fits(slip, value) then own:warn({ name }, 'unknown; did you mean "%s"?', slip) end
     end
   end
   for name, field in pairs(FIELDS) do
@@ -149,6 +148,21 @@ local function check_all(own, plugin, said, meta)
   meta.schema = fields.check(own, plugin.schema or {}, { "schema" })
   if said then manifest.merge(own, said, meta, plugin.schema ~= nil) end
   meta.parsed_version = meta.version and requires.version(meta.version)
+end
+
+--- Whether what a file returned has anything of a plugin; a module that others require has not.
+function metadata.is_plugin(result)
+  if type(result) ~= "table" then return false end
+  for _, name in ipairs(METHODS) do
+    if rawget(result, name) ~= nil then return true end
+  end
+  for _, name in ipairs(NAMES) do
+    if rawget(result, name) ~= nil then return true end
+  end
+  for name in pairs(result) do
+    if type(name) == "string" and (misspelt.meant(name, METHODS) or misspelt.meant(name, NAMES)) then return true end
+  end
+  return false
 end
 
 --- Checks what a plugin's file returned.

@@ -83,6 +83,10 @@ function Builder:run(plugin, use)
     tide = require "tidegate", refill = plugin.limit.refill, where = function() return "load" end,
   })
   if why then return self:blame(plugin, why, use, "loading ") end
+  if use.is_survey and not metadata.is_plugin(result) then
+    plugin.is_module = true
+    return
+  end
   plugin.result = result
   plugin.quarantined = C.tide_plugin_quarantined(record.name, record.source, #record.source)
   if plugin.quarantined then
@@ -384,6 +388,13 @@ local function metas_of(plugins)
   return metas
 end
 
+--- The set of files among the plugins that are modules for others.
+local function modules_of(plugins)
+  local modules = {}
+  for name, plugin in pairs(plugins) do modules[name] = plugin.is_module end
+  return modules
+end
+
 --- Finds, loads and checks the plugins of a configuration.
 -- @tparam table config checked; may have holes where it is not good
 -- @tparam Marks marks
@@ -391,7 +402,8 @@ end
 -- @tparam Report report takes all that is wrong
 -- @treturn table
 --   found: every plugin there is, by name (see discover.scan); metas: of those in use, by name (see metadata.check);
---   describe: a function that loads the others, too, and gives the metas of all that are good;
+--   describe: a function that loads the others, too, and gives the metas of all that are good, and the set of names
+--   that are no plugins, but modules for others;
 --   hooks: mask of the hooks of the global chain; route_hooks: masks by route table; preflights: true for the route
 --   tables whose chain answers CORS preflights;
 --   bundle: for the loops, nil where nothing runs:
@@ -417,8 +429,10 @@ function set.build(config, marks, sources, report)
   local chains = self:all_chains(config)
   local metas = metas_of(self.plugins)
   local function describe()
-    for name, record in pairs(self.found) do self:plugin(name, { place = { file = record.path }, path = "unused" }) end
-    return metas_of(self.plugins)
+    for name, record in pairs(self.found) do
+      self:plugin(name, { place = { file = record.path }, path = "unused", is_survey = true })
+    end
+    return metas_of(self.plugins), modules_of(self.plugins)
   end
   return {
     found = self.found, metas = metas, describe = describe, hooks = chains.hooks, route_hooks = chains.route_hooks,

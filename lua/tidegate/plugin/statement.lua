@@ -47,6 +47,16 @@ function Statement:fail_at(place, path, message, ...)
   self.report:add(place, path and shown(path), message:format(...))
 end
 
+--- Tells what is probably not meant.
+function Statement:warn(path, message, ...)
+  self:warn_at(self:place(path), path, message, ...)
+end
+
+--- Tells at a place what is probably not meant.
+function Statement:warn_at(place, path, message, ...)
+  self.report:warn(place, path and shown(path), message:format(...))
+end
+
 --- The end of a message that says which of the known words was meant.
 function Statement:near(word, known)
   return (self.report:near(word, known))

@@ -16,7 +16,10 @@ local function made_for(plugins) return json_schema.make(plugins.found, plugins.
 
 local function small(lines) return configuration.small(lines) end
 
-local function loaded(text) return configuration.load(text, { dry = false }) end
+--- Plugins are looked for only where some are named.
+local function loaded(text)
+  return configuration.load(text, { dry = not (text:find "plugins:" or text:find "instances:") })
+end
 
 --- Whether a file is written in the language of the tree, and not in another that the loader takes.
 local function is_native(value)
@@ -53,7 +56,7 @@ end
 describe("the JSON Schema", function()
   local own
 
-  setup(function() own = made_for(loaded(small()).plugins) end)
+  setup(function() own = made_for(loaded(small "plugins: []").plugins) end)
 
   it("is good by the rules for schemas, and takes every example and every block of the docs", function()
     local documents, names, seen = {}, {}, 0

@@ -84,6 +84,47 @@ return P]]
     end)
   end
 
+  local probably = {
+    -- words of other gateways, and what does their work here
+    { "access = function() end", '"access" is no hook here, and nothing calls it; did you mean "request"?' },
+    { "rewrite = function() end", '"rewrite" is no hook here, and nothing calls it; did you mean "request"?' },
+    { "header_filter = function() end",
+      '"header_filter" is no hook here, and nothing calls it; did you mean "response"?' },
+    { "body_filter_by_lua = function() end",
+      '"body_filter_by_lua" is no hook here, and nothing calls it; did you mean "response_body"?' },
+    { "init_worker = function() end", '"init_worker" is no hook here, and nothing calls it; did you mean "new"?' },
+    { "before_proxy = function() end",
+      '"before_proxy" is no hook here, and nothing calls it; did you mean "upstream"?' },
+    -- short words
+    { "logs = function() end", '"logs" is no hook here, and nothing calls it; did you mean "log"?' },
+    { "clsoe = function() end", '"clsoe" is no hook here, and nothing calls it; did you mean "close"?' },
+    { 'bnad = "auth"', 'bnad: unknown; did you mean "band"?' },
+    { 'stage = { "route" }', 'stage: unknown; did you mean "stages"?' },
+    { "decod = true", 'decod: unknown; did you mean "decode"?' },
+    { 'shema = { a = { type = "string" } }', 'shema: unknown; did you mean "schema"?' },
+    -- words of the plugin's own
+    { 'bnad = "red"', nil }, { 'sand = "auth"', nil }, { "decod = 5", nil }, { 'hand = "auth"', nil },
+    { "clone = function() end", nil }, { "rewrites = function() end", nil }, { "nest = function() end", nil },
+    { "access = 5", nil },
+    { "access = function() end, log = function(self) self:access() end", nil },
+    { "logs = function() end, log = function(self) return self.logs(1) end", nil },
+  }
+  for _, case in ipairs(probably) do
+    it(("%s %s"):format(case[2] and "is warned of" or "may have", case[1]), function()
+      local report = Report.new()
+      local source = ("return {\n  request = function() end,\n  %s }"):format(case[1])
+      local record = { name = "x", path = "plugins/x.lua", source = source }
+      local meta = metadata.check(assert(loadstring(source, "@plugins/x.lua"))(), record, nil, report)
+      assert.is_truthy(meta)
+      local told = {}
+      for i, e in ipairs(report.warnings) do
+        told[i] = (e.path and e.path .. ": " or "") .. e.message
+        assert.same({ "plugins/x.lua", 3 }, { e.file, e.line })
+      end
+      assert.same({ case[2] }, told)
+    end)
+  end
+
   local bands = {
     { "observe", nil, true }, { "transform", nil, true }, { "observe", "route", false }, { "breaker", "global", false },
     { "cors", "route", true }, { "observe", "global", true },
@@ -199,7 +240,7 @@ describe("odd values in a plugin's table", function()
   end
 
   local NAMES = { "version", "description", "band", "priority", "requires", "schema", "stages", "decode", "preflight",
-                  "trusted", "name", "new", "request", "close", "reqest" }
+                  "trusted", "name", "new", "request", "close", "reqest", "bnad", "stage" }
   for _, name in ipairs(NAMES) do
     it("are told, never raised: " .. name, function()
       check_all(function(value) return { log = nothing, [name] = value } end)
