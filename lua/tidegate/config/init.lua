@@ -144,7 +144,7 @@ end
 -- @treturn ?{string,...} absolute names; nil where the file cannot be understood
 -- @treturn Report with what is wrong
 function config.plugin_dirs(path, options)
-  local result = config.load(path, { set = options and options.set, dry = true })
+  local result = config.load(path, { set = options.set, env = options.env, dry = true })
   local gateway = result.config and result.config.gateway
   if not gateway or not gateway.plugin_dirs then return nil, result.report end
   local file = Sources.absolute(path, Sources.working_folder())
