@@ -24,6 +24,11 @@ local function query_of(req)
   return query and query ~= "" and "?" .. query or nil
 end
 
+--- What came, up to the query: a variable of its own.
+local function raw_path_of(req)
+  return req.raw_path:match "^[^?]*"
+end
+
 local function milliseconds_since(started)
   return started and ("%.1f"):format((C.tide_now() - started) * 1000)
 end
@@ -37,9 +42,9 @@ local VARIABLES = {
   host = function(req) return req.host end,
   port = function(req) return req.port end,
   path = function(req) return req.path end,
-  raw_path = function(req) return req.raw_path end,
+  raw_path = raw_path_of,
   query = query_of,
-  request_uri = function(req) return req.raw_path .. (query_of(req) or "") end,
+  request_uri = function(req) return raw_path_of(req) .. (query_of(req) or "") end,
   version = function(req) return req.version end,
   client_ip = function(req) return req.client_ip end,
   client_port = function(req) return req.client_port end,

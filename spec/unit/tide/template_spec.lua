@@ -9,7 +9,8 @@ local function fakes()
   local headers = { ["x-user"] = "bob", ["x-empty"] = "" }
   local arguments = { a = "1 2", flag = true, list = { "x", "y" } }
   local req = {
-    id = "r-1", method = "GET", scheme = "https", host = "example.com", port = 8443, path = "/a b", raw_path = "/a%20b",
+    id = "r-1", method = "GET", scheme = "https", host = "example.com", port = 8443, path = "/a b",
+    raw_path = "/a%20b?a=1+2",
     query = "a=1+2", version = 1.1, client_ip = "192.0.2.7", client_port = 4711, route = { name = "shop" },
     service = "app",
     node = "10.0.0.1:80", consumer = { name = "alice" }, started = os.time() - 2,

@@ -2,6 +2,7 @@
 local answers = require "tidegate.dialects.foreign.answers"
 local auth = require "tidegate.dialects.apisix.auth"
 local native = require "tidegate.dialects.foreign.native"
+local reading = require "tidegate.dialects.foreign.reading"
 local rewriting = require "tidegate.dialects.apisix.rewriting"
 local vars = require "tidegate.dialects.apisix.vars"
 
@@ -203,11 +204,11 @@ equals["fault-injection"] = function(config)
   local abort = config:map "abort"
   if not abort then return {} end
   local when, is_good = any_of(abort, "vars")
-  local out = { status = abort:number("http_status", 500), body = abort:text "body" }
+  local out = { status = abort:number("http_status", 500), body = reading.literal(abort:text "body") }
   local headers = abort:map "headers"
   for _, name in ipairs(headers and headers:keys() or {}) do
     out.headers = out.headers or {}
-    out.headers[name:lower()] = headers:text(name)
+    out.headers[name:lower()] = reading.literal(headers:text(name))
   end
   if abort:number("percentage", 100) < 100 then
     abort:tell("percentage", "a part of the requests cannot be chosen by chance: not converted")
@@ -219,7 +220,7 @@ end
 
 equals.mocking = function(config)
   local out = {
-    status = config:number("response_status", 200), body = config:text "response_example",
+    status = config:number("response_status", 200), body = reading.literal(config:text "response_example"),
     content_type = config:text("content_type", "application/json;charset=utf8"),
   }
   local delay = config:number("delay", 0)

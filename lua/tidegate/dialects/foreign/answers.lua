@@ -1,5 +1,6 @@
 --- Answers that other gateways' plugins give, as entries of the plugin respond.
 local native = require "tidegate.dialects.foreign.native"
+local reading = require "tidegate.dialects.foreign.reading"
 
 local answers = {}
 
@@ -8,7 +9,7 @@ answers.JSON = "application/json; charset=utf-8"
 --- A body such as {"message":"..."}.
 function answers.json(key, text)
   local escaped = text:gsub('[%c"\\]', function(c) return ("\\u%04x"):format(c:byte()) end)
-  return ('{"%s":"%s"}'):format(key, escaped)
+  return ('{"%s":"%s"}'):format(key, reading.literal(escaped))
 end
 
 --- Entries that refuse clients by their addresses.

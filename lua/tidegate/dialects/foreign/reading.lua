@@ -13,6 +13,12 @@ function reading.escape(text)
   return (text:gsub("%${", "$${"))
 end
 
+--- A text of Reading:text where a template is expected, which would take "${" for a variable once more.
+-- @tparam ?string text
+function reading.literal(text)
+  return text and (text:gsub("%$%${", "$$${")) or nil
+end
+
 --- @tparam table node from tidegate.yaml
 -- @tparam string path of it
 -- @tparam Report report takes what cannot be converted (errors) and what differs (warnings)

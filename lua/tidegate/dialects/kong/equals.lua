@@ -3,6 +3,7 @@
 local answers = require "tidegate.dialects.foreign.answers"
 local auth = require "tidegate.dialects.kong.auth"
 local native = require "tidegate.dialects.foreign.native"
+local reading = require "tidegate.dialects.foreign.reading"
 local transformers = require "tidegate.dialects.kong.transformers"
 
 local equals = {
@@ -128,7 +129,7 @@ end
 
 equals["request-termination"] = function(config)
   local status = config:number("status_code", 503)
-  local body = config:text "body"
+  local body = reading.literal(config:text "body")
   local content_type = config:text "content_type"
   local message = config:text "message"
   local trigger = config:text "trigger"
@@ -145,7 +146,7 @@ equals["request-termination"] = function(config)
 end
 
 equals.redirect = function(config)
-  local location = config:text("location", "/")
+  local location = reading.literal(config:text("location", "/"))
   local keeps = config:flag("keep_incoming_path", false)
   local target = keeps and location:gsub("^(%a+://[^/]*).*$", "%1") .. "${request_uri}" or location
   local out = { status = config:number("status_code", 301), headers = { location = target } }

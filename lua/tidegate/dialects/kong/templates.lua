@@ -1,4 +1,6 @@
 --- Kong's $(...) in the values of transformers, as variables of ours.
+local reading = require "tidegate.dialects.foreign.reading"
+
 local templates = {}
 
 local GROUPS = { headers = "header", query_params = "query" }
@@ -16,7 +18,7 @@ end
 -- @treturn ?string which
 function templates.convert(text)
   local unknown
-  local result = text:gsub("%$%((.-)%)", function(body)
+  local result = reading.literal(text):gsub("%$%((.-)%)", function(body)
     local found = variable(body)
     unknown = unknown or not found and body or nil
     return found
