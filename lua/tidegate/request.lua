@@ -189,6 +189,11 @@ function methods:set_node(url)
   if result ~= OK then raise(result, "set_node", url) end
 end
 
+--- What a service that balances by a hash picks the node by, in place of what its configuration says: requests with
+-- the same key go to the same node.
+-- @tparam string key not empty
+function methods:set_hash_key(key) set_text(self, "set_hash_key", C.TIDE_HASH_KEY, key) end
+
 --- Another request id, which the upstream gets and the logs show.
 -- @tparam string id 1 to 128 letters, digits and signs such as "-", "_", "/" and "="
 function methods:set_id(id) set_text(self, "set_id", C.TIDE_ID, id) end

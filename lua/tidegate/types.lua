@@ -211,6 +211,9 @@ function Request:set_service(name) end
 ---@param url string "http://host:port": in place of a node of the service
 function Request:set_node(url) end
 
+---@param key string what a service that balances by a hash picks its node by
+function Request:set_hash_key(key) end
+
 ---@param id string
 function Request:set_id(id) end
 

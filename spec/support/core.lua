@@ -66,7 +66,7 @@ for _, name in ipairs {
   "base/rc.h", "base/slice.h", "base/arena.h", "base/buf.h", "base/clock.h", "base/list.h", "base/map.h",
   "base/queue.h", "base/random.h", "base/regex.h", "base/regex_literals.h", "base/regex_set.h",
   "net/deadline.h", "net/addr.h", "net/proxy_protocol.h", "net/resolver.h", "net/loop.h",
-  "net/stream.h", "net/stream_memory.h", "net/resolve_async.h",
+  "net/stream.h", "net/stream_memory.h", "net/resolve_async.h", "net/tls_context.h",
   "http/header.h", "http/url.h", "http/h1_parse.h", "http/h1_chunked.h", "http/request.h", "http/h1_write.h",
   "http/h1_server_head.h",
   "http/cookie.h",
@@ -74,8 +74,14 @@ for _, name in ipairs {
 } do
   declare(name)
 end
--- proxy/balancer.h pulls in the whole of a service; one function of it stands alone.
-cdef("uint32_t balancer_schedule(const uint32_t *weights, uint32_t count, uint16_t *schedule);", "core.lua")
+-- What picks nodes stands on much of the rest.
+for _, name in ipairs {
+  "base/lock.h", "base/freelist.h", "http/h1_input.h", "http/h1_output.h", "http/up_h1.h",
+  "proxy/node_state.h", "proxy/pool.h", "proxy/node.h", "proxy/ring.h", "proxy/least.h", "proxy/service.h",
+  "proxy/balancer.h", "proxy/generation.h",
+} do
+  declare(name)
+end
 
 --- The name of a result code: "OK", "AGAIN", ...
 function core.rc(code)

@@ -126,6 +126,7 @@ enum tide_text {
     TIDE_FAILURE, TIDE_REPLY_BODY,
     TIDE_TLS_ALPN, TIDE_CERT_SUBJECT, TIDE_CERT_ISSUER, TIDE_CERT_SERIAL, TIDE_CERT_FINGERPRINT, TIDE_CERT_NOT_AFTER,
     TIDE_CERT_PEM,      /* these in the order of enum tls_text */
+    TIDE_HASH_KEY,      /* can only be set */
 };
 enum tide_number {
     TIDE_PORT, TIDE_CLIENT_PORT, TIDE_VERSION, TIDE_STARTED, TIDE_STATUS, TIDE_UPSTREAM_TIME, TIDE_TRIES,
@@ -148,7 +149,7 @@ int tide_header_change(double request, int side, int change, int id, const char 
                        const char *value, size_t value_len);
 
 /* TIDE_ID, TIDE_METHOD, TIDE_PATH (put in normal form), TIDE_QUERY (without '?'), TIDE_HOST, TIDE_SERVICE (a name;
- * TIDE_ABSENT: there is none). */
+ * TIDE_ABSENT: there is none), TIDE_HASH_KEY (what a service that hashes picks its node by). */
 int tide_text_set(double request, int what, const char *at, size_t len);
 /* A node in place of a service's. host: a name, or an IP address without brackets. */
 int tide_node_set(double request, bool is_tls, const char *host, size_t len, int port);

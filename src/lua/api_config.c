@@ -294,11 +294,24 @@ static struct slice node_key(struct generation *g, const struct service *s, cons
     return slice_make(key, (size_t)len);
 }
 
+/* What is known of a node holds for its address and name, however it is spoken to. */
+static struct slice state_key(struct generation *g, const struct service *s, const struct addr *a, const char *host)
+{
+    char address[ADDR_TEXT];
+    size_t n = addr_print(a, address), size = s->settings.name.len + n + strlen(host) + 4;
+    char *key = arena_alloc(&g->arena, size);
+    int len = snprintf(key, size, "%.*s|%.*s|%s", (int)s->settings.name.len, s->settings.name.at, (int)n, address,
+                       host);
+    return slice_make(key, (size_t)len);
+}
+
 static void add_node(struct generation *g, struct service *s, const struct node_settings *wish, const struct addr *a)
 {
     char host[256];
     snprintf(host, sizeof host, "%.*s", (int)wish->host.len, wish->host.at);
     struct node *n = registry_node(node_key(g, s, a, host), a);
+    if (!n->state)
+        n->state = node_state_get(s->state, state_key(g, s, a, host));
     if (n->refs == 1) {
         n->traffic = traffic_number("node", s->settings.name, slice_make(n->text, n->text_len));
         uint16_t usual = s->settings.protocol == PROTOCOL_HTTPS ? 443 : 80;
@@ -309,7 +322,9 @@ static void add_node(struct generation *g, struct service *s, const struct node_
     }
     s->nodes = grown(s->nodes, s->node_count, sizeof(*s->nodes));
     s->weights = grown(s->weights, s->node_count, sizeof *s->weights);
+    s->backups = grown(s->backups, s->node_count, sizeof *s->backups);
     s->weights[s->node_count] = wish->weight ? wish->weight : 1;
+    s->backups[s->node_count] = wish->backup;
     s->nodes[s->node_count++] = n;
 }
 
@@ -351,10 +366,7 @@ static int finish_service(struct generation *g, uint32_t index, struct tide_erro
     s->state = registry_service(s->settings.name);
     if (s->node_count > BALANCER_TURNS_MAX)
         return refuse(e, "more than %d nodes", (int)BALANCER_TURNS_MAX);
-    uint16_t turns[2 * BALANCER_TURNS_MAX];
-    s->schedule_len = balancer_schedule(s->weights, s->node_count, turns);
-    s->schedule = arena_alloc(&g->arena, (s->schedule_len + 1) * sizeof *s->schedule);
-    memcpy(s->schedule, turns, s->schedule_len * sizeof *turns);
+    balancer_prepare(s, &g->arena);
     if (s->settings.protocol != PROTOCOL_HTTPS)
         return 0;
     struct tls_client_settings t = { s->settings.tls_verify, s->settings.tls_ca, s->settings.tls_cert,

@@ -74,6 +74,7 @@ static struct slice text_of(struct exchange *x, enum tide_text what)
     case TIDE_CERT_FINGERPRINT:
     case TIDE_CERT_NOT_AFTER:
     case TIDE_CERT_PEM: return tls_text(x, (enum tls_text)(what - TIDE_TLS_ALPN));
+    case TIDE_HASH_KEY: return SLICE_NONE;
     }
     return SLICE_NONE;
 }
@@ -312,13 +313,23 @@ static int set_id(struct exchange *x, struct slice value)
     return TIDE_OK;
 }
 
+static int set_hash_key(struct exchange *x, struct slice key)
+{
+    if (!key.len)
+        return TIDE_BAD_VALUE;
+    x->hash_given = x->pick.has_hash = true;
+    x->pick.hash = ring_hash(key);
+    return TIDE_OK;
+}
+
 static int set_service(struct exchange *x, struct slice name)
 {
     struct service *found = generation_service(x->generation, name);
     if (!found)
         return TIDE_ABSENT;
     x->service = found;
-    x->tried = 0;
+    x->pick.tried = 0;
+    x->pick.has_hash = x->hash_given;
     return TIDE_OK;
 }
 
@@ -337,6 +348,7 @@ int tide_text_set(double request, int what, const char *at, size_t len)
     case TIDE_QUERY: return set_query(x, value);
     case TIDE_HOST: return set_host(x, value);
     case TIDE_SERVICE: return set_service(x, value);
+    case TIDE_HASH_KEY: return set_hash_key(x, value);
     default: return TIDE_NOT_HERE;
     }
 }

@@ -2,6 +2,10 @@
 
 #include <stdlib.h>
 
+enum { LOAD_FREE = 8 };         /* requests in hand that each node may have whatever the bound */
+
+/* -- turns -- */
+
 static uint32_t common_divisor(uint32_t a, uint32_t b) { return b ? common_divisor(b, a % b) : a; }
 
 uint32_t balancer_schedule(const uint32_t *weights, uint32_t count, uint16_t *schedule)
@@ -43,15 +47,267 @@ uint32_t balancer_schedule(const uint32_t *weights, uint32_t count, uint16_t *sc
     return turns;
 }
 
-int balancer_pick(struct service *s, uint64_t tried)
+/* The turns of the nodes that are backups, or of those that are not. */
+static uint16_t *lay_out(const struct service *s, bool backups, struct arena *a, uint32_t *len)
 {
-    if (s->schedule_len == 0)
-        return -1;
-    uint64_t turn = atomic_fetch_add_explicit(&s->state->cursor, 1, memory_order_relaxed);
-    for (uint32_t i = 0; i < s->schedule_len; i++) {
-        uint16_t node = s->schedule[(turn + i) % s->schedule_len];
-        if (node >= 64 || !(tried >> node & 1))
-            return node;
+    uint16_t turns[2 * BALANCER_TURNS_MAX];
+    uint32_t weights[BALANCER_TURNS_MAX], n = 0;
+    uint16_t indexes[BALANCER_TURNS_MAX];
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if (s->backups[i] == backups) {
+            weights[n] = s->weights[i];
+            indexes[n++] = (uint16_t)i;
+        }
+    *len = balancer_schedule(weights, n, turns);
+    uint16_t *schedule = arena_alloc(a, (*len + 1) * sizeof *schedule);
+    for (uint32_t t = 0; t < *len; t++)
+        schedule[t] = indexes[turns[t]];
+    return schedule;
+}
+
+/* -- what is made once -- */
+
+static struct ring *make_ring(const struct service *s, struct arena *a)
+{
+    struct slice *names = arena_alloc(a, (s->node_count + 1) * sizeof *names);
+    uint32_t *weights = arena_alloc(a, (s->node_count + 1) * sizeof *weights);
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        names[i] = slice_make(s->nodes[i]->text, s->nodes[i]->text_len);
+        weights[i] = s->backups[i] ? 0 : s->weights[i];
+    }
+    return ring_new(a, names, weights, s->node_count);
+}
+
+void balancer_prepare(struct service *s, struct arena *a)
+{
+    s->order = ++s->state->order;
+    s->schedule = lay_out(s, false, a, &s->schedule_len);
+    s->spares = lay_out(s, true, a, &s->spare_count);
+    s->states = arena_alloc(a, (s->node_count + 1) * sizeof(*s->states));
+    for (uint32_t i = 0; i < s->node_count; i++)
+        s->states[i] = s->nodes[i]->state;
+    if (s->settings.balance == BALANCE_IP_HASH || s->settings.balance == BALANCE_CONSISTENT_HASH)
+        s->ring = make_ring(s, a);
+    if (s->node_count == 1)
+        s->only = s->nodes[0];
+}
+
+void balancer_open(struct service *s, uint32_t loops)
+{
+    s->loop_count = loops;
+    s->choices = calloc(loops, sizeof *s->choices);
+    if (!s->choices)
+        abort();
+}
+
+void balancer_close(struct service *s)
+{
+    for (uint32_t i = 0; i < s->loop_count; i++) {
+        free(s->choices[i].nodes);
+        free(s->choices[i].turns);
+        free(s->choices[i].is_usable);
+    }
+    free(s->choices);
+}
+
+/* -- a loop's choices -- */
+
+static bool node_is_usable(const struct service *s, uint32_t index)
+{
+    (void)s;
+    (void)index;
+    return true;
+}
+
+static void make_room(const struct service *s, struct choices *c, uint32_t loop)
+{
+    uint32_t turns = s->schedule_len > s->spare_count ? s->schedule_len : s->spare_count;
+    c->nodes = malloc((s->node_count + 1) * sizeof *c->nodes);
+    c->turns = malloc((turns + 1) * sizeof *c->turns);
+    c->is_usable = malloc(s->node_count + 1);
+    if (!c->nodes || !c->turns || !c->is_usable)
+        abort();
+    c->random = clock_us() * 0x9e3779b97f4a7c15u + loop + 1;
+}
+
+/* Backups count only where no other is usable. */
+static void take_usable(const struct service *s, struct choices *c, bool backups)
+{
+    const uint16_t *schedule = backups ? s->spares : s->schedule;
+    uint32_t len = backups ? s->spare_count : s->schedule_len;
+    c->count = c->turn_count = 0;
+    c->weight = 0;
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        c->is_usable[i] = s->backups[i] == backups && node_is_usable(s, i);
+        if (!c->is_usable[i])
+            continue;
+        c->nodes[c->count++] = (uint16_t)i;
+        c->weight += s->weights[i];
+    }
+    for (uint32_t t = 0; t < len; t++)
+        if (c->is_usable[schedule[t]])
+            c->turns[c->turn_count++] = schedule[t];
+}
+
+static void look(const struct service *s, struct choices *c, uint32_t version)
+{
+    take_usable(s, c, false);
+    if (!c->count)
+        take_usable(s, c, true);
+    c->version = version;
+}
+
+/* -- algorithms: each gives the index of a node, or -1 where all are in tried -- */
+
+static uint64_t next_random(struct choices *c)
+{
+    c->random ^= c->random << 13;       /* xorshift (Marsaglia) */
+    c->random ^= c->random >> 7;
+    c->random ^= c->random << 17;
+    return c->random;
+}
+
+static bool is_in(uint64_t tried, uint16_t index) { return tried >> (index & 63) & 1; }
+
+static int from_turn(const struct choices *c, uint64_t turn, uint64_t tried)
+{
+    uint32_t at = (uint32_t)(turn % c->turn_count);
+    for (uint32_t i = 0; i < c->turn_count; i++) {
+        uint16_t index = c->turns[at];
+        if (!is_in(tried, index))
+            return index;
+        at = at + 1 < c->turn_count ? at + 1 : 0;
     }
     return -1;
+}
+
+static int by_turns(struct service *s, const struct choices *c, uint64_t tried)
+{
+    return from_turn(c, atomic_fetch_add_explicit(&s->state->cursor, 1, memory_order_relaxed), tried);
+}
+
+static int at_random(struct choices *c, uint64_t tried) { return from_turn(c, next_random(c) >> 32, tried); }
+
+static double requests_of(const struct service *s, int index)
+{
+    return (double)(atomic_load_explicit(&s->states[index]->active, memory_order_relaxed) + 1) / s->weights[index];
+}
+
+/* A node of which nothing is known is tried once; until then it is taken for a slow one. */
+static double latency_of(const struct service *s, int index, uint64_t now_ms)
+{
+    enum { UNKNOWN_US = 1000000 };
+    double us = node_latency_of(s->states[index], now_ms);
+    bool busy = atomic_load_explicit(&s->states[index]->active, memory_order_relaxed) > 0;
+    return us > 0 ? us : busy ? UNKNOWN_US : 0;
+}
+
+/* Who looks at all nodes sends everybody to the same one before it is known to be busy; of two, the better is known to
+ * be nearly as good (Mitzenmacher, The Power of Two Choices). */
+static int better_of_two(struct service *s, struct choices *c, uint64_t tried, uint64_t now_ms)
+{
+    int one = at_random(c, tried);
+    int other = one < 0 ? -1 : at_random(c, tried | 1ull << (one & 63));
+    if (other < 0)
+        return one;
+    double cost_one = requests_of(s, one), cost_other = requests_of(s, other);
+    if (s->settings.balance == BALANCE_LEAST_LATENCY) {
+        cost_one *= latency_of(s, one, now_ms);
+        cost_other *= latency_of(s, other, now_ms);
+    }
+    return cost_other < cost_one ? other : one;
+}
+
+/* Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam): a node has at most its share of all requests
+ * in hand, and a bit. A few requests are no load: without LOAD_FREE, two at once would already be parted. */
+static bool is_over_bound(const struct service *s, const struct choices *c, uint16_t index)
+{
+    uint64_t all = atomic_load_explicit(&s->state->active, memory_order_relaxed) + (uint64_t)1;
+    uint64_t its = atomic_load_explicit(&s->states[index]->active, memory_order_relaxed);
+    if (its < LOAD_FREE)
+        return false;
+    /* its + 1 > ceil(all * share * percent / 100), where share is weight / c->weight */
+    return s->settings.load_percent && its * c->weight * 100 >= all * s->weights[index] * s->settings.load_percent;
+}
+
+static int by_hash(struct service *s, const struct choices *c, const struct pick *p)
+{
+    enum { POINTS_MAX = 256 };          /* then most nodes are not usable */
+    int first = -1;
+    uint32_t point = s->ring->count ? ring_find(s->ring, p->hash) : 0;
+    for (uint32_t i = 0; i < s->ring->count && i < POINTS_MAX; i++, point = ring_next(s->ring, point)) {
+        uint16_t index = s->ring->node[point];
+        if (!c->is_usable[index] || is_in(p->tried, index))
+            continue;
+        if (!is_over_bound(s, c, index))
+            return index;
+        if (first < 0)
+            first = index;
+    }
+    return first >= 0 ? first : from_turn(c, p->hash >> 32, p->tried);
+}
+
+static int choose(struct service *s, struct choices *c, const struct pick *p, uint64_t now_ms)
+{
+    if (!c->turn_count)
+        return -1;
+    switch ((enum balance)s->settings.balance) {
+    case BALANCE_ROUND_ROBIN:
+    case BALANCE_WEIGHTED_ROUND_ROBIN: return by_turns(s, c, p->tried);
+    case BALANCE_RANDOM: return at_random(c, p->tried);
+    case BALANCE_TWO_CHOICES:
+    case BALANCE_LEAST_LATENCY: return better_of_two(s, c, p->tried, now_ms);
+    case BALANCE_LEAST_CONNECTIONS: {
+        struct least_choice l = { s->order, c->version, c->count, c->nodes, s->states, s->weights };
+        return least_pick(&s->state->least, &l, p->tried);
+    }
+    case BALANCE_IP_HASH:
+    case BALANCE_CONSISTENT_HASH: return p->has_hash ? by_hash(s, c, p) : by_turns(s, c, p->tried);
+    }
+    return -1;
+}
+
+/* -- from outside -- */
+
+static void count_in(struct service *s, uint32_t index)
+{
+    if (s->settings.balance == BALANCE_LEAST_CONNECTIONS)
+        return;                         /* least_pick has */
+    if (s->settings.balance == BALANCE_CONSISTENT_HASH)
+        atomic_fetch_add_explicit(&s->state->active, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->states[index]->active, 1, memory_order_relaxed);
+}
+
+struct node *balancer_choose(struct pick *p, struct service *s, uint32_t loop, uint64_t now_ms)
+{
+    struct choices *c = &s->choices[loop];
+    uint32_t version = atomic_load_explicit(&s->state->version, memory_order_acquire);
+    if (c->version != version) {
+        if (!c->nodes)
+            make_room(s, c, loop);
+        look(s, c, version);
+    }
+    int index = choose(s, c, p, now_ms);
+    if (index < 0 && p->tried) {
+        p->tried = 0;
+        index = choose(s, c, p, now_ms);
+    }
+    if (index < 0)
+        return NULL;
+    p->tried |= 1ull << (index & 63);
+    p->service = s;
+    p->node = s->nodes[index];
+    count_in(s, (uint32_t)index);
+    return p->node;
+}
+
+/* What was counted is what the service in hand says, even where a newer generation counts otherwise. */
+void balancer_uncount(const struct service *s, struct node *n)
+{
+    if (s->settings.balance == BALANCE_CONSISTENT_HASH)
+        atomic_fetch_sub_explicit(&s->state->active, 1, memory_order_relaxed);
+    if (s->settings.balance == BALANCE_LEAST_CONNECTIONS)
+        least_count(&s->state->least, n->state, -1);
+    else
+        atomic_fetch_sub_explicit(&n->state->active, 1, memory_order_relaxed);
 }

@@ -3,8 +3,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "proxy/balancer.h"
-
 enum {
     TURNS = 16,                 /* reads or writes in a row before others get their turn */
     PIECE = 64 * 1024,          /* of the request's body in one write */
@@ -37,6 +35,7 @@ static void drop_up(struct call *c)
 static enum next end(struct call *c, enum call_state state)
 {
     drop_up(c);
+    balancer_leave(&c->pick);
     if (c->adhoc)
         adhoc_drop(c->adhoc);
     c->adhoc = NULL;
@@ -99,14 +98,9 @@ static enum next step_pick(struct call *c)
 {
     struct service *s = c->service;
     if (s) {
-        if (s->node_count <= (uint32_t)__builtin_popcountll(c->tried))
-            c->tried = 0;               /* all had their turn: a single node may be tried again */
-        int index = balancer_pick(s, c->tried);
-        if (index < 0)
+        c->node = balancer_pick(&c->pick, s, c->plane->index, loop_of(c)->clock.now_ms);
+        if (!c->node)
             return fail(c, RC_NO_NODE, "no node available");
-        if (index < 64)
-            c->tried |= 1ull << index;
-        c->node = s->nodes[index];
     } else {
         enum rc rc = adhoc_pick(c->adhoc, NULL, &c->node);
         if (rc == RC_AGAIN)

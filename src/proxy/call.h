@@ -3,6 +3,7 @@
  * service of the configuration, or to a node that a URL names (proxy/adhoc.h). No I/O happens before the loop comes to
  * it, so a call can be begun, continued and ended anywhere, also where bytes of others lie in the loop's scratch. */
 #include "proxy/adhoc.h"
+#include "proxy/balancer.h"
 
 struct call;
 
@@ -43,7 +44,7 @@ struct call {
     struct task wake;
     struct deadline timer;
     uint64_t due_ms, attempt_due_ms;
-    uint64_t tried;             /* bit per node index */
+    struct pick pick;           /* which nodes were tried, and which it has in hand */
     uint64_t got;               /* bytes of the body so far */
     size_t body_at;             /* bytes of the request's body given to the connection */
     uint32_t tries, interims;

@@ -37,6 +37,7 @@ static enum next (*const steps[])(struct exchange *) = {
 static void exchange_free(struct exchange *x)
 {
     struct plane *p = x->plane;
+    balancer_leave(&x->pick);
     if (x->number)
         p->hooks->end(x);
     exchange_forget_ask(x);

@@ -4,6 +4,7 @@
 #include "http/request.h"
 #include "http/tunnel.h"
 #include "http/up_h1.h"
+#include "proxy/balancer.h"
 #include "proxy/plane.h"
 
 enum wait {                     /* what an exchange may be waiting for, each with its own time limit */
@@ -71,7 +72,7 @@ struct exchange {
     bool head_owned;            /* the response head lies in the arena */
     bool response_hooked, failure_hooked;       /* those chains have begun, and are not run again */
     bool request_sent;          /* the head, to an upstream: no plugin can change it any more */
-    uint64_t tried;             /* bit per node index */
+    struct pick pick;           /* which nodes were tried, and which it has in hand */
     uint64_t since_ms[7];       /* last progress of each wait, by bit number */
     uint64_t drained;           /* body bytes thrown away after a reply */
     uint64_t connect_us, first_byte_us, sent_us, up_started_us;
@@ -80,6 +81,7 @@ struct exchange {
     uint8_t step, waits;
     uint8_t tries, retries, interims;
     bool share_is_new;          /* the client has to be told */
+    bool hash_given;            /* pick.hash is a plugin's */
     bool reused;                /* the current upstream connection came from the pool */
     bool body_ended;            /* the last byte of the request body was given to the upstream */
     bool body_lost;             /* bytes were given that cannot be replayed */

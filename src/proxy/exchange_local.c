@@ -131,6 +131,7 @@ enum next exchange_fail(struct exchange *x, enum rc rc)
     if (!x->head_sent)
         x->source = SOURCE_GATEWAY;
     exchange_drop_up(x);
+    balancer_leave(&x->pick);
     x->gather = GATHER_NOTHING;
     x->filter_done |= x->filter_begun;  /* an error page does not go where the answer has failed */
     if (x->number)

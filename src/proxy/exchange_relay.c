@@ -247,6 +247,8 @@ enum next step_relay(struct exchange *x)
             return exchange_fail(x, rc);
         }
         touch(x, WAIT_UP_READ);
+        if (x->up->response_done)
+            balancer_leave(&x->pick);
         rc = exchange_send_down(x, body, last);
         if (rc == RC_AGAIN)
             return NEXT_WAIT;

@@ -1,8 +1,8 @@
 /* The exchange on the upstream's side: choosing a node, reaching it, sending the head and reading the answer's. */
 #include "base/log.h"
 #include "proxy/adhoc.h"
-#include "proxy/balancer.h"
 #include "proxy/forward.h"
+#include "proxy/hash_key.h"
 #include "proxy/steps.h"
 
 enum { INTERIM_MAX = 16 };      /* 1xx responses before an upstream is called broken */
@@ -37,6 +37,7 @@ static enum next pick_adhoc(struct exchange *x)
     if (x->step != STEP_PICK)
         touch(x, WAIT_CONNECT);
     (void)go(x, STEP_PICK);
+    balancer_leave(&x->pick);
     enum rc rc = adhoc_pick(x->adhoc, x->service, &x->node);
     if (rc == RC_OK)
         return take_node(x, x->node);
@@ -52,12 +53,9 @@ enum next step_pick(struct exchange *x)
 {
     if (x->adhoc)
         return pick_adhoc(x);
-    int index = balancer_pick(x->service, x->tried);
-    if (index < 0)
-        return exchange_fail(x, RC_NO_NODE);
-    if (index < 64)
-        x->tried |= 1ull << index;
-    return take_node(x, x->service->nodes[index]);
+    hash_key_find(x);
+    struct node *n = balancer_pick(&x->pick, x->service, x->plane->index, loop_of(x)->clock.now_ms);
+    return n ? take_node(x, n) : exchange_fail(x, RC_NO_NODE);
 }
 
 static void on_up_wake(struct up *u)
@@ -87,8 +85,6 @@ enum next exchange_connect_failed(struct exchange *x, enum rc rc)
         return exchange_fail(x, rc);
     x->retries++;
     count(&x->plane->counters.upstream_retries, 1);
-    if (x->service->node_count <= (uint32_t)__builtin_popcountll(x->tried))
-        x->tried = 0;           /* all had their turn: a single node may be tried again */
     return exchange_pick(x);
 }
 
@@ -164,8 +160,6 @@ static enum next up_died(struct exchange *x, enum rc rc)
     if (stale)                  /* the same node: the connection was old, not the node bad */
         return go(x, STEP_CONNECT);
     x->retries++;
-    if (x->service->node_count <= (uint32_t)__builtin_popcountll(x->tried))
-        x->tried = 0;
     return exchange_pick(x);
 }
 
@@ -199,6 +193,8 @@ enum next exchange_send_response(struct exchange *x)
             return exchange_fail(x, rc);
         }
     }
+    if (x->up->response_done)
+        balancer_leave(&x->pick);       /* before the client can have the answer, and ask again */
     x->req.bytes_out += body.len;
     x->head_sent = true;
     touch(x, WAIT_CLIENT_WRITE);

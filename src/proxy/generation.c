@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/map.h"
+#include "proxy/balancer.h"
 
 static struct map nodes, states;
 static void (*on_orphan)(struct node *n);
@@ -25,6 +26,9 @@ void registry_node_drop(struct node *n)
     if (--n->refs)
         return;
     map_remove(&nodes, n->key);
+    if (n->state)
+        node_state_drop(n->state);
+    n->state = NULL;                    /* only idle connections are left */
     if (nodes.count == 0)
         map_free(&nodes);
     if (on_orphan)
@@ -38,9 +42,11 @@ struct service_state *registry_service(struct slice name)
     struct service_state *s = map_get(&states, name);
     if (!s) {
         char *copy = malloc(name.len + 1);
-        s = calloc(1, sizeof *s);
+        s = aligned_alloc(_Alignof(struct service_state), sizeof *s);
         if (!s || !copy)
             abort();
+        memset(s, 0, sizeof *s);
+        s->version = 1;
         memcpy(copy, name.at, name.len);
         s->name = slice_make(copy, name.len);
         map_put(&states, s->name, s);
@@ -56,6 +62,7 @@ void registry_service_drop(struct service_state *s)
     map_remove(&states, s->name);
     if (states.count == 0)
         map_free(&states);
+    least_free(&s->least);
     free((char *)(uintptr_t)s->name.at);
     free(s);
 }
@@ -80,9 +87,11 @@ struct generation *generation_new(void)
 
 void generation_open(struct generation *g, uint32_t loops)
 {
-    for (uint32_t i = 0; i < g->service_count; i++)
+    for (uint32_t i = 0; i < g->service_count; i++) {
+        balancer_open(g->services[i], loops);
         for (uint32_t k = 0; k < g->services[i]->node_count; k++)
             node_open_pools(g->services[i]->nodes[k], loops);
+    }
 }
 
 struct service *generation_service(const struct generation *g, struct slice name)
@@ -101,6 +110,8 @@ static void service_free(struct service *s)
         registry_service_drop(s->state);
     free(s->nodes);
     free(s->weights);
+    free(s->backups);
+    balancer_close(s);
     tls_context_drop(s->tls);
 }
 

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "net/addr.h"
+#include "proxy/node_state.h"
 #include "proxy/pool.h"
 
 struct node {
@@ -13,6 +14,7 @@ struct node {
     size_t text_len;
     char host[256];                     /* as configured: SNI and certificate check, and Host under HOST_NODE */
     char host_port[272];
+    struct node_state *state;           /* NULL: nobody counts what it does */
     struct pool *pools;                 /* one per loop, touched by that loop only */
     uint32_t pool_count;
     unsigned refs;                      /* generations; control thread only */

@@ -1,14 +1,32 @@
 #pragma once
 /* service: a named set of nodes, and how one of them is reached. Part of a generation; immutable once published. */
 #include "net/tls_context.h"
+#include "proxy/least.h"
 #include "proxy/node.h"
+#include "proxy/ring.h"
 #include "proxy/settings.h"
 
-/* What must survive a reload: kept by service name. */
+/* What must survive a reload: kept by service name, shared by all loops. */
 struct service_state {
+    _Alignas(64) _Atomic uint64_t cursor;       /* of the turns */
+    _Atomic uint32_t active;            /* requests in the hands of its nodes; counted where loads are bounded */
+    _Alignas(64) _Atomic uint32_t version;      /* grows with each change of its nodes' states */
+    struct least least;
     struct slice name;                  /* its own copy */
-    _Atomic uint64_t cursor;            /* of the round robin, shared by all loops */
+    uint64_t order;                     /* of its newest generation; control thread only */
     unsigned refs;                      /* control thread only */
+};
+
+/* What one loop may choose from, as long as no node's state changes. */
+struct choices {
+    uint32_t version;                   /* of the service's state; 0: never looked */
+    uint32_t count;
+    uint16_t *nodes;                    /* indexes of those that are usable, in order */
+    uint32_t turn_count;
+    uint16_t *turns;                    /* indexes in the order of their turns, each as often as its weight says */
+    uint64_t weight;                    /* of them all */
+    bool *is_usable;                    /* by index */
+    uint64_t random;
 };
 
 struct service {
@@ -16,9 +34,16 @@ struct service {
     struct service_state *state;
     struct node **nodes;                /* one per address */
     uint32_t *weights;
+    bool *backups;                      /* by index: used when no other node is usable */
     uint32_t node_count;
-    uint16_t *schedule;                 /* node indexes in the order of their turns */
-    uint32_t schedule_len;
+    uint64_t order;                     /* among the generations of this service */
+    struct node *only;                  /* there is no choice */
+    struct node_state **states;         /* by index */
+    uint16_t *schedule, *spares;        /* node indexes in the order of their turns: without backups, and backups */
+    uint32_t schedule_len, spare_count;
+    struct ring *ring;                  /* for hashes; NULL: none is needed */
+    struct choices *choices;            /* one per loop, touched by that loop only */
+    uint32_t loop_count;
     struct tls_context *tls;            /* for PROTOCOL_HTTPS */
 };
 

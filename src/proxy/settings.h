@@ -45,7 +45,11 @@ struct listener_settings {
 
 enum protocol { PROTOCOL_HTTP, PROTOCOL_HTTPS };
 enum host_policy { HOST_PRESERVE, HOST_NODE, HOST_FIXED };
-enum balance { BALANCE_ROUND_ROBIN, BALANCE_WEIGHTED_ROUND_ROBIN };
+enum balance {
+    BALANCE_ROUND_ROBIN, BALANCE_WEIGHTED_ROUND_ROBIN, BALANCE_RANDOM, BALANCE_TWO_CHOICES, BALANCE_LEAST_CONNECTIONS,
+    BALANCE_LEAST_LATENCY, BALANCE_IP_HASH, BALANCE_CONSISTENT_HASH,
+};
+enum hash_by { HASH_BY_CLIENT_IP, HASH_BY_PATH, HASH_BY_HEADER, HASH_BY_COOKIE, HASH_BY_QUERY };
 
 struct service_settings {
     struct slice name;
@@ -53,6 +57,9 @@ struct service_settings {
     int32_t host_policy;          /* enum host_policy */
     struct slice host;            /* for HOST_FIXED */
     int32_t balance;              /* enum balance */
+    int32_t hash_by;              /* enum hash_by, for BALANCE_CONSISTENT_HASH */
+    struct slice hash_name;       /* of the header (lower case), cookie or query parameter */
+    uint32_t load_percent;        /* of the mean load that a node may have there; 0: no bound */
     uint32_t connect_ms;          /* TCP (and TLS) established */
     uint32_t send_ms;             /* without progress while the request is written */
     uint32_t first_byte_ms;       /* request sent to the first byte of the response */
@@ -73,6 +80,7 @@ struct node_settings {
     uint16_t port;
     bool is_unix;
     bool enabled;
+    bool backup;                  /* only when no other node is usable */
     uint32_t weight;              /* >= 1 */
 };
 

@@ -14,7 +14,15 @@ local CLIENT_AUTH = {
   none = C.CLIENT_AUTH_NONE, optional = C.CLIENT_AUTH_OPTIONAL, required = C.CLIENT_AUTH_REQUIRED,
 }
 local PROTOCOLS = { http = C.PROTOCOL_HTTP, https = C.PROTOCOL_HTTPS }
-local BALANCE = { round_robin = C.BALANCE_ROUND_ROBIN, weighted_round_robin = C.BALANCE_WEIGHTED_ROUND_ROBIN }
+local BALANCE = {
+  round_robin = C.BALANCE_ROUND_ROBIN, weighted_round_robin = C.BALANCE_WEIGHTED_ROUND_ROBIN,
+  random = C.BALANCE_RANDOM, two_choices = C.BALANCE_TWO_CHOICES, least_connections = C.BALANCE_LEAST_CONNECTIONS,
+  least_latency = C.BALANCE_LEAST_LATENCY, ip_hash = C.BALANCE_IP_HASH, consistent_hash = C.BALANCE_CONSISTENT_HASH,
+}
+local HASH_BY = {
+  client_ip = C.HASH_BY_CLIENT_IP, path = C.HASH_BY_PATH, header = C.HASH_BY_HEADER, cookie = C.HASH_BY_COOKIE,
+  query = C.HASH_BY_QUERY,
+}
 local FORMATS = { json = C.LOG_JSON, common = C.LOG_COMMON, combined = C.LOG_COMBINED }
 
 local PATIENCE_S = 5
@@ -117,7 +125,17 @@ function Builder:node(node)
   n.port = target.port or 0
   n.is_unix = target.file ~= nil
   n.enabled = node.enabled
+  n.backup = node.backup
   n.weight = node.weight
+end
+
+function Builder:balance(s, balance)
+  s.balance = BALANCE[balance.algorithm]
+  if balance.algorithm ~= "consistent_hash" then return end
+  local kind, name = balance.key:match "^([%w_]+)%.?(.*)$"
+  s.hash_by = HASH_BY[kind]
+  self:text(s.hash_name, kind == "header" and name:lower() or name)
+  s.load_percent = math.floor(balance.load_factor * 100 + 0.5)
 end
 
 function Builder:service(name, service)
@@ -127,7 +145,7 @@ function Builder:service(name, service)
   local policy = service.host_header
   s.host_policy = policy == "preserve" and C.HOST_PRESERVE or policy == "node" and C.HOST_NODE or C.HOST_FIXED
   if s.host_policy == C.HOST_FIXED then self:text(s.host, policy) end
-  s.balance = BALANCE[service.balance.algorithm]
+  self:balance(s, service.balance)
   s.connect_ms, s.send_ms = ms(times.connect), ms(times.send)
   s.first_byte_ms, s.idle_ms = ms(times.first_byte), ms(times.idle)
   s.attempts = service.retries.attempts

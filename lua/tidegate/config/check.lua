@@ -154,8 +154,22 @@ function Checker:nodes(service)
   service.protocol = protocol or "http"
 end
 
+function Checker:balance(balance)
+  if not balance.algorithm then return end
+  for _, key in ipairs { "key", "load_factor" } do
+    if balance.algorithm ~= "consistent_hash" and self.marks:is_written(balance, key) then
+      self:fail(balance, key, "only consistent_hash takes it, and the algorithm is %s", balance.algorithm)
+    end
+  end
+  local factor = balance.load_factor
+  if factor and factor ~= 0 and factor <= 1 then
+    self:fail(balance, "load_factor", "expected 0, or more than 1, found %g", factor)
+  end
+end
+
 function Checker:service(service)
   if service.nodes then self:nodes(service) end
+  if service.balance then self:balance(service.balance) end
   local policy = service.host_header
   if policy and policy ~= "preserve" and policy ~= "node" and policy:find "[^%w._:%[%]-]" then
     self:fail(service, "host_header", "expected preserve, node or a host name, found %s", quote(policy))

@@ -273,18 +273,33 @@ local node = {
       doc = '"10.0.0.1:8080", "http://name:8080", "https://name", "[::1]:8080" or "unix:/run/app.sock"' },
     { "weight", type = "integer", default = 1, min = 1, max = 65535, doc = "share of the requests" },
     { "enabled", type = "boolean", default = true, doc = "false: as if it were not there" },
+    { "backup", type = "boolean", default = false, doc = "true: only when no other node is usable" },
     labels,
-    later "backup",
   },
 }
+
+local KEY = 'expected client_ip, path, header.NAME, cookie.NAME or query.NAME, found "%s"'
+
+local function check_key(text)
+  if text == "client_ip" or text == "path" then return true end
+  local kind, name = text:match "^(%l+)%.(.+)$"
+  local good = kind == "header" and not name:find "[^%w!#$%%&'*+.^_`|~-]" or
+               (kind == "cookie" or kind == "query") and not name:find "[%s%c;,=&\"]"
+  return good, KEY:format(text)
+end
 
 local balance = {
   "balance", type = "object", short = "algorithm", default = {}, doc = "how a node is picked",
   fields = ordered {
-    { "algorithm", type = "enum", of = { "round_robin", "weighted_round_robin" }, default = "round_robin",
-      later = { "random", "two_choices", "least_connections", "least_latency", "ip_hash", "consistent_hash" },
+    { "algorithm", type = "enum", default = "round_robin",
+      of = { "round_robin", "weighted_round_robin", "random", "two_choices", "least_connections", "least_latency",
+             "ip_hash", "consistent_hash" },
       doc = "weights count in all of them; `balance: round_robin` is the short form" },
-    later "key",
+    { "key", type = "string", default = "client_ip", check = check_key,
+      doc = "for consistent_hash: what of the request decides: client_ip, path, header.NAME, cookie.NAME or " ..
+            "query.NAME" },
+    { "load_factor", type = "number", default = 1.25, min = 0, max = 100,
+      doc = "for consistent_hash: a node with so many times the mean load is passed over; above 1; 0: never" },
   },
 }
 
