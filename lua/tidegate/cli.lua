@@ -92,6 +92,7 @@ local function parser()
   add_file_options(p:command("reload", "Load the configuration again, and say how that went."))
   local status = add_file_options(p:command("status", "Say how the running gateway is."))
   status:flag("--plugins", "What each hook of each plugin has cost, per route.")
+  status:flag("--nodes", "How each node of each service is.")
   status:flag("--json", "For programs.")
   add_file_options(p:command("check", "Say all that is wrong with the configuration. Needs no running gateway."))
   add_explain(p)
@@ -264,7 +265,8 @@ function commands.status(file, options)
     if options.json then say '{"running":false}' else say_not_running(gate) end
     return FAILED
   end
-  local command = "status" .. (options.plugins and " plugins" or "") .. (options.json and " json" or "")
+  local command = "status" .. (options.plugins and " plugins" or options.nodes and " nodes" or "") ..
+                  (options.json and " json" or "")
   local answer, why = ask(gate, command, STATUS_MS)
   if not answer then
     complain("process %d runs, but does not answer: %s", gate.pid, why)

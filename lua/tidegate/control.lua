@@ -145,6 +145,7 @@ function control.answer(question) return ANSWERS[question]() end
 local COMMANDS = {
   ["status"] = status.text, ["status json"] = status.json, ["status plugins"] = status.plugins,
   ["status plugins json"] = status.plugins_json, ["history"] = live.history, ["history json"] = live.history_json,
+  ["status nodes"] = status.nodes, ["status nodes json"] = status.nodes_json,
 }
 
 -- Commands with a value behind them, in JSON.

@@ -169,6 +169,24 @@ local function add_plugins(text)
   end
 end
 
+-- -- nodes --
+
+local NODE_FIELDS = {
+  { "healthy", "gauge", "node_healthy", "1 where the node may be used, else 0." },
+  { "connections", "gauge", "node_requests", "Requests that the node has in hand." },
+  { "changes", "counter", "node_state_changes_total", "Changes of the node's state." },
+  { "ejections", "gauge", "node_ejections", "Ejections of the node that follow each other." },
+}
+
+local function add_nodes(text)
+  local list = require("tidegate.nodes").read()
+  for _, node in ipairs(list) do
+    node.labels = labels_of("service", node.service, "node", node.node)
+    node.healthy = node.usable and 1 or 0
+  end
+  for _, field in ipairs(NODE_FIELDS) do add_each(text, "tidegate_" .. field[3], field[4], list, field[1], field[2]) end
+end
+
 -- -- dictionaries --
 
 local DICTIONARY_FIELDS = {
@@ -235,6 +253,7 @@ function metrics.text(status)
   add_whole(text, status)
   add_traffic(text)
   add_plugins(text)
+  add_nodes(text)
   add_dictionaries(text)
   add_own(text)
   return table.concat(text)

@@ -2,6 +2,7 @@
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
 local json = require "tidegate.tide.json"
+local nodes = require "tidegate.nodes"
 local quarantine = require "tidegate.config.quarantine"
 local running = require "tidegate.running"
 local say = require "tidegate.cli.say"
@@ -176,6 +177,39 @@ end
 --- The same for programs: a list; cpu and wait are seconds.
 function status.plugins_json()
   return assert(json.encode(json.array(read_hooks()), { sorted = true })) .. "\n"
+end
+
+local NODE_HEADS = { "service", "node", "weight", "state", "since", "in hand", "failures", "checks", "reason" }
+local NODE_NUMBERS = { [3] = true, [6] = true, [7] = true }
+
+--- The newest checks, the newest first: + for a good one, - for a bad one.
+local function check_signs(checks)
+  local signs = {}
+  for i, check in ipairs(checks) do signs[i] = check.good and "+" or "-" end
+  return #signs > 0 and table.concat(signs) or "none"
+end
+
+local function node_row(n)
+  return {
+    n.service, n.backup and n.node .. " (backup)" or n.node, ("%d"):format(n.weight), n.state,
+    n.since > 0 and span(math.max(0, os.time() - n.since)) or "start", ("%d"):format(n.connections),
+    ("%d"):format(n.failures), check_signs(n.checks), n.reason ~= "" and n.reason or "-",
+  }
+end
+
+--- How each node of each service is.
+-- @treturn string lines for people
+function status.nodes()
+  local rows = { NODE_HEADS }
+  for i, node in ipairs(nodes.read(true)) do rows[i + 1] = node_row(node) end
+  return #rows > 1 and say.columns(rows, NODE_NUMBERS) or "there is no node\n"
+end
+
+--- The same for programs: a list; times are seconds, since is 0 where the state never changed.
+function status.nodes_json()
+  local list = nodes.read(true)
+  for _, node in ipairs(list) do node.checks = json.array(node.checks) end
+  return assert(json.encode(json.array(list), { sorted = true })) .. "\n"
 end
 
 return status

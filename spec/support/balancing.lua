@@ -10,7 +10,7 @@ local Service = {}
 Service.__index = Service
 
 --- @tparam table o nodes (a list of { weight =, backup =, address = }), algorithm ("ROUND_ROBIN"), loops (1), name,
--- load_percent
+-- load_percent, slow_start_ms, fails_when_down; passive, active: fields of their settings
 function balancing.service(o)
   local self = setmetatable({ loops = o.loops or 1, texts = {}, now = 1000000 }, Service)
   local g = C.tide_generation_new()
@@ -19,7 +19,12 @@ function balancing.service(o)
   self:text(C.tide_generation_gateway(g).id_header, "x-request-id")
   self:text(s.name, o.name or "app")
   s.balance = C["BALANCE_" .. (o.algorithm or "ROUND_ROBIN")]
-  s.load_percent = o.load_percent or 0
+  s.load_percent, s.slow_start_ms = o.load_percent or 0, o.slow_start_ms or 0
+  s.fails_when_down = o.fails_when_down or false
+  for _, kind in ipairs { "passive", "active" } do
+    for key, value in pairs(o[kind] or {}) do s[kind][key] = value end
+    s[kind].is_on = o[kind] ~= nil
+  end
   for i, node in ipairs(o.nodes) do
     local n = C.tide_generation_add_node(g)
     self:text(n.host, node.address or ("10.0.%d.%d"):format(math.floor(i / 250), i % 250))
@@ -82,6 +87,23 @@ end
 
 --- The state of a node.
 function Service:state(index) return self.service.states[index - 1] end
+
+--- An answer of a node, or a failure where why is given.
+function Service:report(index, why)
+  C.health_report(self.service, self:state(index), why == nil, why or "", self.now)
+end
+
+--- A check of a node has ended.
+function Service:checked(index, is_good, reason)
+  local result = ffi.new "struct check_result"
+  result.is_good, result.reason = is_good, reason or ""
+  C.health_checked(self.service, self:state(index), result, self.now)
+end
+
+--- "healthy", "unhealthy", "ejected" or "slow start".
+function Service:word(index)
+  return ffi.string(C.health_word(self:state(index).health, self.service.settings.slow_start_ms, self.now))
+end
 
 function Service:free() C.generation_free(self.g) end
 

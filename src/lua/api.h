@@ -359,6 +359,27 @@ void tide_socket_close(double socket);
 /* How many are open in this loop. */
 int tide_socket_count(void);
 
+/* -- nodes of the configuration in force; control thread only --
+ * Texts hold until the next reload. Times of day are seconds since the epoch. */
+
+struct tide_node {
+    struct slice service, address, reason;      /* of the newest change of its state */
+    const char *state;                  /* "healthy", "unhealthy", "ejected", "slow start" */
+    bool usable, backup;
+    double weight, active;              /* requests in hand */
+    double since;                       /* of that change; 0: there was none */
+    double failures;                    /* in a row, as clients see them */
+    double ejections, changes;
+    double checks;                      /* made ever */
+};
+/* From 0 on both, in the order of the configuration. False where there is none, and *more tells whether there is such a
+ * service. */
+bool tide_node_read(int service, int node, struct tide_node *out, bool *more);
+
+struct tide_check { double at, took; bool good; const char *reason; };
+/* The newest one is 0; at most 20 are kept. False behind the last. */
+bool tide_check_read(int service, int node, int back, struct tide_check *out);
+
 /* -- shared dictionaries --
  * base/dict.h and base/dict_limit.h tell what these do. Any thread but where it says control thread; each call is one
  * step for all others. Times are seconds; now is tide_monotonic. A ttl of INFINITY is for ever. Scope 0 has the values

@@ -88,7 +88,10 @@ void balancer_prepare(struct service *s, struct arena *a)
         s->states[i] = s->nodes[i]->state;
     if (s->settings.balance == BALANCE_IP_HASH || s->settings.balance == BALANCE_CONSISTENT_HASH)
         s->ring = make_ring(s, a);
-    if (s->node_count == 1)
+    for (uint32_t i = 0; i < s->node_count; i++)
+        s->main_count += !s->backups[i];
+    s->is_watched = s->settings.passive.is_on || s->settings.balance == BALANCE_LEAST_LATENCY;
+    if (s->node_count == 1 && !s->settings.passive.is_on && !s->settings.active.is_on)
         s->only = s->nodes[0];
 }
 
@@ -106,18 +109,12 @@ void balancer_close(struct service *s)
         free(s->choices[i].nodes);
         free(s->choices[i].turns);
         free(s->choices[i].is_usable);
+        free(s->choices[i].ramps);
     }
     free(s->choices);
 }
 
 /* -- a loop's choices -- */
-
-static bool node_is_usable(const struct service *s, uint32_t index)
-{
-    (void)s;
-    (void)index;
-    return true;
-}
 
 static void make_room(const struct service *s, struct choices *c, uint32_t loop)
 {
@@ -125,20 +122,23 @@ static void make_room(const struct service *s, struct choices *c, uint32_t loop)
     c->nodes = malloc((s->node_count + 1) * sizeof *c->nodes);
     c->turns = malloc((turns + 1) * sizeof *c->turns);
     c->is_usable = malloc(s->node_count + 1);
-    if (!c->nodes || !c->turns || !c->is_usable)
+    c->ramps = malloc((s->node_count + 1) * sizeof *c->ramps);
+    if (!c->nodes || !c->turns || !c->is_usable || !c->ramps)
         abort();
     c->random = clock_us() * 0x9e3779b97f4a7c15u + loop + 1;
 }
 
-/* Backups count only where no other is usable. */
-static void take_usable(const struct service *s, struct choices *c, bool backups)
+enum need { NEED_HEALTH, NEED_NOTHING };
+
+static void take_usable(const struct service *s, struct choices *c, bool backups, enum need need)
 {
     const uint16_t *schedule = backups ? s->spares : s->schedule;
     uint32_t len = backups ? s->spare_count : s->schedule_len;
     c->count = c->turn_count = 0;
     c->weight = 0;
     for (uint32_t i = 0; i < s->node_count; i++) {
-        c->is_usable[i] = s->backups[i] == backups && node_is_usable(s, i);
+        bool is_fit = need == NEED_NOTHING || health_is_good(&s->states[i]->health);
+        c->is_usable[i] = s->backups[i] == backups && is_fit;
         if (!c->is_usable[i])
             continue;
         c->nodes[c->count++] = (uint16_t)i;
@@ -149,11 +149,26 @@ static void take_usable(const struct service *s, struct choices *c, bool backups
             c->turns[c->turn_count++] = schedule[t];
 }
 
-static void look(const struct service *s, struct choices *c, uint32_t version)
+static void find_ramps(const struct service *s, struct choices *c, uint64_t now_ms)
 {
-    take_usable(s, c, false);
+    c->ramp_count = 0;
+    for (uint32_t i = 0; i < c->count && s->settings.slow_start_ms; i++)
+        if (health_ramp(&s->states[c->nodes[i]]->health, s->settings.slow_start_ms, now_ms) < RAMP_WHOLE)
+            c->ramps[c->ramp_count++] = c->nodes[i];
+}
+
+/* Backups count only where no other is usable; and where none at all is, it may be that we see it wrong. */
+static void look(const struct service *s, struct choices *c, uint32_t version, uint64_t now_ms)
+{
+    take_usable(s, c, false, NEED_HEALTH);
     if (!c->count)
-        take_usable(s, c, true);
+        take_usable(s, c, true, NEED_HEALTH);
+    if (!c->count && !s->settings.fails_when_down) {
+        take_usable(s, c, false, NEED_NOTHING);
+        if (!c->count)
+            take_usable(s, c, true, NEED_NOTHING);
+    }
+    find_ramps(s, c, now_ms);
     c->version = version;
 }
 
@@ -267,6 +282,24 @@ static int choose(struct service *s, struct choices *c, const struct pick *p, ui
     return -1;
 }
 
+/* Nodes that are to get less than their share now: each with a chance that sinks while it is back. As bits of tried. */
+static uint64_t held_back(const struct service *s, struct choices *c, uint64_t now_ms)
+{
+    uint64_t bits = 0;
+    for (uint32_t i = 0; i < c->ramp_count;) {
+        uint16_t index = c->ramps[i];
+        uint32_t share = health_ramp(&s->states[index]->health, s->settings.slow_start_ms, now_ms);
+        if (share >= RAMP_WHOLE) {
+            c->ramps[i] = c->ramps[--c->ramp_count];
+            continue;
+        }
+        if (next_random(c) % RAMP_WHOLE >= share)
+            bits |= 1ull << (index & 63);
+        i++;
+    }
+    return bits;
+}
+
 /* -- from outside -- */
 
 static void count_in(struct service *s, uint32_t index)
@@ -285,9 +318,16 @@ struct node *balancer_choose(struct pick *p, struct service *s, uint32_t loop, u
     if (c->version != version) {
         if (!c->nodes)
             make_room(s, c, loop);
-        look(s, c, version);
+        look(s, c, version, now_ms);
     }
-    int index = choose(s, c, p, now_ms);
+    int index = -1;
+    if (c->ramp_count) {
+        struct pick careful = *p;
+        careful.tried |= held_back(s, c, now_ms);
+        index = choose(s, c, &careful, now_ms);
+    }
+    if (index < 0)
+        index = choose(s, c, p, now_ms);
     if (index < 0 && p->tried) {
         p->tried = 0;
         index = choose(s, c, p, now_ms);

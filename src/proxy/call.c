@@ -74,6 +74,16 @@ static enum next attempt(struct call *c, enum call_step step)
     return go(c, step);
 }
 
+/* What a service of the configuration learns from this try. */
+static void report(struct call *c, bool is_good, const char *why)
+{
+    if (!c->try_us)
+        return;
+    uint64_t us = clock_us() - c->try_us;
+    c->try_us = 0;
+    service_report(c->service, c->node, is_good, why, us, loop_of(c)->clock.now_ms);
+}
+
 static bool may_try_again(const struct call *c)
 {
     return c->service ? c->tries <= c->service->settings.attempts : adhoc_has_more(c->adhoc);
@@ -81,6 +91,7 @@ static bool may_try_again(const struct call *c)
 
 static enum next connect_failed(struct call *c, enum rc rc)
 {
+    report(c, false, rc_word(rc));
     char why[128];
     snprintf(why, sizeof why, "%s", rc == RC_UPSTREAM_TLS && c->up && c->up->why ? c->up->why : "unknown reason");
     drop_up(c);
@@ -101,6 +112,7 @@ static enum next step_pick(struct call *c)
         c->node = balancer_pick(&c->pick, s, c->plane->index, loop_of(c)->clock.now_ms);
         if (!c->node)
             return fail(c, RC_NO_NODE, "no node available");
+        c->try_us = s->is_watched ? clock_us() : 0;
     } else {
         enum rc rc = adhoc_pick(c->adhoc, NULL, &c->node);
         if (rc == RC_AGAIN)
@@ -193,6 +205,8 @@ static void pump(struct call *c)
 static enum next died(struct call *c, enum rc rc)
 {
     bool may_repeat = service_may_repeat(c->up, c->req.method, rc), begun = c->up->got_bytes;
+    if (!c->reused)
+        report(c, false, rc_word(rc));
     drop_up(c);
     if (may_repeat && c->reused) {      /* the connection was old, not the node bad */
         c->fresh = true;
@@ -207,6 +221,7 @@ static enum next died(struct call *c, enum rc rc)
 
 static enum next take_head(struct call *c)
 {
+    report(c, service_is_answer(c->res.status), status_reason(c->res.status).at);
     headers_own(&c->res.headers, &c->req.arena);
     if (c->up->body == BODY_SIZED && c->up->body_left > c->body_max)
         return fail(c, RC_LIMIT, "response body over %llu bytes", (unsigned long long)c->body_max);

@@ -45,6 +45,7 @@ struct call {
     struct deadline timer;
     uint64_t due_ms, attempt_due_ms;
     struct pick pick;           /* which nodes were tried, and which it has in hand */
+    uint64_t try_us;            /* when the node was taken, as long as its service waits for news of it; else 0 */
     uint64_t got;               /* bytes of the body so far */
     size_t body_at;             /* bytes of the request's body given to the connection */
     uint32_t tries, interims;

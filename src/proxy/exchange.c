@@ -210,6 +210,9 @@ static void on_timeout(struct request *r)
     if (x->up && meaning != RC_CLIENT_SLOW && meaning != RC_CLIENT_GONE)
         log_warn("upstream", rc_word(meaning), "service", log_slice(x->service->settings.name), "node", x->node->text,
                  "request", log_slice(x->id));
+    bool is_node_late = meaning == RC_FIRST_BYTE_TIMEOUT || meaning == RC_ROUTE_TIMEOUT;
+    if (is_node_late && x->step == STEP_HEAD && x->up->request_done)
+        exchange_blame_node(x, meaning);
     x->timed_out |= meaning == RC_ROUTE_TIMEOUT;
     if (x->step == STEP_FLUSH && meaning == RC_CLIENT_SLOW)
         run_from(x, NEXT_DONE);     /* the reply is out; the rest of the body does not come */

@@ -76,6 +76,7 @@ struct exchange {
     uint64_t since_ms[7];       /* last progress of each wait, by bit number */
     uint64_t drained;           /* body bytes thrown away after a reply */
     uint64_t connect_us, first_byte_us, sent_us, up_started_us;
+    uint64_t try_us;            /* when the node was taken, as long as its service waits for news of it; else 0 */
     uint64_t splice_left;
     enum rc failure;            /* why it failed, RC_OK if it did not */
     uint8_t step, waits;

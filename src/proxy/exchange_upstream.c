@@ -21,9 +21,22 @@ static void warn(const struct exchange *x, const char *what)
              x->node ? x->node->text : NULL, "request", log_slice(x->id));
 }
 
+/* What the service learns from this try. Once per try; an answer that ends badly is told after all. */
+static void report(struct exchange *x, bool is_good, const char *why)
+{
+    if (!x->try_us)
+        return;
+    uint64_t us = clock_us() - x->try_us;
+    x->try_us = 0;
+    service_report(x->service, x->node, is_good, why, us, loop_of(x)->clock.now_ms);
+}
+
+void exchange_blame_node(struct exchange *x, enum rc rc) { report(x, false, rc_word(rc)); }
+
 static enum next take_node(struct exchange *x, struct node *n)
 {
     x->node = n;
+    x->try_us = x->service->is_watched && n->state ? clock_us() : 0;
     if (x->service->settings.host_policy == HOST_NODE || x->req.upstream_host.len == 0)
         x->req.upstream_host = slice_text(n->host_port);
     x->tries++;
@@ -74,6 +87,7 @@ static void hold(struct exchange *x, struct up *u)
 
 enum next exchange_connect_failed(struct exchange *x, enum rc rc)
 {
+    exchange_blame_node(x, rc);
     count(&x->plane->counters.upstream_failures, 1);
     warn(x, rc_word(rc));
     exchange_drop_up(x);
@@ -148,8 +162,10 @@ static enum next up_died(struct exchange *x, enum rc rc)
     if (attempts < 0)
         attempts = (int32_t)x->service->settings.attempts;
     bool stale = x->reused;
-    if (!stale)
+    if (!stale) {
         count(&x->plane->counters.upstream_failures, 1);
+        exchange_blame_node(x, RC_RESET);
+    }
     if (!can || (!stale && x->retries >= (uint32_t)attempts)) {
         warn(x, rc_word(RC_RESET));
         return exchange_fail(x, RC_RESET);
@@ -232,6 +248,7 @@ static enum next take_response(struct exchange *x)
     if (x->generation->log_count || has(x, HOOK_LOG))
         x->first_byte_us = clock_us();
     x->source = SOURCE_UPSTREAM;
+    report(x, service_is_answer(x->res.status), status_reason(x->res.status).at);
     if (x->req.is_head != (x->req.method == METHOD_HEAD))
         reframe_for_client(x);
     if (x->res.status != 101)
@@ -269,6 +286,7 @@ enum next step_head(struct exchange *x)
         }
         if (rc != RC_OK) {
             count(&x->plane->counters.upstream_failures, 1);
+            exchange_blame_node(x, rc);
             warn(x, rc_word(rc));
             return exchange_fail(x, rc);
         }

@@ -11,6 +11,3 @@ static inline void hash_key_find(struct exchange *x)
     if (x->service->ring && !x->pick.has_hash)
         hash_key_make(x);
 }
-
-/* The value of a cookie in the request; at NULL: there is none. RFC 6265 section 5.4: the first of its name. */
-struct slice cookie_find(const struct headers *h, struct slice name);

@@ -1,6 +1,7 @@
 #include "proxy/node_state.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/map.h"
@@ -10,7 +11,7 @@ enum { LATENCY_MEMORY_MS = 10000 };     /* how long until a measurement counts a
 
 static struct map states;
 
-struct node_state *node_state_get(struct service_state *s, struct slice key)
+struct node_state *node_state_get(struct service_state *s, struct slice key, const char *text)
 {
     struct node_state *n = map_get(&states, key);
     if (!n) {
@@ -21,6 +22,7 @@ struct node_state *node_state_get(struct service_state *s, struct slice key)
         memset(n, 0, sizeof *n);
         memcpy(copy, key.at, key.len);
         n->key = slice_make(copy, key.len);
+        snprintf(n->text, sizeof n->text, "%s", text);
         n->service = registry_service(s->name);
         map_put(&states, n->key, n);
     }
@@ -35,6 +37,7 @@ void node_state_drop(struct node_state *n)
     map_remove(&states, n->key);
     if (states.count == 0)
         map_free(&states);
+    health_forget(n);
     least_remove(&n->service->least, n);
     registry_service_drop(n->service);
     free((char *)(uintptr_t)n->key.at);

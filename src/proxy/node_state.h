@@ -3,7 +3,8 @@
  * that address in that service, however else the configuration changes. */
 #include <stdatomic.h>
 
-#include "base/slice.h"
+#include "net/addr.h"
+#include "proxy/health.h"
 
 struct service_state;
 
@@ -12,13 +13,19 @@ struct node_state {
     _Atomic uint64_t latency;           /* private to node_latency: microseconds and when, as two numbers */
     uint32_t place;                     /* 1 + place in its service's heap, 0: not there; under that lock */
     uint64_t unit;                      /* what one request more counts there; heavier nodes count less */
+    struct health health;
+    char text[ADDR_TEXT];               /* its address, for people */
     struct slice key;                   /* its own copy */
     struct service_state *service;
+    /* Control thread only. */
+    bool is_known;                      /* it was in a generation that was published */
+    bool is_checked;                    /* by a check that is set up; one is enough */
+    uint64_t check_due_ms;              /* when the next one begins */
     unsigned refs;                      /* nodes; control thread only */
 };
 
-/* Control thread. The state of that key in that service, counted for one more node. */
-struct node_state *node_state_get(struct service_state *s, struct slice key);
+/* Control thread. The state of that key in that service, counted for one more node; text is its address. */
+struct node_state *node_state_get(struct service_state *s, struct slice key, const char *text);
 void node_state_drop(struct node_state *n);
 
 /* -- time to the first byte -- */

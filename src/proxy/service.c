@@ -28,3 +28,13 @@ bool service_may_repeat(const struct up *u, enum method m, enum rc rc)
     return !u->got_bytes &&
            (method_is_idempotent(m) || u->sent == u->sent_before || (rc == RC_EOF && up_sent_nothing(u)));
 }
+
+void service_report(const struct service *s, struct node *n, bool is_good, const char *why, uint64_t us,
+                    uint64_t now_ms)
+{
+    enum { FAILED_US = 1000000 };       /* a node that fails at once is not a fast one */
+    if (s->settings.balance == BALANCE_LEAST_LATENCY)
+        node_latency_note(n->state, is_good || us > FAILED_US ? us : FAILED_US, now_ms);
+    if (s->settings.passive.is_on)
+        health_report(s, n->state, is_good, why, now_ms);
+}

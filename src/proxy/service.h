@@ -11,9 +11,11 @@ struct service_state {
     _Alignas(64) _Atomic uint64_t cursor;       /* of the turns */
     _Atomic uint32_t active;            /* requests in the hands of its nodes; counted where loads are bounded */
     _Alignas(64) _Atomic uint32_t version;      /* grows with each change of its nodes' states */
+    _Atomic uint32_t ejected;           /* nodes */
     struct least least;
     struct slice name;                  /* its own copy */
     uint64_t order;                     /* of its newest generation; control thread only */
+    bool is_published;                  /* one of them was; control thread only */
     unsigned refs;                      /* control thread only */
 };
 
@@ -26,6 +28,8 @@ struct choices {
     uint16_t *turns;                    /* indexes in the order of their turns, each as often as its weight says */
     uint64_t weight;                    /* of them all */
     bool *is_usable;                    /* by index */
+    uint32_t ramp_count;
+    uint16_t *ramps;                    /* indexes of those that have come back and do not get their whole share yet */
     uint64_t random;
 };
 
@@ -38,6 +42,8 @@ struct service {
     uint32_t node_count;
     uint64_t order;                     /* among the generations of this service */
     struct node *only;                  /* there is no choice */
+    bool is_watched;                    /* what nodes answer is to be reported: service_report */
+    uint32_t main_count;                /* nodes that are no backups */
     struct node_state **states;         /* by index */
     uint16_t *schedule, *spares;        /* node indexes in the order of their turns: without backups, and backups */
     uint32_t schedule_len, spare_count;
@@ -46,6 +52,15 @@ struct service {
     uint32_t loop_count;
     struct tls_context *tls;            /* for PROTOCOL_HTTPS */
 };
+
+/* How a try ended, where the service is watched. why: in a few words, for a bad one. us: from the pick to the
+ * first byte of the answer, or to the failure. */
+void service_report(const struct service *s, struct node *n, bool is_good, const char *why, uint64_t us,
+                    uint64_t now_ms);
+
+/* Whether a status is an answer of the node's. 500 is, as often as not, the request's fault; others say that it cannot
+ * serve now: RFC 9110 section 15.6.3 to 15.6.5. */
+static inline bool service_is_answer(int status) { return status < 502 || status > 504; }
 
 /* Starts to connect to a node, as the service says. RC_OK: *out is on its way; RC_REFUSED, RC_UNREACHABLE: the kernel
  * knows at once. */

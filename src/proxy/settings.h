@@ -51,6 +51,33 @@ enum balance {
 };
 enum hash_by { HASH_BY_CLIENT_IP, HASH_BY_PATH, HASH_BY_HEADER, HASH_BY_COOKIE, HASH_BY_QUERY };
 
+/* What is made of the answers that clients get. */
+struct passive_settings {
+    bool is_on;
+    uint32_t failures;            /* in a row; 0: not counted */
+    uint32_t error_percent;       /* of the answers in a window; 0: not counted */
+    uint32_t min_requests;        /* in a window, before its share of errors means something */
+    uint32_t window_ms;
+    uint32_t eject_ms;            /* the first time; longer and longer after that */
+    uint32_t max_ejected_percent; /* of the nodes that are no backups */
+};
+
+enum check_type { CHECK_HTTP, CHECK_TCP };
+enum { CHECK_STATUSES = 600 };
+
+/* What the gateway asks nodes itself. */
+struct active_settings {
+    bool is_on;
+    int32_t type;                 /* enum check_type */
+    struct slice method, target;
+    struct slice host;            /* empty: the node's */
+    struct slice fields;          /* names and values, each with a NUL behind it */
+    struct slice body;            /* what must be in the answer's body; empty: anything */
+    uint64_t expect[10];          /* bit per status below CHECK_STATUSES */
+    uint32_t interval_ms, timeout_ms;
+    uint32_t healthy, unhealthy;  /* checks in a row until the state changes */
+};
+
 struct service_settings {
     struct slice name;
     int32_t protocol;             /* enum protocol */
@@ -60,6 +87,10 @@ struct service_settings {
     int32_t hash_by;              /* enum hash_by, for BALANCE_CONSISTENT_HASH */
     struct slice hash_name;       /* of the header (lower case), cookie or query parameter */
     uint32_t load_percent;        /* of the mean load that a node may have there; 0: no bound */
+    struct passive_settings passive;
+    struct active_settings active;
+    bool fails_when_down;         /* 503 when no node is usable; else all are used then */
+    uint32_t slow_start_ms;       /* until a node that has come back gets its whole share; 0: at once */
     uint32_t connect_ms;          /* TCP (and TLS) established */
     uint32_t send_ms;             /* without progress while the request is written */
     uint32_t first_byte_ms;       /* request sent to the first byte of the response */

@@ -79,6 +79,9 @@ enum next exchange_pick(struct exchange *x);
 /* The upstream's response head, as the plugins left it, goes to the client. */
 enum next exchange_send_response(struct exchange *x);
 
+/* The try has failed by the node's fault: its service learns that, if it wants to. */
+void exchange_blame_node(struct exchange *x, enum rc rc);
+
 enum next step_pick(struct exchange *x);
 enum next step_connect(struct exchange *x);
 enum next step_send(struct exchange *x);

@@ -102,6 +102,8 @@ static char *on_command(void *who, const char *line)
     return got.text;
 }
 
+const struct generation *control_generation(void) { return the_control ? the_control->generation : NULL; }
+
 struct loop_thread *control_loops(uint32_t *count)
 {
     *count = the_control ? the_control->loop_count : 0;
@@ -315,6 +317,7 @@ static void shut_down(struct control *c)
     registry_on_orphan(NULL);
     for (uint32_t i = 0; i < c->loop_count; i++)
         loop_thread_join(&c->loops[i]);
+    checker_free(c->checker);
     generation_drop(c->generation);
     writer_stop(c->writer);
     for (uint32_t i = 0; i < c->loop_count; i++)
@@ -349,6 +352,7 @@ int control_run(const struct control_options *options)
     c.writer = writer_new();
     c.started_ms = c.loop->clock.wall_ms;
     queue_init(&c.log, LOG_RING);
+    c.checker = checker_new(c.loop);
     c.files = file_watch_new(c.loop, on_files_changed, &c);
     c.tickets.fire = on_tickets;
     c.drained.fire = on_drained;

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct generation;
 struct loop_thread;
 
 struct control_options {
@@ -17,3 +18,5 @@ int control_run(const struct control_options *options);
 
 /* The loops of this process; none before they are started. */
 struct loop_thread *control_loops(uint32_t *count);
+/* The one in force; NULL before the first. In the control thread only. */
+const struct generation *control_generation(void);

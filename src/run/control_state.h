@@ -9,6 +9,7 @@
 
 #include "lua/api.h"
 #include "run/channel.h"
+#include "run/checker.h"
 #include "run/control.h"
 #include "run/control_lua.h"
 #include "run/loop_thread.h"
@@ -24,6 +25,7 @@ struct control {
     struct lua_State *L;
     struct writer *writer;
     struct watchdog *watchdog;
+    struct checker *checker;
     struct queue log;
     struct loop_thread *loops;
     uint32_t loop_count;

@@ -198,6 +198,7 @@ bool publish(struct control *c, struct generation *g)
     }
     struct generation *old = c->generation;
     generation_open(g, c->loop_count);
+    checker_use(c->checker, g);
     number_listeners(c, g);
     g->number = ++c->generation_number;
     g->unused = on_unused;

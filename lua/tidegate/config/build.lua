@@ -138,6 +138,50 @@ function Builder:balance(s, balance)
   s.load_percent = math.floor(balance.load_factor * 100 + 0.5)
 end
 
+--- Sets the bits of statuses: { "200", "300-399" }.
+local function set_statuses(bits, list)
+  for _, text in ipairs(list) do
+    local first, last = text:match "^(%d+)%-?(%d*)$"
+    for status = tonumber(first), tonumber(last) or tonumber(first) do
+      local word = math.floor(status / 64)
+      bits[word] = bit.bor(bits[word], bit.lshift(1ULL, status % 64))
+    end
+  end
+end
+
+function Builder:active(a, active)
+  a.is_on = true
+  a.type = active.type == "tcp" and C.CHECK_TCP or C.CHECK_HTTP
+  self:text(a.method, active.method)
+  self:text(a.target, active.path)
+  self:text(a.host, active.host)
+  self:text(a.body, active.body)
+  local fields = {}
+  for _, name in ipairs(self.marks[active.headers].order or {}) do
+    fields[#fields + 1] = name .. "\0" .. active.headers[name] .. "\0"
+  end
+  self:text(a.fields, table.concat(fields))
+  set_statuses(a.expect, active.expect)
+  a.interval_ms, a.timeout_ms = ms(active.interval), ms(active.timeout)
+  a.healthy, a.unhealthy = active.healthy, active.unhealthy
+end
+
+local function fill_passive(p, passive)
+  p.is_on = true
+  p.failures, p.min_requests = passive.failures, passive.min_requests
+  p.error_percent = math.ceil(passive.error_ratio * 100)
+  p.window_ms, p.eject_ms = ms(passive.window), ms(passive.eject)
+  p.max_ejected_percent = math.floor(passive.max_ejected * 100 + 0.5)
+end
+
+function Builder:health(s, service)
+  local health = service.health_check
+  if health.active then self:active(s.active, health.active) end
+  if health.passive then fill_passive(s.passive, health.passive) end
+  s.fails_when_down = health.panic == "fail"
+  s.slow_start_ms = ms(service.slow_start)
+end
+
 function Builder:service(name, service)
   local s, times, pool, tls = C.tide_generation_add_service(self.g), service.timeouts, service.pool, service.tls
   self:text(s.name, name)
@@ -146,6 +190,7 @@ function Builder:service(name, service)
   s.host_policy = policy == "preserve" and C.HOST_PRESERVE or policy == "node" and C.HOST_NODE or C.HOST_FIXED
   if s.host_policy == C.HOST_FIXED then self:text(s.host, policy) end
   self:balance(s, service.balance)
+  self:health(s, service)
   s.connect_ms, s.send_ms = ms(times.connect), ms(times.send)
   s.first_byte_ms, s.idle_ms = ms(times.first_byte), ms(times.idle)
   s.attempts = service.retries.attempts

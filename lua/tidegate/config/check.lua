@@ -32,6 +32,12 @@ local function socket_path(file, folder)
   return path
 end
 
+-- Headers of a check that only the gateway can know.
+local HELD_HEADERS = {
+  host = true, connection = true, ["content-length"] = true, ["transfer-encoding"] = true, upgrade = true, te = true,
+  expect = true, ["keep-alive"] = true,
+}
+
 local Checker = {}
 Checker.__index = Checker
 
@@ -167,9 +173,38 @@ function Checker:balance(balance)
   end
 end
 
+function Checker:active_check(active, protocol)
+  if active.type == "https" and protocol ~= "https" then
+    self:fail(active, "type", "expected http or tcp, found https; the nodes do not speak TLS")
+  elseif active.type == "http" and protocol == "https" then
+    self:fail(active, "type", "expected https or tcp, found http; the nodes speak TLS")
+  end
+  for _, key in ipairs { "path", "method", "host", "headers", "expect", "body" } do
+    if active.type == "tcp" and self.marks:is_written(active, key) then
+      self:fail(active, key, "a tcp check only connects")
+    end
+  end
+  for name, value in pairs(active.headers or {}) do
+    if value:find "[%z\1-\8\10-\31\127]" then
+      self:fail(active.headers, name, "a header value may not hold control characters")
+    elseif HELD_HEADERS[name:lower()] then
+      self:fail(active.headers, name, "%s is written by the gateway", name)
+    end
+  end
+end
+
+function Checker:passive_check(passive)
+  if passive.failures == 0 and passive.error_ratio == 0 then
+    self:fail(passive, nil, "with failures and error_ratio both 0 nothing is counted")
+  end
+end
+
 function Checker:service(service)
   if service.nodes then self:nodes(service) end
   if service.balance then self:balance(service.balance) end
+  local health = service.health_check or {}
+  if health.active and service.nodes then self:active_check(health.active, service.protocol) end
+  if health.passive then self:passive_check(health.passive) end
   local policy = service.host_header
   if policy and policy ~= "preserve" and policy ~= "node" and policy:find "[^%w._:%[%]-]" then
     self:fail(service, "host_header", "expected preserve, node or a host name, found %s", quote(policy))

@@ -303,6 +303,68 @@ local balance = {
   },
 }
 
+--- Statuses and ranges of them: 200, "200-299".
+local function check_statuses(list)
+  for _, text in ipairs(list) do
+    local first, last = text:match "^(%d%d%d)$", nil
+    if not first then first, last = text:match "^(%d%d%d)%-(%d%d%d)$" end
+    local from, to = tonumber(first), tonumber(last or first)
+    if not from or from < 100 or to > 599 or to < from then
+      return false, ('expected statuses such as 200 and ranges such as "200-299", found "%s"'):format(text)
+    end
+  end
+  return true
+end
+
+local active_check = {
+  "active", type = "object", doc = "the gateway asks each node itself, now and then",
+  fields = ordered {
+    { "type", type = "enum", of = { "http", "https", "tcp" },
+      doc = "what is asked; default: http, or https where the nodes are; tcp: whether it can be connected to" },
+    { "path", type = "string", default = "/", min = 1, doc = "path and query asked for",
+      check = function(text)
+        local good = text:find "^/[\33-\126]*$" and not text:find "#"
+        return good, ('expected a path such as /health, found "%s"'):format(text)
+      end },
+    { "method", type = "method", default = "GET", doc = "method asked with" },
+    { "host", type = "string", min = 1, doc = "Host sent; default: the node's",
+      check = function(text)
+        return not text:find "[^%w._:%[%]-]", ('expected a host name, found "%s"'):format(text)
+      end },
+    { "headers", type = "map", of = "string", keys = "header_name", default = {}, doc = "further headers sent" },
+    duration("interval", "10s", "from check to check, a tenth more or less", "10ms"),
+    duration("timeout", "5s", "of a check as a whole; the next one begins after its end"),
+    { "expect", type = "list", single = true, min = 1, of = "string", default = { "200-399" }, check = check_statuses,
+      doc = 'statuses of a healthy node, and ranges such as "200-299"' },
+    { "body", type = "string", min = 1, doc = "text that must be in the first 64 KiB of the body" },
+    count("healthy", 2, "successes in a row until an unhealthy node is healthy", 1, 1000),
+    count("unhealthy", 3, "failures in a row until it is unhealthy", 1, 1000),
+  },
+}
+
+local passive_check = {
+  "passive", type = "object", doc = "what clients get decides: a node that fails is ejected for a time",
+  fields = ordered {
+    count("failures", 5, "failures in a row that eject a node; 0: not counted", 0, 1000000),
+    { "error_ratio", type = "number", default = 0, min = 0, max = 1,
+      doc = "share of failures in the window that ejects a node; 0: not counted" },
+    count("min_requests", 10, "requests in the window before its share of failures counts", 1, 1000000),
+    duration("window", "10s", "time over which that share is taken"),
+    duration("eject", "30s", "how long a node is ejected; each further time in a row so much longer, up to ten times"),
+    { "max_ejected", type = "percent", default = "50%", doc = "share of the nodes that may be ejected at a time" },
+  },
+}
+
+local health_check = {
+  "health_check", type = "object", default = {}, doc = "which nodes are used",
+  fields = ordered {
+    active_check,
+    passive_check,
+    { "panic", type = "enum", of = { "use_all", "fail" }, default = "use_all",
+      doc = "when no node is usable: use all as if they were, or answer 503" },
+  },
+}
+
 local service_tls = {
   "tls", type = "object", default = {}, doc = "towards https nodes",
   fields = ordered {
@@ -345,7 +407,9 @@ local service = {
         later "max_per_node", later "queue",
       } },
     service_tls,
-    later "discovery", later "health_check", later "circuit_breaker", later "slow_start", later "sticky",
+    health_check,
+    duration("slow_start", "0", "until a node that has come back, or was added, gets its whole share; 0: at once", "0"),
+    later "discovery", later "circuit_breaker", later "sticky",
   },
 }
 

@@ -1,0 +1,43 @@
+--- What is known of the nodes of the configuration in force. Control thread.
+local ffi = require "ffi"
+local C = require "tidegate.ffi"
+
+local nodes = {}
+
+local raw, more, check = ffi.new "struct tide_node", ffi.new "bool[1]", ffi.new "struct tide_check"
+
+local function text(slice) return ffi.string(slice.at, slice.len) end
+
+--- The checks that were made of a node, the newest first: { at = seconds since the epoch, took =, good =, reason = }.
+local function read_checks(service, node)
+  local list = {}
+  while C.tide_check_read(service, node, #list, check) do
+    list[#list + 1] = { at = check.at, took = check.took, good = check.good, reason = ffi.string(check.reason) }
+  end
+  return list
+end
+
+--- All nodes, in the order of the configuration.
+-- @tparam[opt] boolean with_checks
+-- @treturn {table,...} service, node, state, usable, backup, weight, connections, since (0: its state never changed),
+-- reason, failures, ejections, changes, and checks where they are asked for
+function nodes.read(with_checks)
+  local list, service, node = {}, 0, 0
+  while true do
+    if C.tide_node_read(service, node, raw, more) then
+      list[#list + 1] = {
+        service = text(raw.service), node = text(raw.address), state = ffi.string(raw.state), usable = raw.usable,
+        backup = raw.backup, weight = raw.weight, connections = raw.active, since = raw.since,
+        reason = text(raw.reason), failures = raw.failures, ejections = raw.ejections, changes = raw.changes,
+        checks = with_checks and read_checks(service, node) or nil,
+      }
+      node = node + 1
+    elseif not more[0] then
+      return list
+    else
+      service, node = service + 1, 0
+    end
+  end
+end
+
+return nodes

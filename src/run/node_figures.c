@@ -1,0 +1,57 @@
+/* node_figures: the calls of api.h that tell about nodes. Control thread. */
+#include "lua/api.h"
+#include "proxy/generation.h"
+#include "run/control.h"
+
+static const struct service *service_at(int index)
+{
+    const struct generation *g = control_generation();
+    return g && index >= 0 && (uint32_t)index < g->service_count ? g->services[index] : NULL;
+}
+
+static struct node_state *state_at(const struct service *s, int index)
+{
+    return s && index >= 0 && (uint32_t)index < s->node_count ? s->states[index] : NULL;
+}
+
+static void read_health(const struct service *s, struct health *h, struct tide_node *out)
+{
+    out->state = health_word(h, s->settings.slow_start_ms, clock_us() / 1000);
+    out->usable = health_is_good(h);
+    out->failures = atomic_load_explicit(&h->failures, memory_order_relaxed);
+    lock_take(&h->lock);
+    out->since = (double)h->since_ms / 1000;
+    out->ejections = h->ejections;
+    out->changes = h->changes;
+    out->checks = h->result_count;
+    lock_leave(&h->lock);
+    out->reason = slice_text(h->reason);        /* others may write another one now; it ends with a NUL for ever */
+}
+
+bool tide_node_read(int service, int node, struct tide_node *out, bool *more)
+{
+    const struct service *s = service_at(service);
+    struct node_state *n = state_at(s, node);
+    *more = s != NULL;
+    *out = (struct tide_node){ 0 };
+    if (!n)
+        return false;
+    out->service = s->settings.name;
+    out->address = slice_text(n->text);
+    out->backup = s->backups[node];
+    out->weight = s->weights[node];
+    out->active = atomic_load_explicit(&n->active, memory_order_relaxed);
+    read_health(s, &n->health, out);
+    return true;
+}
+
+bool tide_check_read(int service, int node, int back, struct tide_check *out)
+{
+    const struct node_state *n = state_at(service_at(service), node);
+    const struct health *h = n ? &n->health : NULL;
+    if (!h || back < 0 || back >= HEALTH_RESULTS || (uint32_t)back >= h->result_count)
+        return false;
+    const struct check_result *r = &h->results[(h->result_count - 1 - (uint32_t)back) % HEALTH_RESULTS];
+    *out = (struct tide_check){ (double)r->wall_ms / 1000, r->took_ms / 1000.0, r->is_good, r->reason };
+    return true;
+}
