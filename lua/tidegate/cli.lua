@@ -37,6 +37,16 @@ local function whole_number(text)
   return nil, ("expected the number of a generation, found %q"):format(text)
 end
 
+local function add_check(p)
+  local check = add_file_options(
+    p:command("check", "Say all that is wrong with the configuration. Needs no running gateway."))
+  check:option("--format", "text: for people; json: for programs; github: for its workflows.", "text")
+    :choices { "text", "json", "github" }
+  check:option("--show", "Print what the configuration says, and where each value comes from; PATH: only that part.")
+    :argname "PATH":args "?"
+  check:flag("--fragment", "The file is a part of others: what it refers to may be elsewhere.")
+end
+
 local function add_explain(p)
   local explain = add_file_options(p:command("explain", "Say where a request would go, and through which plugins."))
   explain:argument("url", "http://host/path; without a scheme it is http"):argname "URL"
@@ -94,7 +104,7 @@ local function parser()
   status:flag("--plugins", "What each hook of each plugin has cost, per route.")
   status:flag("--nodes", "How each node of each service is.")
   status:flag("--json", "For programs.")
-  add_file_options(p:command("check", "Say all that is wrong with the configuration. Needs no running gateway."))
+  add_check(p)
   add_explain(p)
   add_convert(p)
   add_live(p)
@@ -219,13 +229,12 @@ local function in_force(file, options)
 end
 
 --- Loads the configuration as a start would. Nil after saying all that is wrong.
-local function checked(file, options, more)
-  more = more or {}
-  local result = config.load(file, { set = options.set, env = options.env, in_force = more.in_force })
+local function checked(file, options)
+  local result = config.load(file, { set = options.set, env = options.env })
   local report = result.report
   if result.generation then C.tide_generation_drop(result.generation) end
   if result.good then privileges.check(result.config, result.marks, report) end
-  io.stderr:write(report:text { notices = more.notices })
+  io.stderr:write(report:text())
   return not report:has_errors() and result.config or nil
 end
 
@@ -243,18 +252,8 @@ function commands.restart(file, options)
   return hand_over(C.TIDE_START, file, options)
 end
 
-local function count(list, word)
-  return ("%d %s%s"):format(#list, word, #list == 1 and "" or "s")
-end
-
 function commands.check(file, options)
-  local loaded = checked(file, options, { notices = true, in_force = in_force(file, options) })
-  if not loaded then return BAD end
-  local services = {}
-  for name in pairs(loaded.services) do services[#services + 1] = name end
-  say("%s is good: %s, %s, %s", file, count(loaded.routes, "route"), count(services, "service"),
-      count(loaded.listen, "listener"))
-  return GOOD
+  return require("tidegate.cli.check")(file, options, in_force(file, options))
 end
 
 local RELOAD_MS, STATUS_MS = 60000, 5000

@@ -49,6 +49,137 @@ describe("the command line", function()
   end)
 end)
 
+describe("tidegate check for programs", function()
+  local folder = files.folder()
+  local path = folder .. "/tidegate.yaml"
+  local shown = path:gsub("%p", "%%%0")
+
+  local BAD = "listen: [\":0\"]\nroutes:\n  - { path: /, respond: {}, servic: \"a,b: 100%\" }\ninclude: [none/*.yaml]\n"
+
+  it("gives a list in JSON", function()
+    files.write(path, BAD)
+    local code, out, err = run("check", "-c", path, "--format", "json")
+    assert.same({ 2, "" }, { code, err })
+    assert.same({
+      { severity = "error", file = path, line = 3, column = 29, path = "routes[1].servic",
+        message = 'unknown key; did you mean "service"?' },
+      { severity = "notice", file = path, line = 4, column = 11, path = "include[1]",
+        message = 'no file matches "none/*.yaml"' },
+    }, require("cjson").decode(out))
+  end)
+
+  it("gives an empty list where all is well", function()
+    files.write(path, GOOD)
+    assert.same({ 0, "[]\n", "" }, { run("check", "-c", path, "--format", "json") })
+    assert.same({ 0, "", "" }, { run("check", "-c", path, "--format", "github") })
+  end)
+
+  it("gives workflow commands", function()
+    files.write(path, BAD)
+    local code, out = run("check", "-c", path, "--format=github", "--set", "limits.head=100%")
+    assert.equal(2, code)
+    assert.equal("::error::--set limits.head=100%25: limits.head: expected a size such as 64KiB or 10MiB, found " ..
+                 '"100%25"\n' ..
+                 '::error file=F,line=3,col=29::routes[1].servic: unknown key; did you mean "service"?\n' ..
+                 '::notice file=F,line=4,col=11::include[1]: no file matches "none/*.yaml"\n', (out:gsub(shown, "F")))
+  end)
+
+  it("escapes what would end a property of a workflow command", function()
+    local odd = folder .. "/a,b:c%.yaml"
+    files.write(odd, "rout: 1")
+    local _, out = run("check", "-c", odd, "--format", "github")
+    assert.truthy(out:find("/a%2Cb%3Ac%25.yaml,line=1,col=1::rout: unknown key", 1, true), out)
+  end)
+
+  it("refuses other formats", function()
+    local code, _, err = run("check", "-c", path, "--format", "xml")
+    assert.equal(2, code)
+    assert.truthy(err:find("text", 1, true))
+  end)
+end)
+
+describe("tidegate check --fragment", function()
+  local folder = files.folder()
+  local path = folder .. "/users.yaml"
+
+  local good = {
+    { "routes to services that are elsewhere", "routes: [{ path: /, service: users }]",
+      "there is no service \"users\"" },
+    { "listeners that are elsewhere", "routes: [{ path: /, respond: {}, on: [tls] }]", "no listener has the name" },
+    { "plugins that are elsewhere", "routes: [{ path: /, respond: {}, plugins: [own] }]",
+      "there is no plugin \"own\"" },
+    { "files that are elsewhere", "listen: { address: ':1', tls: { certificates: [{ cert: a, key: b }] } }",
+      "cannot read" },
+    { "services alone", "services: { a: '127.0.0.1:1' }", nil },
+  }
+  for _, case in ipairs(good) do
+    it("lets pass " .. case[1], function()
+      files.write(path, case[2])
+      local code, out, err = run("check", "-c", path, "--fragment")
+      assert.equal(0, code, err)
+      assert.truthy(out:find("is good as a part: ", 1, true))
+      if case[3] then assert.truthy(err:find("notice: .*" .. case[3]), err) else assert.equal("", err) end
+    end)
+  end
+
+  local bad = {
+    { "wrong words", "routes: [{ path: /, servic: users }]", 'did you mean "service"?' },
+    { "settings of shipped plugins that are wrong", "plugins: [{ cors: { allow_origin: ['*'] } }]", "unknown key" },
+    { "YAML that is none", "routes: [", "expected a value" },
+  }
+  for _, case in ipairs(bad) do
+    it("still refuses " .. case[1], function()
+      files.write(path, case[2])
+      local code, _, err = run("check", "-c", path, "--fragment")
+      assert.equal(2, code)
+      assert.truthy(err:find(case[3], 1, true), err)
+    end)
+  end
+
+  it("is needed: the same is wrong as a whole", function()
+    files.write(path, "routes: [{ path: /, service: users }]")
+    local code, _, err = run("check", "-c", path)
+    assert.equal(2, code)
+    assert.truthy(err:find("listen: missing", 1, true))
+    assert.truthy(err:find('there is no service "users"', 1, true))
+  end)
+end)
+
+describe("tidegate check --show", function()
+  local folder = files.folder()
+  local path = folder .. "/tidegate.yaml"
+
+  before_each(function() files.write(path, GOOD) end)
+
+  it("prints YAML that can be checked in turn", function()
+    local code, out, err = run("check", "-c", path, "--show", "--set", "gateway.threads=3")
+    assert.same({ 0, "" }, { code, err })
+    assert.truthy(out:find("\n  threads: 3  # --set\n", 1, true), out)
+    files.write(path, out)
+    assert.equal(0, (run("check", "-c", path)))
+  end)
+
+  it("prints a part", function()
+    local code, out = run("check", "-c", path, "--show", "services.app.nodes")
+    assert.equal(0, code)
+    assert.truthy(out:find("^%- url: 127%.0%.0%.1:9000  # .*/tidegate%.yaml:%d+\n"), out)
+  end)
+
+  local wrong = {
+    { { "--show", "services.nope" }, 1, "there is no services.nope in this configuration" },
+    { { "--show", "a..b" }, 2, "expected a path such as services.app.nodes[1]" },
+    { { "--show", "--format", "json" }, 2, "--show prints YAML" },
+    { { "--show", "-s", "gateway.threads=x" }, 2, "gateway.threads: expected" },
+  }
+  for _, case in ipairs(wrong) do
+    it("says what is wrong with " .. table.concat(case[1], " "), function()
+      local code, out, err = run("check", "-c", path, unpack(case[1]))
+      assert.same({ case[2], "" }, { code, out })
+      assert.truthy(err:find(case[3], 1, true), err)
+    end)
+  end
+end)
+
 describe("tidegate check", function()
   local folder = files.folder()
   local path = folder .. "/tidegate.yaml"

@@ -46,6 +46,11 @@ function Checker:fail(owner, key, message, ...)
   self.report:add(place, path, message:format(...))
 end
 
+function Checker:reference(owner, key, message, ...)
+  local place, path = self.marks:place(owner, key)
+  self.report:reference(place, path, message:format(...))
+end
+
 --- Where another value stands, as seen from the one at hand.
 function Checker:elsewhere(owner, key, here, here_key)
   return line_of(self.marks:place(owner, key), (self.marks:place(here, here_key)))
@@ -67,7 +72,7 @@ function Checker:readable(owner, key)
   if not owner or not owner[key] then return end
   owner[key] = Sources.absolute(owner[key], self.folder)
   local good, reason = self.sources:can_read(owner[key])
-  if not good then self:fail(owner, key, "cannot read %s: %s", owner[key], reason) end
+  if not good then self:reference(owner, key, "cannot read %s: %s", owner[key], reason) end
 end
 
 --- An absolute name of a file that need not be there.
@@ -224,16 +229,17 @@ end
 --- services and listeners are sets of names.
 function Checker:references(route, services, listeners)
   if route.service and not services[route.service] then
-    self:fail(route, "service", "there is no service %s%s", quote(route.service), self:near(route.service, services))
+    self:reference(route, "service", "there is no service %s%s", quote(route.service),
+                   self:near(route.service, services))
   end
   for _, name in ipairs(route.split and self.marks[route.split].order or {}) do
     if not services[name] then
-      self:fail(route.split, name, "there is no service %s%s", quote(name), self:near(name, services))
+      self:reference(route.split, name, "there is no service %s%s", quote(name), self:near(name, services))
     end
   end
   for i, name in ipairs(route.on or {}) do
     if not listeners[name] then
-      self:fail(route.on, i, "no listener has the name %s%s", quote(name), self:near(name, listeners))
+      self:reference(route.on, i, "no listener has the name %s%s", quote(name), self:near(name, listeners))
     end
   end
 end

@@ -164,10 +164,13 @@ local function bare(value)
   return value, notes
 end
 
+--- Whether a table would be written as a list.
 local function is_list(value)
   local kind = getmetatable(value)
   return kind == List or kind ~= Map and (value[1] ~= nil or next(value) == nil)
 end
+
+emit.bare, emit.is_list = bare, is_list
 
 --- The entries of a map as { key, value } in their order.
 function Writer:entries(map)

@@ -37,6 +37,17 @@ local function top_level()
   return set
 end
 
+-- A part of a configuration need not say what the whole must.
+local FRAGMENT = { type = "object", fields = {} }
+for key, field in pairs(tree.fields) do FRAGMENT.fields[key] = field end
+for _, name in ipairs { "listen", "routes" } do
+  local optional = {}
+  for key, value in pairs(tree.fields[name]) do optional[key] = value end
+  optional.required, optional.default = false, {}
+  optional.min = nil
+  FRAGMENT.fields[name] = optional
+end
+
 --- The nodes of a configuration: its files read and put together, nothing replaced and nothing checked.
 -- @tparam string path of the main file
 -- @tparam table options texts, edits, env, getenv: see config.load
@@ -69,7 +80,8 @@ end
 --   getenv, variables: an environment other than the process's;
 --   dry = true: builds nothing and runs no plugin; texts: see Sources.new;
 --   edits: nodes in the place of items, see tidegate.config.items;
---   in_force: what a running gateway was started with (see tidegate.config.restart): told where the file differs
+--   in_force: what a running gateway was started with (see tidegate.config.restart): told where the file differs;
+--   fragment = true: the file is a part of others, which are not known; nothing is built
 -- @treturn table result
 --   good: no errors; report; files: absolute names of all that was looked at; texts: of these; globs: patterns;
 --   marks: where the values came from; folder: where relative names start; config: plain values, with holes where it
@@ -83,11 +95,12 @@ function config.load(path, options)
     report = report, files = sources.list, globs = sources.globs, texts = sources.texts, good = false,
   }
   if not node then return result end
+  report.is_fragment = options.fragment
   overrides.apply_environment(node, report, top_level(), options.variables)
   overrides.apply(node, options.set or {}, report)
   values.replace(node, sources, report, options.getenv)
   local marks
-  result.config, marks = schema.check(tree, node, report)
+  result.config, marks = schema.check(options.fragment and FRAGMENT or tree, node, report)
   result.marks = marks
   -- Relative names start in gateway.working_dir, which is itself relative to the folder of the file.
   local gateway = result.config.gateway
@@ -95,8 +108,8 @@ function config.load(path, options)
   result.folder = sources.folder
   check(result.config, marks, sources, report)
   if not options.dry then result.plugins = plugins.build(result.config, marks, sources, report) end
-  if not report:has_errors() then take_starting(result, options.in_force or {}) end
-  if not report:has_errors() and not options.dry then
+  if not report:has_errors() and not options.fragment then take_starting(result, options.in_force or {}) end
+  if not report:has_errors() and not options.dry and not options.fragment then
     result.generation = build(result.config, marks, report, result.plugins)
   end
   result.good = not report:has_errors()

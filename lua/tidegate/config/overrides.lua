@@ -7,9 +7,9 @@ pcall(ffi.cdef, "extern char **environ;")
 
 local overrides = {}
 
---- The steps of "services.app.nodes[1].weight"; nil where it is no path. A step in brackets may be any word:
--- services[api.v1].nodes
-local function steps_of(path)
+--- The steps of a path such as "services.app.nodes[1].weight", names and numbers; nil where it is no path. A step in
+-- brackets may be any word: services[api.v1].nodes
+function overrides.steps_of(path)
   local steps, at = {}, 1
   while at <= #path do
     local word, next_at = path:match("^([%w_-]+)()", at)
@@ -108,7 +108,7 @@ end
 function overrides.apply(root, assignments, report)
   for _, assignment in ipairs(assignments) do
     local path, text = assignment:match "^([^=]+)=(.*)$"
-    local steps = path and steps_of(path)
+    local steps = path and overrides.steps_of(path)
     local where = "--set " .. assignment
     if steps then
       apply_one(root, steps, text, where, report)

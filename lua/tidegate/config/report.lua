@@ -51,6 +51,11 @@ function Report:warn(place, path, message)
   add(self, self.warnings, place, path, message)
 end
 
+--- Notes a name that leads nowhere: an error, but in a part of a configuration, where it may lead to another part.
+function Report:reference(place, path, message)
+  add(self, self.is_fragment and self.notices or self.errors, place, path, message)
+end
+
 --- Notes what is as it should be, but worth knowing.
 function Report:notice(place, path, message)
   add(self, self.notices, place, path, message)
@@ -143,6 +148,21 @@ function Report:text(options)
   tell(self, self.warnings, "warning: ", max, out)
   if options and options.notices then tell(self, self.notices, "notice: ", max, out) end
   return table.concat(out)
+end
+
+--- All that was noted, for programs.
+-- @treturn {table,...} { severity = "error", "warning" or "notice", file =, line =, column =, path =, message = };
+-- errors first, each sort by file and line
+function Report:list()
+  local all = {}
+  for _, sort in ipairs { { "error", self.errors }, { "warning", self.warnings }, { "notice", self.notices } } do
+    table.sort(sort[2], before)
+    for _, e in ipairs(sort[2]) do
+      all[#all + 1] = { severity = sort[1], file = e.file, line = e.line, column = e.column, path = e.path,
+                        message = e.message }
+    end
+  end
+  return all
 end
 
 return Report

@@ -20,6 +20,8 @@
 --     expects    words for messages instead of the type's
 --     template   true: ${run.time} templates may stand here
 --     check      function(value) -> true, or false and why
+--     implicit   true: its default says less than the same words written down; tidegate.config.show leaves it out
+--     settings   map: true: of a plugin, whose own schema checks them
 --     later      true: known, but not available in this version; enum: a list of such words
 --     restart    true: a change counts after a restart only (tidegate.config.restart)
 --     doc, unit  for the reference
@@ -371,6 +373,7 @@ local function groups(fields, name)
   local list = rule(fields, name)
   return type(list[1]) == "string" and { list } or list
 end
+schema.groups = groups
 
 --- Where nothing stands after a key ("labels:" with all below it commented out) lists and maps are not given.
 local function is_left_empty(field, node)

@@ -66,7 +66,7 @@ local gateway = {
     duration("grace", "30s", "how long a stop waits for requests in flight", "0"),
     { "id_header", type = "header_name", default = "x-request-id",
       doc = "header that carries the id of a request; a client's is kept, a missing one is made" },
-    { "plugin_dirs", type = "list", single = true, of = "file", default = { "plugins" },
+    { "plugin_dirs", type = "list", single = true, of = "file", default = { "plugins" }, implicit = true,
       doc = "folders of plugins; of two with the same name the one in the later folder counts; those that come with " ..
             "the gateway are looked for before" },
   },
@@ -366,7 +366,7 @@ local health_check = {
 }
 
 local service_tls = {
-  "tls", type = "object", default = {}, doc = "towards https nodes",
+  "tls", type = "object", default = {}, implicit = true, doc = "towards https nodes",
   fields = ordered {
     { "verify", type = "boolean", default = true, doc = "the node must show a certificate that is valid for its name" },
     file("ca", "PEM file: who may sign it; default: the system's"),

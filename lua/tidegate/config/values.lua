@@ -15,7 +15,15 @@ function Context:fail(node, message, ...)
   self.report:add(node, self.path, message:format(...))
 end
 
+--- Notes where a part of the value comes from.
+local function note(node, words)
+  node.from = node.from or {}
+  table.insert(node.from, words)
+end
+
 local function from_file(path, context, node)
+  note(node, "file " .. path)
+  node.has_file = true
   local text, why = context.sources:read(path, VALUE_MAX)
   if not text then
     context:fail(node, "cannot read %s: %s", path, why)
@@ -26,6 +34,7 @@ end
 
 local function from_environment(name, default, context, node)
   local value = context.getenv(name)
+  note(node, value and "environment " .. name or "default of " .. name)
   if value and (value ~= "" or not default) then return value end
   if default then return default end
   context:fail(node, "the environment has no %s; ${%s:-...} would give a default", name, name)
@@ -45,13 +54,20 @@ local function value_of(body, context, node)
   return false
 end
 
+--- A text that stands for itself where "${" would be looked for.
+local function literal(text) return (text:gsub("%${", "$${")) end
+
+--- Beside text and value a node gets: again, what to write for it where "${" is in it; references, what was written
+-- where that is nothing but references, which give no secret away; from, where the value comes from.
 local function replace(node, context)
-  local text, out, at = node.text, {}, 1
+  local text, out, again, at = node.text, {}, {}, 1
+  if text:gsub("%${[^}]*}", "") == "" and not text:find(":-", 1, true) then node.references = text end
   while true do
     local start = text:find("${", at, true)
     if not start then break end
     if text:sub(start - 1, start - 1) == "$" and start > at then
       out[#out + 1] = text:sub(at, start - 2) .. "${"
+      again[#again + 1] = text:sub(at, start - 2) .. "$${"
       at = start + 2
     else
       local stop = text:find("}", start, true)
@@ -64,12 +80,15 @@ local function replace(node, context)
       local raw = text:sub(start, stop)
       if not value then node.templates = node.templates or raw end
       out[#out + 1] = text:sub(at, start - 1) .. (value or raw)
+      again[#again + 1] = text:sub(at, start - 1) .. (value and literal(value) or raw)
       node.loose = node.loose or value ~= nil
       at = stop + 1
     end
   end
   out[#out + 1] = text:sub(at)
+  again[#again + 1] = text:sub(at)
   node.text = table.concat(out)
+  if node.text:find("${", 1, true) then node.again = table.concat(again) end
   node.value, node.type = node.text, "string"
 end
 

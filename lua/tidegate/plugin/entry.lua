@@ -10,7 +10,7 @@ local ordered = schema.ordered
 local COMMON = {
   { "use", type = "string", required = true, expects = "the name of a plugin", match = "^%l[%l%d_]*$",
     doc = "the plugin" },
-  { "config", type = "map", of = "any", doc = "its settings; its own schema says which there are" },
+  { "config", type = "map", of = "any", settings = true, doc = "its settings; its own schema says which there are" },
   { "enabled", type = "boolean", default = true, doc = "false: it does not run" },
   { "on_error", type = "enum", of = { "fail", "continue" }, default = "fail",
     doc = "where the plugin fails: `fail` answers with 500, `continue` goes on without it" },

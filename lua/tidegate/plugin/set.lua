@@ -161,6 +161,7 @@ function Builder:check_settings(use, plugin)
   local conf, _, failures = schema.check({ type = "object", fields = plugin.meta.schema }, use.config, self.report,
                                          use.config_path, self.sources.folder)
   if failures > 0 then return end
+  use.config.is_checked = true          -- what of it is secret is known now
   local good, why = pcall(buffer.encode, conf)
   if not good then return self:fail(use.config, use.config_path, "cannot be handed to the loops: %s", why) end
   use.conf = conf
@@ -197,7 +198,7 @@ function Builder:is_good(use)
   if not self.found[use.plugin] then
     discover.watch(use.plugin, self.folders, self.sources)
     local hint = discover.near(use.plugin, self.found, self.report)
-    local tell = use.entry.enabled and self.report.add or self.report.warn
+    local tell = use.entry.enabled and self.report.reference or self.report.warn
     tell(self.report, use.place, use.path, ("there is no plugin %s%s"):format(quote(use.plugin), hint))
   end
   local plugin = use.entry.enabled and self:plugin(use.plugin, use)
