@@ -250,11 +250,12 @@ describe("a plugin that misbehaves [B4 T33]", function()
       end
       return best
     end
+    -- Of a budget of 20 ms: where the machine is busy it takes longer, but never less.
     assert.equal("VERSION", ask("/version").body)
-    local whole = least(3)
-    assert.is_true(least(30) < whole * 0.6)
+    assert.is_true(least(3) > 0.018)
+    assert.is_true(least(60) < 0.018)
     assert.equal("VERSION", ask("/version").body)       -- a hook that comes to its end has the whole budget again
-    assert.is_true(least(3) > whole * 0.8)
+    assert.is_true(least(3) > 0.018)
   end)
 
   it("finishes requests in flight with the code they started with", function()

@@ -1,4 +1,5 @@
 --- Documents held against JSON Schemas by a validator that is not ours: Debian's python3-jsonschema.
+require "tidegate.ffi"       -- makes tidegate.yaml known
 local files = require "support.files"
 local json = require "tidegate.tide.json"
 local shell = require "support.shell"
