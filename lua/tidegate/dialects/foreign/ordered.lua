@@ -10,6 +10,22 @@ local function sorted(map)
   return names
 end
 
+-- What a condition is about stands first.
+local FIRST = {
+  all = 1, any = 1, ["not"] = 1, header = 1, query = 1, cookie = 1, client_ip = 1, path = 1, host = 1, method = 1,
+  scheme = 1, case = 3,
+}
+
+local function condition_names(map)
+  local names = sorted(map)
+  table.sort(names, function(a, b)
+    local first, second = FIRST[a] or 2, FIRST[b] or 2
+    if first ~= second then return first < second end
+    return a < b
+  end)
+  return names
+end
+
 local function is_field(field, kind)
   return type(field) == "table" and field.type == kind
 end
@@ -19,7 +35,8 @@ local function ordered(value, field)
   local of = type(field) == "table" and field.of or nil
   if #value > 0 then
     local list = emit.list {}
-    for i, item in ipairs(value) do list[i] = ordered(item, is_field(field, "list") and of or nil) end
+    local below = is_field(field, "condition") and field or is_field(field, "list") and of or nil
+    for i, item in ipairs(value) do list[i] = ordered(item, below) end
     return list
   end
   if next(value) == nil then return is_field(field, "list") and emit.list {} or emit.map {} end
@@ -31,6 +48,9 @@ local function ordered(value, field)
   end
   if is_field(field, "object") then
     for _, name in ipairs(schema.names(field.fields)) do put(name, field.fields[name]) end
+  end
+  if is_field(field, "condition") then
+    for _, name in ipairs(condition_names(value)) do put(name, field) end
   end
   for _, name in ipairs(sorted(value)) do put(name, is_field(field, "map") and of or nil) end
   return result
