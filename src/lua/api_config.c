@@ -352,6 +352,7 @@ static int add_nodes(struct generation *g, struct service *s, const struct node_
 /* Nodes come in the order of their services. */
 static int finish_nodes(struct generation *g, uint32_t index, struct tide_error *e)
 {
+    g->services[index]->state = registry_service(g->services[index]->settings.name);
     while (b.next_node < b.node_count && b.node_service[b.next_node] == index) {
         const struct node_settings *n = b.nodes[b.next_node++];
         if (n->enabled && add_nodes(g, g->services[index], n, e) < 0)
@@ -363,7 +364,6 @@ static int finish_nodes(struct generation *g, uint32_t index, struct tide_error 
 static int finish_service(struct generation *g, uint32_t index, struct tide_error *e)
 {
     struct service *s = g->services[index];
-    s->state = registry_service(s->settings.name);
     if (s->node_count > BALANCER_TURNS_MAX)
         return refuse(e, "more than %d nodes", (int)BALANCER_TURNS_MAX);
     balancer_prepare(s, &g->arena);
