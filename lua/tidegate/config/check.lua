@@ -176,6 +176,10 @@ function Checker:balance(balance)
   if factor and factor ~= 0 and factor <= 1 then
     self:fail(balance, "load_factor", "expected 0, or more than 1, found %g", factor)
   end
+  if balance.algorithm == "consistent_hash" then
+    balance.key = balance.key or "client_ip"
+    balance.load_factor = factor or 1.25
+  end
 end
 
 function Checker:active_check(active, protocol)

@@ -295,11 +295,12 @@ local balance = {
       of = { "round_robin", "weighted_round_robin", "random", "two_choices", "least_connections", "least_latency",
              "ip_hash", "consistent_hash" },
       doc = "weights count in all of them; `balance: round_robin` is the short form" },
-    { "key", type = "string", default = "client_ip", check = check_key,
+    { "key", type = "string", check = check_key,
       doc = "for consistent_hash: what of the request decides: client_ip, path, header.NAME, cookie.NAME or " ..
-            "query.NAME" },
-    { "load_factor", type = "number", default = 1.25, min = 0, max = 100,
-      doc = "for consistent_hash: a node with so many times the mean load is passed over; above 1; 0: never" },
+            "query.NAME; default: client_ip" },
+    { "load_factor", type = "number", min = 0, max = 100,
+      doc = "for consistent_hash: a node with so many times the mean load is passed over; above 1; 0: never; " ..
+            "default: 1.25" },
   },
 }
 
