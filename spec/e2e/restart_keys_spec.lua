@@ -37,6 +37,13 @@ describe("a key that needs a restart", function()
     gw:stop()
   end)
 
+  it("is named in the log when the file is saved", function()
+    local gw = gateway.start(config "threads: 1")
+    gw:write(config "threads: 2")
+    gw:wait_log(THREADS:gsub("%.", "%%."))
+    gw:stop()
+  end)
+
   it("is in force in the next worker", function()
     local gw = gateway.start(config "threads: 1")
     gw:write(config "threads: 2")

@@ -71,11 +71,11 @@ bool reload(struct control *c, const char *cause, const char *from)
     }
     c->reloads_good++;
     log_info("control", "configuration in force", "generation", log_number(c->generation_number), "cause", cause);
-    if (c->quarantined) {
+    if (c->quarantined)
         log_error("control", "a part of the configuration is bad and in quarantine", "items",
                   log_number(c->quarantined));
-        log_report(c);
-    }
+    if (c->last_report[0])
+        log_report(c);                  /* warnings, too: who saves a file looks nowhere else */
     if (from)
         log_warn("control", "the files say something else than what is in force: the next save takes them", "cause",
                  cause);

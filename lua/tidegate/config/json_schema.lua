@@ -322,7 +322,7 @@ function json_schema.make(found, metas)
   self:plugins(found, metas)
   self.definitions.condition = self:condition()
   whole["$schema"], whole.title, whole.definitions = DRAFT, "Tidegate configuration", self.definitions
-  whole.type = "object"
+  whole.type, whole.required = "object", nil        -- an included file holds any part
   return whole
 end
 

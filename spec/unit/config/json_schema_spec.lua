@@ -89,7 +89,7 @@ describe("the JSON Schema", function()
 
   it("refuses fixtures with mistakes that an editor can see", function()
     local schemas, documents, names = {}, {}, {
-      "durations", "missing_keys", "not_available", "plugin_settings", "sizes", "unknown_key", "unknown_top_level_key",
+      "durations", "not_available", "plugin_settings", "sizes", "unknown_key", "unknown_top_level_key",
       "wrong_types",
     }
     for i, name in ipairs(names) do
@@ -166,6 +166,14 @@ describe("the JSON Schema", function()
       assert.is_false(loaded(small(broken[i])).good, broken[i])
       assert.is_true(verdict ~= "good", broken[i])
     end
+  end)
+
+  it("takes an included file, which holds a part only", function()
+    local documents = {}
+    for i, text in ipairs { "services: { app: 'http://a:1' }", "routes: [{ path: /, service: app }]", "{}" } do
+      documents[i] = { schema = 1, value = validator.values(text) }
+    end
+    assert.same({ "good", "good", "good" }, validator.validate({ own }, documents))
   end)
 
   it("has every key of the tree with what it is for, and none that is not available", function()
