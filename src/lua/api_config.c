@@ -352,10 +352,12 @@ static int add_nodes(struct generation *g, struct service *s, const struct node_
 /* Nodes come in the order of their services. */
 static int finish_nodes(struct generation *g, uint32_t index, struct tide_error *e)
 {
-    g->services[index]->state = registry_service(g->services[index]->settings.name);
+    struct service *s = g->services[index];
+    if (!s->state)
+        s->state = registry_service(s->settings.name);
     while (b.next_node < b.node_count && b.node_service[b.next_node] == index) {
         const struct node_settings *n = b.nodes[b.next_node++];
-        if (n->enabled && add_nodes(g, g->services[index], n, e) < 0)
+        if (n->enabled && add_nodes(g, s, n, e) < 0)
             return -1;
     }
     return 0;
