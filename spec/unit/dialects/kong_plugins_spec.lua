@@ -162,6 +162,17 @@ plugins:
     assert.equal("request_id", config.plugins[1].use)
   end)
 
+  it("whose route or service is not there is told", function()
+    local result = foreign.convert("kong", [[
+_format_version: "3.0"
+services: [{ name: s, host: s, routes: [{ name: r, paths: [/], hosts: [a.org] }] }]
+plugins: [{ name: cors, route: nobody }, { name: request-size-limiting, service: none }, { name: cors, route: r }]
+]])
+    assert.equal(3, #result.warned)
+    assert.matches("3: plugins[1]: no route that is converted uses it", result.warned[1], 1, true)
+    assert.matches("3: plugins[2]: no route that is converted uses it", result.warned[2], 1, true)
+  end)
+
   it("for one consumer is told", function()
     local result = foreign.convert("kong", [[
 _format_version: "3.0"

@@ -77,7 +77,8 @@ local HASHED = { client_ip = true, path = true }
 local function hash(map)
   local on, key = map:text("hash_on", "vars"), map:text "key"
   local found
-  if on == "header" or on == "cookie" then found = key and ("%s.%s"):format(on, (key:gsub("^http_", ""))) end
+  if on == "header" and key then found = vars.template(key) or "header." .. key:lower() end
+  if on == "cookie" and key then found = vars.template(key) or "cookie." .. key end
   if on == "vars" then found = key and vars.template(key) or not key and "client_ip" end
   if not found or not HASHED[found] and not found:find "^%l+%." then
     map:tell(map:has "key" and "key" or "hash_on", "nodes cannot be picked by this key; it is round_robin instead")

@@ -116,6 +116,16 @@ local function is_fit_for_all(use)
   return true
 end
 
+--- Tells of uses whose route or service is not there, or not converted.
+local function tell_dangling(uses)
+  for _, use in ipairs(uses) do
+    local scope = use.scope
+    if use.count == 0 and use.enabled and (scope.route or scope.service) and not scope.consumer then
+      use.map:warn(nil, "no route that is converted uses it: it is left out")
+    end
+  end
+end
+
 --- Gives each piece its chain.
 -- @tparam {table,...} pieces of Route:write: { route =, owner =, rewrite = }
 -- @tparam {table,...} uses
@@ -127,6 +137,7 @@ function plugins.assign(pieces, uses, out)
     per_piece[i] = chosen(uses, piece.owner, piece.owner.service)
     for _, use in ipairs(per_piece[i]) do use.count = use.count + 1 end
   end
+  tell_dangling(uses)
   for _, use in ipairs(uses) do
     if is_everywhere(use) and use.enabled and use.count == #pieces and is_fit_for_all(use) then
       global[use] = true

@@ -31,6 +31,7 @@ local function hash(map)
     map:tell("hash_on", "needs the key %s beside it", known[1])
     return nil
   end
+  if on == "header" then name = name:lower() end
   return { algorithm = "consistent_hash", key = known[2] .. (name or "") }
 end
 
