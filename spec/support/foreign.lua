@@ -129,6 +129,8 @@ local OTHER = {
   scalar = { kind = "scalar", type = "string", text = "x", value = "x" },
   list = { kind = "list", items = {} },
   map = { kind = "map", entries = {}, fields = {} },
+  huge = { kind = "scalar", type = "number", text = "1e15", value = 1e15 },
+  negative = { kind = "scalar", type = "integer", text = "-5", value = -5 },
 }
 
 --- How many values a node holds.

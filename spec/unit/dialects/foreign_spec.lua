@@ -54,13 +54,12 @@ describe("tidegate convert of another gateway's file", function()
   for dialect, name in pairs { kong = "kong", apisix = "apisix" } do
     it("survives a value of another kind in place of each of " .. name .. "'s", function()
       local text = foreign.fixture(name)
-      local values = { "scalar", "list", "map" }
+      local kinds = { "scalar", "list", "map", "huge", "negative" }
       local count = foreign.count_values(foreign.parse(text))
       for i = 1, count, 3 do
         local node = foreign.parse(text)
-        foreign.replace_value(node, i, values[i % 3 + 1])
-        local result = foreign.convert(dialect, node)
-        assert.is_true(#result.text > 0)
+        foreign.replace_value(node, i, kinds[i % #kinds + 1])
+        foreign.load(foreign.convert(dialect, node))
       end
     end)
   end

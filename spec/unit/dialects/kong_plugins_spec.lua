@@ -168,7 +168,7 @@ _format_version: "3.0"
 services: [{ name: s, host: s, routes: [{ name: r, paths: [/], hosts: [a.org] }] }]
 plugins: [{ name: cors, route: nobody }, { name: request-size-limiting, service: none }, { name: cors, route: r }]
 ]])
-    assert.equal(3, #result.warned)
+    assert.equal(2, #result.warned)
     assert.matches("3: plugins[1]: no route that is converted uses it", result.warned[1], 1, true)
     assert.matches("3: plugins[2]: no route that is converted uses it", result.warned[2], 1, true)
   end)

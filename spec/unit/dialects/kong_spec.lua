@@ -24,8 +24,17 @@ describe("a configuration of Kong", function()
   end)
 
   it("has no key that nobody looked at", function()
-    local result = foreign.convert("kong", foreign.fixture "kong")
-    assert.same({}, foreign.forgotten(result.node))
+    for _, name in ipairs { "kong", "kong_export", "kong_shop", "kong_two" } do
+      local result = foreign.convert("kong", foreign.fixture(name))
+      assert.same({}, foreign.forgotten(result.node))
+    end
+  end)
+
+  it("converts without loss where an export writes each field down", function()
+    local config, result = foreign.config("kong", foreign.fixture "kong_export")
+    assert.same({}, result.lost)
+    assert.equal("users", config.routes[1].service)
+    assert.equal(3, #config.routes[1].plugins)
   end)
 
   it("tells of a key that is not known, wherever it stands", function()

@@ -39,7 +39,7 @@ local function limit_common(config, key)
     if name:find "^redis_" then config:harmless(name) end
   end
   config:harmless("allow_degradation", "nodelay", "sync_interval")
-  return { key = key, status = config:number("rejected_code", 503), message = config:text "rejected_msg" }
+  return { key = key, status = config:status("rejected_code", 503, 400), message = config:text "rejected_msg" }
 end
 
 --- An entry that runs once the consumer is known, where the key asks for it.
@@ -122,7 +122,7 @@ equals.cors = function(config)
     allow_origins = origins or { "*" }, allow_methods = methods_of(methods),
     allow_headers = words(config:text "allow_headers") or { "*", "authorization" },
     expose_headers = words(config:text "expose_headers"),
-    max_age = ("%ds"):format(math.max(0, math.min(86400, config:number("max_age", 5)))),
+    max_age = ("%ds"):format(math.max(0, math.min(86400, config:number("max_age", 5, -1)))),
     allow_credentials = config:flag("allow_credential", false) or nil,
   }
   config:refuse {
@@ -147,7 +147,7 @@ equals["ip-restriction"] = function(config)
     { key = "blacklist", networks = config:texts "blacklist" },
     { key = "whitelist", networks = config:texts "whitelist", is_allowed = true },
   }, {
-    status = config:number("response_code", 403), content_type = answers.JSON,
+    status = config:status("response_code", 403), content_type = answers.JSON,
     body = answers.json("message", config:text("message", "Your IP address is not allowed")),
   })
 end
@@ -204,7 +204,7 @@ equals["fault-injection"] = function(config)
   local abort = config:map "abort"
   if not abort then return {} end
   local when, is_good = any_of(abort, "vars")
-  local out = { status = abort:number("http_status", 500), body = reading.literal(abort:text "body") }
+  local out = { status = abort:status("http_status", 500), body = reading.literal(abort:text "body") }
   local headers = abort:map "headers"
   for _, name in ipairs(headers and headers:keys() or {}) do
     out.headers = out.headers or {}
@@ -220,7 +220,7 @@ end
 
 equals.mocking = function(config)
   local out = {
-    status = config:number("response_status", 200), body = reading.literal(config:text "response_example"),
+    status = config:status("response_status", 200), body = reading.literal(config:text "response_example"),
     content_type = config:text("content_type", "application/json;charset=utf8"),
   }
   local delay = config:number("delay", 0)
@@ -285,7 +285,9 @@ equals["file-logger"] = function(config, apisix, use)
     include_req_body = "the plugin logging writes bodies", include_resp_body = "the plugin logging writes bodies",
     include_req_body_expr = "not converted", include_resp_body_expr = "not converted", match = "not converted",
   }
-  if use.is_global then
+  if path == "" then
+    return {}
+  elseif use.is_global then
     table.insert(apisix.access_logs, { file = path, format = "json" })
   else
     config:tell("path", "an access log of one route alone is not available: all requests go to log.access")

@@ -37,7 +37,7 @@ end
 --- `add` as a list of "name: value", as responses have it.
 local function added(below)
   local result = {}
-  for _, text in ipairs(below:texts "add") do
+  for _, text in ipairs(below:texts "add" or {}) do
     local name, value = text:match "^([^:]+):%s*(.*)$"
     if name then
       result[name:lower()] = filled(below, "add", value)
@@ -153,7 +153,7 @@ end
 local REDIRECT_STATUS = 302
 
 function rewriting.redirect(config)
-  local status = config:number("ret_code", REDIRECT_STATUS)
+  local status = config:status("ret_code", REDIRECT_STATUS)
   config:refuse {
     regex_uri = "a place made by a pattern is not converted", encode_uri = "the place is sent as it is written",
   }

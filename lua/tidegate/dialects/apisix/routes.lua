@@ -129,7 +129,7 @@ function routes.read(map, service, number)
   self.name = map:text "name" or "route-" .. (self.id or number)
   self.all_paths, self.all_hosts = self:paths(), self:hosts(service)
   self.native = { methods = self:methods(), when = self:when(), labels = labels(map) }
-  self.priority = map:number("priority", 0)
+  self.priority = map:number("priority", 0, -2 ^ 31)
   if map:number("status", 1) == 0 then self.is_off = true end
   if map:has "filter_func" then self:lose("filter_func", "a function of Lua is no condition here; a plugin can be") end
   -- Upgraded connections are always let through.

@@ -2,6 +2,7 @@
 local chains = require "tidegate.dialects.foreign.chains"
 local health = require "tidegate.dialects.foreign.health"
 local native = require "tidegate.dialects.foreign.native"
+local reading = require "tidegate.dialects.foreign.reading"
 local vars = require "tidegate.dialects.apisix.vars"
 
 local upstreams = {}
@@ -39,7 +40,7 @@ local function by_address(map, scheme)
   local list, nodes = {}, map:map "nodes"
   for _, address in ipairs(nodes:keys()) do
     local host, port = split(address)
-    list[#list + 1] = node_of(map, "nodes", host, port, nodes:number(address, 1), scheme)
+    list[#list + 1] = node_of(map, "nodes", host, port, nodes:number(address, 1, 0, 65535), scheme)
   end
   return list
 end
@@ -48,8 +49,9 @@ local function as_list(map, scheme)
   local list = {}
   for _, each in ipairs(map:maps "nodes") do
     local host = each:text("host", "")
-    list[#list + 1] = node_of(each, "host", host, each:number "port", each:number("weight", 1), scheme)
-    if each:number("priority", 0) ~= 0 then
+    local port, weight = each:number("port", nil, 1, 65535), each:number("weight", 1, 0, 65535)
+    list[#list + 1] = node_of(each, "host", host, port, weight, scheme)
+    if each:number("priority", 0, -100) ~= 0 then
       each:tell("priority", "nodes of another rank are not available: it is one of all")
     end
     each:harmless "metadata"
@@ -102,7 +104,7 @@ end
 
 --- Seconds as a duration; APISIX takes fractions.
 local function seconds(map, key)
-  return native.ms(map:number(key, SECONDS) * 1000)
+  return native.ms(map:number(key, SECONDS, 0, reading.DAYS_MS / 1000) * 1000)
 end
 
 function upstreams.timeouts(map)
@@ -125,7 +127,8 @@ end
 local function pool(map)
   local keep = map:map "keepalive_pool"
   if not keep then return nil end
-  local size, idle, requests = keep:number "size", keep:number "idle_timeout", keep:number "requests"
+  local size, requests = keep:number("size", nil, 0, 1e6), keep:number "requests"
+  local idle = keep:number("idle_timeout", nil, 0, 1e6)
   keep:finish()
   return {
     idle_per_node = size, idle = idle and idle > 0 and native.ms(idle * 1000) or nil, max_requests = requests,

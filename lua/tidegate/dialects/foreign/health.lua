@@ -10,7 +10,7 @@ local COUNTERS = { "http_failures", "tcp_failures", "timeouts" }
 local function least(map, default)
   local found
   for _, name in ipairs(COUNTERS) do
-    local count = map:number(name, default)
+    local count = map:number(name, default, 0, 1000)
     if count > 0 then found = math.min(found or count, count) end
   end
   return found
@@ -40,12 +40,14 @@ local TYPES = { http = "http", https = "https", tcp = "tcp" }
 --- @tparam table defaults interval and failures where nothing is written: Kong's mean "off"
 local function active(map, defaults)
   local good, bad = side(map, "healthy"), side(map, "unhealthy")
-  local intervals = { good:number("interval", defaults.interval), bad:number("interval", defaults.interval) }
+  local intervals = {
+    good:number("interval", defaults.interval, 0, 1e6), bad:number("interval", defaults.interval, 0, 1e6),
+  }
   local written = map:text("type", "http")
   local out = {
     type = TYPES[written], path = map:text "http_path", host = map:text "host", headers = fields(map),
-    timeout = native.ms(map:number("timeout", 1) * 1000), expect = good:texts "http_statuses",
-    healthy = good:number("successes", defaults.successes), unhealthy = least(bad, defaults.failures),
+    timeout = native.ms(map:number("timeout", 1, 0, 1e6) * 1000), expect = good:texts "http_statuses",
+    healthy = good:number("successes", defaults.successes, 0, 1000), unhealthy = least(bad, defaults.failures),
   }
   if not out.type then map:tell("type", "%s is no way to check here: http, https and tcp are", written) end
   if out.type == "tcp" then out.path, out.host, out.headers, out.expect = nil, nil, nil, nil end

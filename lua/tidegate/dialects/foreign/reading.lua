@@ -5,6 +5,9 @@ local schema = require "tidegate.config.schema"
 
 local reading = {}
 
+local NUMBER_MAX = 2 ^ 31
+reading.DAYS_MS = 49 * 86400 * 1000         -- the longest time that we take
+
 local Reading = {}
 Reading.__index = Reading
 
@@ -127,13 +130,28 @@ function Reading:raw(key, default)
   return default
 end
 
-function Reading:number(key, default)
+--- A number. One that is none, or outside of the bounds, is told, and the default is taken.
+-- @tparam string key
+-- @tparam[opt] number default
+-- @tparam[opt=0] number min
+-- @tparam[opt=2^31] number max
+function Reading:number(key, default, min, max)
   local entry = self:entry(key)
   if not entry then return default end
   local value = entry.value.kind == "scalar" and tonumber(entry.value.text)
-  if value then return value end
-  self:tell(key, "expected a number")
+  min, max = min or 0, max or NUMBER_MAX
+  if value and value >= min and value <= max then return value end
+  if value then
+    self:tell(key, "expected a number from %g to %g, found %g", min, max, value)
+  else
+    self:tell(key, "expected a number")
+  end
   return default
+end
+
+--- A status code of an answer that a gateway gives by itself.
+function Reading:status(key, default, min)
+  return self:number(key, default, min or 200, 599)
 end
 
 function Reading:flag(key, default)

@@ -43,7 +43,7 @@ equals["rate-limiting"] = function(config, _, use)
     config:warn("policy", "each gateway counts by itself; nothing is shared over %s", policy)
   end
   local common = {
-    status = config:number "error_code",
+    status = config:status("error_code", nil, 400),
     message = config:text "error_message", key = key, algorithm = "fixed_window",
   }
   if config:flag "hide_client_headers" then common.headers = false end
@@ -111,7 +111,7 @@ equals.cors = function(config)
   out.allow_headers = config:texts "headers"
   if not out.allow_headers and not out.allow_credentials then out.allow_headers = { "*", "authorization" } end
   out.expose_headers = config:texts "exposed_headers"
-  local age = config:number "max_age"
+  local age = config:number("max_age", nil, -1)
   out.max_age = age and ("%ds"):format(math.min(86400, math.max(0, age)))
   config:refuse {
     preflight_continue = "preflights are answered here, not by services",
@@ -128,7 +128,7 @@ end
 -- -- answers --
 
 equals["request-termination"] = function(config)
-  local status = config:number("status_code", 503)
+  local status = config:status("status_code", 503)
   local body = reading.literal(config:text "body")
   local content_type = config:text "content_type"
   local message = config:text "message"
@@ -149,7 +149,7 @@ equals.redirect = function(config)
   local location = reading.literal(config:text("location", "/"))
   local keeps = config:flag("keep_incoming_path", false)
   local target = keeps and location:gsub("^(%a+://[^/]*).*$", "%1") .. "${request_uri}" or location
-  local out = { status = config:number("status_code", 301), headers = { location = target } }
+  local out = { status = config:status("status_code", 301), headers = { location = target } }
   return { { use = "respond", config = out } }
 end
 
@@ -159,7 +159,7 @@ equals["ip-restriction"] = function(config)
   return answers.by_address(config, {
     { key = "deny", networks = deny }, { key = "allow", networks = allow, is_allowed = true },
   }, {
-    status = config:number("status", 403), content_type = answers.JSON,
+    status = config:status("status", 403), content_type = answers.JSON,
     body = answers.json("message", config:text("message", "Your IP address is not allowed")),
   })
 end
@@ -186,7 +186,7 @@ equals["file-log"] = function(config, kong, use)
     config:tell("path", "an access log of one route or service alone is not available: all requests go to log.access")
     return {}
   end
-  table.insert(kong.access_logs, { file = path, format = "json" })
+  if path ~= "" then table.insert(kong.access_logs, { file = path, format = "json" }) end
   return {}
 end
 

@@ -251,7 +251,7 @@ function routes.read(map, service, number, format)
     if entry and entry.value.kind == "list" and #entry.value.items > 0 then self:lose(key, "%s", reason) end
   end
   self.preserves_host = map:flag("preserve_host", false)
-  local status = map:number("https_redirect_status_code", HTTPS_STATUS)
+  local status = map:status("https_redirect_status_code", HTTPS_STATUS)
   if refuses_http then self.guard = https_only(status) end
   -- Bodies always stream, and slashes are merged the one way.
   map:harmless("path_handling", "request_buffering", "response_buffering", "created_at", "updated_at")

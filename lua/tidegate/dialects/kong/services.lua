@@ -1,5 +1,6 @@
 --- Kong's services: where requests go, with the nodes of the upstream that has the name of their host.
 local native = require "tidegate.dialects.foreign.native"
+local reading = require "tidegate.dialects.foreign.reading"
 local upstreams = require "tidegate.dialects.kong.upstreams"
 
 local services = {}
@@ -33,8 +34,13 @@ local function target(map)
   end
   protocol = map:text("protocol", protocol or "http"):lower()
   host = map:text("host", host)
-  port = map:number("port", port or PORTS[protocol])
+  port = map:number("port", port or PORTS[protocol], 1, 65535)
   path = map:text("path", path)
+  local good, reason = native.takes("path", path or "/")
+  if not good then
+    map:tell(map:has "path" and "path" or "url", "%s is no path: %s", path, reason)
+    path = nil
+  end
   if not host then
     map:tell(nil, "has neither url nor host")
     return nil
@@ -57,10 +63,11 @@ local function is_spoken(map, protocol)
 end
 
 local function timeouts(map)
-  local write = map:number("write_timeout", TIMEOUT_MS)
-  local read = map:number("read_timeout", TIMEOUT_MS)
+  local write = map:number("write_timeout", TIMEOUT_MS, 1, reading.DAYS_MS)
+  local read = map:number("read_timeout", TIMEOUT_MS, 1, reading.DAYS_MS)
+  local connect = map:number("connect_timeout", TIMEOUT_MS, 1, reading.DAYS_MS)
   return {
-    connect = native.ms(map:number("connect_timeout", TIMEOUT_MS)), send = native.ms(write),
+    connect = native.ms(connect), send = native.ms(write),
     first_byte = native.ms(read), idle = native.ms(read),
   }
 end

@@ -70,7 +70,7 @@ end
 
 local function read_target(map)
   local address = map:text("target", "")
-  local found = node(map, address, map:number("weight", WEIGHT))
+  local found = node(map, address, map:number("weight", WEIGHT, 0, 65535))
   map:harmless("id", "created_at", "updated_at", "tags")
   map:refuse { failover = "targets for failover only are not available" }
   return found
