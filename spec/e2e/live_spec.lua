@@ -123,6 +123,45 @@ describe("what a running gateway tells of its configuration", function()
     assert.same({ { key = "respond.body", old = "one", new = "two" } }, change.keys)
   end)
 
+  it("diff tells which recent requests would go elsewhere, once each", function()
+    local candidate = config("refuse", route("a", "one"), "  - { name: b, path: /b, redirect: { to: /a } }\n",
+                             "  - { name: new, path: /new/*, respond: {} }\n")
+    local function told_of(target)
+      ask(gw, target)
+      local code, text = command_about(candidate, "diff")
+      assert.equal(1, code, text)
+      return text:match("of %d+ recent requests %d+ would go elsewhere:\n.*")
+    end
+    -- One request in 10 ms is remembered: it is asked until it was the one.
+    local text = clock.wait_until(function()
+      local told = told_of "/b?secret=1"
+      return told and told:find("  GET gate.test/b: b (", 1, true) and told
+    end, 5, "the moved request")
+    assert.truthy(text:find("GET gate%.test/b: b %([^\n]*, status 200%) %-> b %([^\n]*, redirect 302 to /a%)"), text)
+    assert.is_nil(text:find("secret", 1, true), text)
+    text = clock.wait_until(function()
+      local told = told_of "/new/%61"
+      return told and told:find("gate.test/new/a", 1, true) and told
+    end, 5, "the new request")
+    assert.truthy(text:find("GET gate%.test/new/a: 404 %-> new %("), text)
+    local _, json = command_about(candidate, "diff", "--json")
+    local requests = cjson.decode(json).requests
+    assert.is_true(requests.asked >= 2)
+    local from = {}
+    for _, one in ipairs(requests.moved) do from[one.from.route or one.from.status] = true end
+    assert.same({ b = true, ["404"] = true }, from)
+  end)
+
+  it("diff tells nothing of requests that are not remembered", function()
+    local text = config("refuse", route("a", "one"), route("b", "one"))
+    gw:write((text:gsub("threads: 2", "threads: 2, recent_requests: false")))
+    assert.equal(0, (gw:reload()))
+    for _ = 1, 5 do ask(gw, "/b") end
+    local _, told = command_about(config("refuse", route("a", "one")), "diff")
+    assert.truthy(told:find("- route b", 1, true), told)
+    assert.is_nil(told:find("recent requests", 1, true), text)
+  end)
+
   it("diff, history and rollback say that nothing runs", function()
     gw:stop()
     for _, case in ipairs { { 2, "diff" }, { 1, "history" }, { 1, "rollback", "1" } } do
@@ -160,7 +199,7 @@ describe("what a running gateway tells of its configuration", function()
     local code, text = gw:command("explain", "--running", "http://h/b")
     assert.equal(0, code, text)
     assert.truthy(text:find("route     b ", 1, true), text)
-    code, text = gw:command("explain", "--running", "nonsense")
+    code, text = gw:command("explain", "--running", "ftp://h/b")
     assert.equal(2, code, text)
     assert.truthy(text:find("expected a URL", 1, true), text)
   end)

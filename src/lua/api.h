@@ -298,6 +298,12 @@ struct tide_status {
 };
 void tide_status_read(struct tide_status *out);
 
+/* Requests that the loops had lately, a line each: number of the listener, method, host, path and client, with tabs
+ * between them. Freed with tide_free. Control thread. */
+char *tide_recent_heads(void);
+/* The address of a listener by its number, as the configuration has it. False where it is gone. */
+bool tide_listener_address(uint32_t number, const char **address);
+
 /* -- sockets --
  * A socket is a number that goes stale when it is closed: then every call gives TIDE_SOCKET_GONE. In a data-plane loop
  * only. A call that gives TIDE_SOCKET_WAIT is made again when the wait that tide_socket_await was given is over, with

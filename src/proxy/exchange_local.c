@@ -178,6 +178,15 @@ static enum next undecided(struct exchange *x, const struct question *q)
     return exchange_fail(x, RC_UNDECIDED);
 }
 
+static void remember(struct exchange *x, uint64_t now_ms)
+{
+    char client[ADDR_TEXT];
+    const struct request *r = &x->req;
+    struct recent_seen seen = { .method = r->method_text, .host = r->host, .path = r->path, .listener = r->listener };
+    seen.client = slice_make(client, peer_print_ip(&x->client, client));
+    recent_keep(&x->plane->recent, now_ms, &seen);
+}
+
 /* *stuck: the condition of which it cannot be told whether it holds; else NULL. */
 static struct router_answer find_route(struct exchange *x, enum method method, struct slice name,
                                        const struct question **stuck)
@@ -222,6 +231,9 @@ enum next step_route(struct exchange *x)
 {
     struct request *r = &x->req;
     const struct question *stuck;
+    uint64_t now_ms = x->plane->loop->clock.now_ms;
+    if (recent_is_due(&x->plane->recent, now_ms))
+        remember(x, now_ms);
     if (r->method == METHOD_CONNECT)
         return not_found(x, &(struct router_answer){ .allowed = 1u << METHOD_COUNT });
     if (r->security->deny_hidden_files && url_is_hidden(r->path))

@@ -41,6 +41,7 @@ void plane_close(struct plane *p)
     freelist_free(&p->ups);
     freelist_free(&p->exchanges);
     pipes_free(&p->pipes);
+    recent_free(&p->recent);
     series_free(&p->hook_stats);
     series_free(&p->traffic);
     series_free(&p->metrics);
@@ -50,6 +51,7 @@ void plane_swap(struct plane *p, struct generation *g)
 {
     struct generation *old = p->generation;
     p->generation = g;
+    recent_switch(&p->recent, g->gateway.recent_requests);
     p->fronts.idle_ms = g->gateway.timeouts.idle_ms;
     p->fronts.head_ms = g->gateway.timeouts.head_ms;
     p->fronts.requests_per_connection = g->gateway.limits.requests_per_connection;

@@ -8,6 +8,7 @@
 #include "proxy/hook_stats.h"
 #include "proxy/hooks.h"
 #include "proxy/metrics.h"
+#include "proxy/recent.h"
 
 struct ask;
 
@@ -20,6 +21,7 @@ struct plane {
     struct pipes pipes;
     struct counters counters;
     struct queue log;                   /* to the writer thread */
+    struct recent recent;
     struct adhocs *adhocs;              /* nodes that no configuration names; NULL before the first */
     const struct hooks *hooks;
     void *_Atomic vm;                   /* the hooks' own; NULL before the first plugin. Others may look */

@@ -21,6 +21,7 @@ struct gateway_settings {
     struct security security;
     int32_t log_level;            /* 0 debug, 1 info, 2 warn, 3 error */
     struct slice error_log;       /* "stderr" or an absolute file name */
+    bool recent_requests;         /* heads of requests are kept for a while: proxy/recent.h */
     bool has_metrics;             /* requests are counted by route, node and status */
     struct slice metrics_path;    /* where an internal listener shows them */
     uint32_t hooks;               /* bit per enum hook that the global chain has */

@@ -53,6 +53,7 @@ function Builder:gateway(config)
   self:text(g.user, gateway.user)
   self:text(g.pid_file, gateway.pid_file)
   self:text(g.id_header, gateway.id_header)
+  g.recent_requests = gateway.recent_requests
   for name, seconds in pairs(config.timeouts) do g.timeouts[name .. "_ms"] = ms(seconds) end
   local limits = config.limits
   g.limits.head_bytes, g.limits.uri_bytes, g.limits.body_bytes = limits.head, limits.uri, limits.body

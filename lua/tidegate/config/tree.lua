@@ -60,6 +60,8 @@ local gateway = {
       doc = "where relative file names start; itself relative to the folder of this file" },
     { "trusted_proxies", type = "list", single = true, of = "cidr", default = { "127.0.0.1/32" },
       doc = "networks whose X-Forwarded-* headers and PROXY lines are believed" },
+    { "recent_requests", type = "boolean", default = true,
+      doc = "method, host and path of some requests are remembered, for `tidegate diff`" },
     { "on_invalid", type = "enum", of = { "refuse", "quarantine" }, default = "refuse",
       doc = "what becomes of new files with an error: `refuse` changes nothing; `quarantine` leaves the last good " ..
             "version of what is bad in force, and takes the rest" },
