@@ -43,6 +43,25 @@ describe("a gateway's life", function()
     assert.is_nil(files.read(gw.folder .. "/run/tidegate.pid"))
   end)
 
+  it("says how its worker ended that never got ready", function()
+    local gw = gateway.start(config())
+    gw:stop()
+    gw:write_plugin("dies", [[
+--- Takes the worker with it.
+local ffi = require "ffi"
+ffi.cdef "int raise(int signal);"
+local Dies = { version = "1.0.0", description = "Dies.", band = "filter" }
+Dies.__index = Dies
+function Dies.new() ffi.C.raise(9) end
+function Dies:request() end
+return Dies
+]])
+    gw:write("lua: { trusted: [dies] }\nplugins: [dies]\nroutes: []\n")
+    local code, text = gw:command("start")
+    assert.equal(1, code, text)
+    assert.truthy(text:find("the worker ended before it accepted connections: signal 9", 1, true), text)
+  end)
+
   it("goes to the background with start, and start fails with the reason", function()
     local gw = gateway.start(config())
     gw:stop()

@@ -310,6 +310,9 @@ static void on_worker_end(struct supervisor *s, int status)
     s->state.worker = 0;
     if (s->stopping)
         return;
+    if (!s->ever_ready && !s->doom[0])
+        snprintf(s->doom, sizeof s->doom, "tidegate: the worker ended before it accepted connections: %s\n",
+                 how_it_ended(status));
     if (s->doom[0] && write(s->tell_fd, s->doom, strlen(s->doom)) < 0)
         log_warn("supervisor", "cannot write to standard error");
     if (s->state.old_worker) {          /* the new binary's worker failed: the old one goes on */
