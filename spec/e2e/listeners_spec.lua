@@ -57,6 +57,50 @@ routes:
   end)
 end)
 
+describe("an optional listener", function()
+  local ROUTES = 'routes: [{ path: "/*", on: [spare], respond: { body: spare } }, ' ..
+                 '{ path: "/*", respond: { body: main } }]\n'
+
+  it("is done without where its port is taken, and had when that is free again [X2]", function()
+    local other = upstream.by_path {}
+    local port = other.port
+    local config = ('listen: ["127.0.0.1:0", { address: "127.0.0.1:%d", name: spare, optional: true }]\n'):format(port)
+    local gw = gateway.start(config .. ROUTES)
+    gw:wait_log("cannot listen where the configuration does not insist on it.*" .. port .. ".*in use")
+    assert.equal(1, #gw.ports)
+    assert.equal("main", client.ask(gw:port(), client.request {}).body)
+    other:stop()
+    assert.equal(0, (gw:reload()))
+    assert.equal("spare", client.ask(port, client.request {}).body)
+    assert.equal("main", client.ask(gw:port(), client.request {}).body)
+    gw:write('listen: ["127.0.0.1:0"]\nroutes: []\n')
+    assert.equal(0, (gw:reload()))
+    assert.is_false(pcall(client.connect, port))
+    gw:stop()
+  end)
+
+  it("may come and go without ever being there", function()
+    local other = upstream.by_path {}
+    local port = other.port
+    local gw = gateway.start "routes: []\n"
+    local config = ('listen: ["127.0.0.1:0", { address: "127.0.0.1:%d", name: spare, optional: true }]\n'):format(port)
+    for _, text in ipairs { config .. ROUTES, "routes: []\n", config .. ROUTES } do
+      gw:write(text)
+      assert.equal(0, (gw:reload()))
+    end
+    assert.equal("main", client.ask(gw:port(), client.request {}).body)
+    gw:stop()
+  end)
+
+  it("is insisted on by default", function()
+    local other = upstream.by_path {}
+    local good, why = pcall(gateway.start, ('listen: ["127.0.0.1:0", "127.0.0.1:%d"]\n'):format(other.port) ..
+                                           'routes: []\n')
+    assert.is_false(good)
+    assert.truthy(tostring(why):find("in use", 1, true), why)
+  end)
+end)
+
 describe("a connection", function()
   it("stays one of its listener when listeners change their order in the file", function()
     local names = { [[

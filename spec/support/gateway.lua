@@ -39,12 +39,12 @@ end
 --- Starts a gateway and waits until it accepts connections.
 -- @tparam string yaml its configuration; listen and gateway may be left out
 -- @tparam[opt] table o timeout in seconds (20); args: more arguments; plugins: texts by name; files: more of
--- them, by names in its folder
+-- them, by names in its folder; as_is: the configuration is complete
 function gateway.start(yaml, o)
   o = o or {}
   local folder = files.folder()
   local gw = setmetatable({ folder = folder, file = folder .. "/tidegate.yaml", out = folder .. "/stdout",
-                            err = folder .. "/stderr", ports = {} }, Gateway)
+                            err = folder .. "/stderr", ports = {}, as_is = o.as_is }, Gateway)
   os.execute("mkdir " .. folder .. "/plugins")
   for name, text in pairs(o.plugins or {}) do gw:write_plugin(name, text) end
   for name, text in pairs(o.files or {}) do gw:write_file(name, text) end
@@ -77,7 +77,7 @@ end
 
 --- Replaces the configuration file, as an editor would.
 function Gateway:write(yaml)
-  files.write(self.file .. ".new", complete(yaml))
+  files.write(self.file .. ".new", self.as_is and yaml or complete(yaml))
   assert(os.rename(self.file .. ".new", self.file))
 end
 

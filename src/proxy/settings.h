@@ -36,6 +36,7 @@ struct listener_settings {
     struct slice address;         /* canonical: "1.2.3.4:80", "[::]:80", "unix:/abs/path"; its identity over reloads */
     struct slice name;            /* empty: none */
     bool proxy_protocol;
+    bool optional;                /* where it cannot be bound, that is told, and the others are */
     bool is_internal;             /* answers about the gateway itself: no route, no plugin */
     bool tls;
     int32_t min_version;          /* 0x0303: TLS 1.2, 0x0304: TLS 1.3 */

@@ -227,6 +227,8 @@ static void ready_line(struct control *c, char *out, size_t size)
     for (uint32_t i = 0; i < c->generation->listener_count; i++) {
         const struct listener_use *l = c->generation->listeners[i];
         const struct bound *b = bound_find(c, l->settings.address);
+        if (b->is_absent)
+            continue;
         bool is_unix = strncmp(b->real, "unix:", 5) == 0;
         if (n > 0 && (size_t)n < size)
             n += snprintf(out + n, size - (size_t)n, " %s%s", is_unix ? "" : l->tls ? "https://" : "http://", b->real);

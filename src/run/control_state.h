@@ -17,7 +17,14 @@
 #include "run/writer.h"
 
 /* A listening address: its identity, where it really listens, and the number of it that routes and connections know. */
-struct bound { char address[ADDR_TEXT]; char real[ADDR_TEXT]; uint16_t port; uint32_t id; struct bound *next; };
+struct bound {
+    char address[ADDR_TEXT];
+    char real[ADDR_TEXT];
+    uint16_t port;
+    bool is_absent;             /* it could not be bound, and need not be; tried again with the next configuration */
+    uint32_t id;
+    struct bound *next;
+};
 
 struct control {
     const struct control_options *options;

@@ -78,30 +78,46 @@ static void number_listeners(struct control *c, struct generation *g)
     }
 }
 
+static struct bound *bound_add(struct control *c, struct slice address)
+{
+    struct bound *b = calloc(1, sizeof *b);
+    if (!b)
+        abort();
+    snprintf(b->address, sizeof b->address, "%.*s", (int)address.len, address.at);
+    b->id = free_id(c);
+    b->next = c->bound;
+    c->bound = b;
+    return b;
+}
+
 /* A set of sockets for each listener of g that is not bound yet; fds[i] has one per loop. False with the reason. */
 static bool bind_new(struct control *c, const struct generation *g, struct new_listener *added, int (*fds)[LOOPS_MAX],
                      uint32_t *count)
 {
     *count = 0;
     for (uint32_t i = 0; i < g->listener_count; i++) {
-        struct slice address = g->listeners[i]->settings.address;
-        if (bound_find(c, address))
+        const struct listener_settings *s = &g->listeners[i]->settings;
+        struct bound *b = bound_find(c, s->address);
+        if (b && !b->is_absent)
             continue;
-        if (!control_ask(c, MESSAGE_BIND, (int)c->loop_count, address.at)) {
+        bool good = control_ask(c, MESSAGE_BIND, (int)c->loop_count, s->address.at);
+        if (!good && !s->optional) {
             control_report(c, c->message.text);
             return false;
         }
-        struct bound *b = calloc(1, sizeof *b);
         if (!b)
-            abort();
-        snprintf(b->address, sizeof b->address, "%s", address.at);
+            b = bound_add(c, s->address);
+        b->is_absent = !good;
+        if (!good) {
+            c->message.text[strcspn(c->message.text, "\n")] = '\0';
+            log_warn("control", "cannot listen where the configuration does not insist on it", "address",
+                     log_slice(s->address), "why", c->message.text);
+            continue;
+        }
         snprintf(b->real, sizeof b->real, "%.*s", (int)sizeof b->real - 1, c->message.text);
         struct addr real;
         if (addr_parse(slice_text(b->real), &real))
             b->port = peer_of(&real.u.any).port;
-        b->id = free_id(c);
-        b->next = c->bound;
-        c->bound = b;
         struct new_listener *n = &added[*count];
         snprintf(n->address, sizeof n->address, "%s", b->address);
         n->port = b->port;
@@ -125,7 +141,8 @@ static void unbind_old(struct control *c, const struct generation *g)
         }
         struct bound *old = *b;
         *b = old->next;
-        control_tell(c, MESSAGE_UNBIND, old->address);
+        if (!old->is_absent)
+            control_tell(c, MESSAGE_UNBIND, old->address);
         free(old);
     }
 }

@@ -93,7 +93,7 @@ function Builder:listener(listener)
   local l, tls = C.tide_generation_add_listener(self.g), listener.tls
   self:text(l.address, listener.address)
   self:text(l.name, listener.name)
-  l.proxy_protocol = listener.proxy_protocol
+  l.proxy_protocol, l.optional = listener.proxy_protocol, listener.optional
   if not tls then return end
   l.tls = true
   l.min_version = TLS_VERSIONS[tls.min_version]

@@ -134,6 +134,8 @@ local listener = {
       of = { type = "enum", of = { "http/1.1" }, later = { "h2", "h2c", "h3" } } },
     { "proxy_protocol", type = "boolean", default = false,
       doc = "connections begin with a PROXY line (version 1 or 2) that names the client" },
+    { "optional", type = "boolean", default = false,
+      doc = "where it cannot be bound (a port that is taken, or not allowed) that is a warning, and the others are" },
     listener_tls,
   },
 }

@@ -1,8 +1,8 @@
 --- Gateway: routes with blocks of settings for each thing that is done to a request, and services with nodes.
 --
 -- Native are: each block one or several plugins of the route; an assertion group the route's condition (`when`). Where
--- a route has CORS, preflights get a route of their own, since they have neither the method nor the header fields that
--- the route asks for.
+-- such a route has CORS, preflights get one of their own, since they have neither the method nor the header fields that
+-- it asks for.
 local Reading = require "tidegate.dialects.reading"
 local assertions = require "tidegate.dialects.gateway.assertions"
 local conditions = require "tidegate.dialects.conditions"
@@ -326,18 +326,8 @@ function Converter:cors(route)
   return name
 end
 
---- The names of methods as a set; nil where all are taken.
-local function methods_of(route)
-  if not route.methods then return nil end
-  local set = {}
-  for _, method in ipairs(route.methods) do set[method] = true end
-  return set
-end
-
 --- A route for the preflights of another one.
-function Converter:preflight(route, cors, condition)
-  local methods = methods_of(route)
-  if not condition and (not methods or methods.OPTIONS) then return nil end
+function Converter:preflight(route, cors)
   local place = self.marks:place(route, "cors_config")
   return node.map(place, {
     { "name", route.id .. " preflight" },
@@ -369,8 +359,7 @@ function Converter:route(route, list)
   if route.cors_config then
     local cors = self:cors(route)
     table.insert(plugins, 1, node.scalar(cors, (self.marks:place(route, "cors_config"))))
-    local preflight = route.enabled ~= false and self:preflight(route, cors, condition)
-    if preflight then list[#list + 1] = preflight end
+    if condition and route.enabled ~= false then list[#list + 1] = self:preflight(route, cors) end
   end
   for _, plugin in ipairs(route.plugins or {}) do
     if plugin.name then plugins[#plugins + 1] = self:named_plugin(plugin) end
