@@ -74,7 +74,7 @@ function Converter:other(key, default, field)
       return (self:read(field, root))[list]
     end
   end
-  if written then self:warn(self.file, key, ("%s cannot be read, neither in %s nor above it"):format(name, folder)) end
+  if written then self:warn(self.file, key, ("%s cannot be read, neither in %s nor above it"):format(path, folder)) end
   return nil
 end
 

@@ -85,6 +85,7 @@ end
 function Converter:listen()
   local file, list = self.file, {}
   local plain, secure = self:node(file.server, "listen_addr"), self:node(file.server, "listen_addr_tls")
+  plain = plain or not secure and node.scalar(":8080", self.root)
   if plain then list[1] = node.map(plain, { { "address", address(plain) }, { "name", "main" } }) end
   local tls = file.tls
   if secure and tls and tls.enabled ~= false then

@@ -1,6 +1,8 @@
 --- Files with the keys, the structure and the shape of every example that the other gateways' documents have: each
 -- loads or converts, and means the same when it is converted.
 local dialects = require "support.dialects"
+local files = require "support.files"
+local markdown = require "support.markdown"
 
 -- file; requirements that its example belongs to; what is said of it, whatever this version has.
 local LOADED = {
@@ -92,4 +94,19 @@ describe("a file of another gateway", function()
       assert.is_false(dialects.load(case[1]).good)
     end)
   end
+end)
+
+describe("the example in docs/migrating.md", function()
+  it("becomes what stands below it", function()
+    local blocks = markdown.blocks "docs/migrating.md"
+    for i, block in ipairs(blocks) do
+      if block.text:find "^# config.yaml of Toyou" then
+        local folder = files.folder()
+        files.write(folder .. "/config.yaml", block.text)
+        assert.same({ 0, blocks[i + 1].text, "" }, { dialects.convert(folder .. "/config.yaml") })
+        return
+      end
+    end
+    error "there is none"
+  end)
 end)

@@ -2,6 +2,7 @@
 local conditions = require "tidegate.dialects.conditions"
 local native = require "tidegate.dialects.native"
 local node = require "tidegate.dialects.node"
+local security = require "tidegate.dialects.dispa.security"
 
 local routes = {}
 
@@ -56,7 +57,7 @@ local function transform_of(self, rule)
   if not add and not remove then return nil end
   local place = self:place(rule.transform)
   return node.map(place, { { "headers", node.map(place, { { "request", node.map(place, {
-    remove and { "remove", remove }, add and { "set", add },
+    remove and { "remove", remove }, add and { "set", security.fields(add) },
   }) } }) } })
 end
 

@@ -111,8 +111,8 @@ end
 
 -- -- plugins --
 
---- Header fields whose values may name what only a request knows.
-local function fields(written)
+--- Header fields as templates. {{uuid}} is what only the request knows.
+function security.fields(written)
   local result = node.map(written)
   for _, item in ipairs(written.entries or {}) do
     local text = Reading.escape_template(item.value.text or ""):gsub("{{%s*uuid%s*}}", "${request_id}")
@@ -127,7 +127,8 @@ local function headers(self, plugin)
   for _, side in ipairs { "request", "response" } do
     local written = node.get(config, side .. "_headers")
     local is_wanted = not plugin.stage or plugin.stage == "both" or plugin.stage == side
-    if written and is_wanted then node.put(settings, side, node.map(written, { { "set", fields(written) } })) end
+    local set = written and is_wanted and security.fields(written)
+    if set then node.put(settings, side, node.map(written, { { "set", set } })) end
   end
   return "headers", settings
 end
