@@ -92,6 +92,21 @@ static char byte_at(const struct reader *r, yaml_mark_t mark)
     return at < end ? *at : 0;
 }
 
+/* Whether a line is one that version control leaves in a file where a merge did not work out. */
+static bool is_merge_mark(const struct reader *r, size_t number)
+{
+    static const char *const marks[] = { "<<<<<<< ", "=======", ">>>>>>> ", NULL };
+    const char *at = r->text, *end = r->text + r->len;
+    for (size_t line = 0; line < number && at; line++) {
+        at = memchr(at, '\n', (size_t)(end - at));
+        at = at ? at + 1 : NULL;
+    }
+    for (const char *const *mark = marks; at && *mark; mark++)
+        if ((size_t)(end - at) >= strlen(*mark) && memcmp(at, *mark, strlen(*mark)) == 0)
+            return true;
+    return false;
+}
+
 /* What usually is the matter when libyaml says that it has a problem. */
 static const struct trouble {
     const char *problem;        /* a part of libyaml's words */
@@ -133,6 +148,8 @@ static void add_syntax_error(struct reader *r)
     bool at_context = t < end && t->at_context && p->context;
     if (strstr(problem, "cannot start any token") && byte_at(r, p->problem_mark) == '\t')
         snprintf(message, sizeof message, "a tab cannot indent YAML: use spaces");
+    else if (is_merge_mark(r, at_context ? p->context_mark.line : p->problem_mark.line))
+        snprintf(message, sizeof message, "this line is left over from a merge: choose one of the two versions");
     else if (t == end)
         snprintf(message, sizeof message, "%s%s%s", problem, p->context ? " " : "", p->context ? p->context : "");
     else if (t->tell_line)

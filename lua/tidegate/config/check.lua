@@ -233,8 +233,9 @@ end
 --- services and listeners are sets of names.
 function Checker:references(route, services, listeners)
   if route.service and not services[route.service] then
-    self:reference(route, "service", "there is no service %s%s", quote(route.service),
-                   self:near(route.service, services))
+    local hint = self:near(route.service, services)
+    if route.service:find "[:/]" then hint = "; a service is named here, its URL stands under services" end
+    self:reference(route, "service", "there is no service %s%s", quote(route.service), hint)
   end
   for _, name in ipairs(route.split and self.marks[route.split].order or {}) do
     if not services[name] then

@@ -46,7 +46,8 @@ end
 --- Adds the items of a list to the main one.
 function Gatherer:add_list(root, entry)
   local items = entry.value.items
-  if not items and entry.key == "listen" then items = { entry.value } end
+  local field = tree.fields[entry.key]
+  if not items and field.single then items = { entry.value } end
   if not items then
     self.report:add(entry.value, entry.key, "expected a list, found " .. describe(entry.value))
     return
@@ -57,7 +58,7 @@ function Gatherer:add_list(root, entry)
                     file = entry.value.file }
     return put(root, entry)
   end
-  if not mine.value.items and entry.key == "listen" then
+  if not mine.value.items and field.single then
     local first = mine.value
     mine.value = { kind = "list", items = { first }, line = first.line, column = first.column, file = first.file }
   end

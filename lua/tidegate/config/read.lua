@@ -26,7 +26,7 @@ return function(name, file, sources, report, place, path)
   if not node or node.kind == "map" then return node, #text end
   local is_nothing = node.kind == "scalar" and node.type == "null"
   if not is_nothing then
-    report:add(node, nil, ("expected a map, found a %s"):format(node.kind))
+    report:add(node, nil, "expected a map, found a " .. (node.kind == "list" and "list" or "text"))
   elseif not place then
     report:add(node, nil, "expected a configuration, found an empty file")
   elseif not text:find "%S" then

@@ -146,7 +146,7 @@ Check.__index = Check
 
 local EXPECTED = {
   integer = "a whole number", number = "a number", boolean = "true or false", list = "a list", map = "a map",
-  object = "a map", any = "a value", status = "a status code",
+  object = "a map", any = "a value", status = "a status code from 100 to 599",
 }
 
 local function expected(field)
@@ -167,8 +167,23 @@ function Check:fail(node, parent, key, message, ...)
   self.report:add(node, path_of(parent, key), message:format(...))
 end
 
+--- What is usually the matter with a value that is of another kind altogether, or has spaces around it.
+local function advice(field, node)
+  if node.kind == "scalar" then
+    if node.type == "string" and not node.is_secret and node.text:find "%S" then
+      if node.text:find "%s$" then return "it ends with a space" end
+      if node.text:find "^%s" then return "it begins with a space" end
+    end
+    return nil
+  end
+  if field.type == "list" and node.kind == "map" then return 'each item of a list begins with "- "' end
+  if field.type == "map" and node.kind == "list" then return 'items of a map begin with a name and a colon, not "-"' end
+  return nil
+end
+
 function Check:mismatch(field, node, parent, key, why)
   local path = path_of(parent, key)
+  why = advice(field, node) or why
   if field.many and node.kind == "list" then why = ("several go under %s"):format(schema.quote(field.many)) end
   local tail = why and "; " .. why or ""
   self.failures = self.failures + 1
@@ -426,6 +441,8 @@ function Check:unknown_key(fields, entry, path)
   local hint, meant = self.report:near(entry.key, names)
   if #names == 0 then
     hint = "; none is known here"
+  elseif not meant and is_field(fields[entry.key:match "^[%w_]+%." and entry.key:match "^[%w_]+"]) then
+    hint = ("; a dot does not lead into a map here: write %s: { %s: ... }"):format(entry.key:match "^([%w_]+)%.(.*)$")
   elseif not meant and #names <= 12 then
     hint = "; expected one of " .. table.concat(names, ", ")
   end

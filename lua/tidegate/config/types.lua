@@ -72,6 +72,7 @@ types.duration = {
   expected = "a duration such as 500ms, 30s or 5m",
   parse = function(text)
     if text == "0" then return 0 end
+    if text:find "^%d+%.?%d*%s+%l+$" then return nil, "write " .. text:gsub("%s", "") end
     if tonumber(text) then return nil, ("it needs a unit, for example %ss"):format(text) end
     local total, at, last_rank = 0, 1, 0
     while at <= #text do
@@ -134,6 +135,7 @@ local function host(text)
   local name = text:lower():gsub("%.$", "")
   if name:find "^%[[%x:.]+%]$" then return name end
   if name:find "[\128-\255]" then return nil, "write an international name in its xn-- form" end
+  if name:find "://" then return nil, "a host is a name alone, without what stands before and behind it in a URL" end
   if name:find ":" then return nil, "a host has no port here" end
   if name == "" or #name > 253 or name:find "[^%w._-]" or name:find "%.%." or name:find "^%." then return nil end
   for label in name:gmatch "[^.]+" do
@@ -173,6 +175,7 @@ local function normal_path(text)
   if text:sub(1, 1) ~= "/" then return nil, "it starts with a slash" end
   if text:find "[?#]" then return nil, "a query is no part of a path" end
   if text:find "%c" then return nil, "it holds a control character" end
+  if text:find " $" then return nil, "it ends with a space" end
   for segment in text:gmatch "[^/]+" do
     if segment == "." or segment == ".." then
       return nil, 'request paths have no "." and ".." when they are compared: it would never match'
@@ -263,6 +266,14 @@ types.cidr = {
   parse = function(text) return C.tide_cidr_check(text, #text) == 0 and text or nil end,
 }
 
+local PORT_RANGE = "a port is a number from 1 to 65535"
+
+--- Whether what stands behind the last colon cannot be a port.
+local function has_wrong_port(text)
+  local port = text:match ":([^:%]]*)$"
+  return port and port ~= "" and not (port:find "^%d+$" and tonumber(port) >= 1 and tonumber(port) <= 65535)
+end
+
 --- Where to listen. A name of a unix socket stays as it is: it may be relative.
 types.address = {
   expected = 'an address such as ":8080", "127.0.0.1:8080", "[::]:80" or "unix:run/gate.sock"',
@@ -273,8 +284,10 @@ types.address = {
       return value and "unix:" .. value, reason
     end
     if text:find "^%d+$" then return nil, ('write ":%s"'):format(text) end
-    if C.tide_address_check(text, #text, why) ~= 0 then return nil end
-    return ffi.string(why.text)
+    if C.tide_address_check(text, #text, why) == 0 then return ffi.string(why.text) end
+    if text:find "://" then return nil, "an address has no protocol before it; the key tls makes it HTTPS" end
+    if text:find ":.*:" and text:sub(1, 1) ~= "[" then return nil, "an IPv6 address stands in brackets" end
+    return nil, has_wrong_port(text) and PORT_RANGE or nil
   end,
 }
 
@@ -309,7 +322,7 @@ types.node = {
     local authority, tail = (rest or text):match "^([^/?#]*)(.*)$"
     if tail ~= "" and tail ~= "/" then return nil, "it has no path; a route's add_prefix puts one before each path" end
     local name, port = split_authority(authority, PORTS[scheme])
-    if not name then return nil end
+    if not name then return nil, has_wrong_port(authority) and PORT_RANGE or nil end
     if not port then return nil, "it needs a port" end
     return { scheme = scheme, host = name, port = port }
   end,
@@ -318,6 +331,9 @@ types.node = {
 types.method = {
   expected = "a method such as GET",
   parse = function(text)
+    local is_several = text:find "^%u%u%u+[, ]+%u%u%u"
+    if is_several then return nil, ("several are a list: [%s]"):format((text:gsub("[, ]+", ", "))) end
+    if text == "*" then return nil, "leave the key away to match every method" end
     if text == "" or text:find "[^!#$%%&'*+.^_`|~%w-]" then return nil end
     if text ~= text:upper() then return nil, ('write "%s"'):format(text:upper()) end
     if text == "CONNECT" then return nil, "the gateway is no forward proxy", false end

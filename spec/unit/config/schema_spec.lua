@@ -79,7 +79,7 @@ describe("a wrong value", function()
       'expected one of round, square, found "sqare"; did you mean "square"?' },
     { "of an enum, not available yet", { type = "enum", of = { "a" }, later = { "b" } }, "b",
       '"b" is not available in this version; expected "a"' },
-    { "of a status", { type = "status" }, "600", "expected a status code, found 600" },
+    { "of a status", { type = "status" }, "600", "expected a status code from 100 to 599, found 600" },
     { "of a list", { type = "list", of = "string" }, "a", 'expected a list, found "a"' },
     { "in a list", { type = "list", of = "integer" }, "[1, x, 3]", '[2]: expected a whole number, found "x"' },
     { "in a map", { type = "map", of = "integer" }, "{'a b': x}", '["a b"]: expected a whole number, found "x"' },

@@ -6,7 +6,7 @@ local cases = {
   { "duration", "7d", 604800 }, { "duration", "1h30m", 5400 }, { "duration", "1.5s", 1.5 }, { "duration", "0", 0 },
   { "duration", "0s", 0 }, { "duration", "1d2h3m4s5ms", 93784.005 },
   { "duration", "30", nil, "it needs a unit, for example 30s" },
-  { "duration", "", nil }, { "duration", "s", nil }, { "duration", "-1s", nil }, { "duration", "1 s", nil },
+  { "duration", "", nil }, { "duration", "s", nil }, { "duration", "-1s", nil }, { "duration", "1 s", nil, "write 1s" },
   { "duration", "1s1s", nil, "units go from large to small, each once" },
   { "duration", "1s1m", nil, "units go from large to small, each once" },
   { "duration", "1y", nil, '"y" is no unit; ms, s, m, h and d are' },
@@ -105,6 +105,8 @@ describe("a format", function()
   end
 end)
 
+local PORT = "a port is a number from 1 to 65535"
+
 describe("a node", function()
   local nodes = {
     { "10.0.0.1:8080", { host = "10.0.0.1", port = 8080 } },
@@ -119,7 +121,8 @@ describe("a node", function()
     { "app", nil, "it needs a port" },
     { "[::1]", nil, "it needs a port" },
     { "::1:80", nil },
-    { "a:0", nil }, { "a:65536", nil }, { "a:", nil }, { "a:8x", nil }, { "", nil }, { "unix:", nil, "it is empty" },
+    { "a:0", nil, PORT }, { "a:65536", nil, PORT }, { "a:", nil }, { "a:8x", nil, PORT }, { "", nil },
+    { "unix:", nil, "it is empty" },
     { "http://", nil }, { "http://a b", nil }, { "user@a:80", nil },
     { "http://a/b", nil, "it has no path; a route's add_prefix puts one before each path" },
     { "a:80?b", nil, "it has no path; a route's add_prefix puts one before each path" },
