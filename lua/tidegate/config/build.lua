@@ -133,10 +133,10 @@ end
 function Builder:balance(s, balance)
   s.balance = BALANCE[balance.algorithm]
   if balance.algorithm ~= "consistent_hash" then return end
-  local kind, name = balance.key:match "^([%w_]+)%.?(.*)$"
+  local kind, name = (balance.key or "client_ip"):match "^([%w_]+)%.?(.*)$"
   s.hash_by = HASH_BY[kind]
   self:text(s.hash_name, kind == "header" and name:lower() or name)
-  s.load_percent = math.floor(balance.load_factor * 100 + 0.5)
+  s.load_percent = math.floor((balance.load_factor or 1.25) * 100 + 0.5)
 end
 
 --- Sets the bits of statuses: { "200", "300-399" }.
@@ -153,16 +153,16 @@ end
 function Builder:active(a, active)
   a.is_on = true
   a.type = active.type == "tcp" and C.CHECK_TCP or C.CHECK_HTTP
-  self:text(a.method, active.method)
-  self:text(a.target, active.path)
+  self:text(a.method, active.method or "GET")
+  self:text(a.target, active.path or "/")
   self:text(a.host, active.host)
   self:text(a.body, active.body)
   local fields = {}
-  for _, name in ipairs(self.marks[active.headers].order or {}) do
+  for _, name in ipairs(active.headers and self.marks[active.headers].order or {}) do
     fields[#fields + 1] = name .. "\0" .. active.headers[name] .. "\0"
   end
   self:text(a.fields, table.concat(fields))
-  set_statuses(a.expect, active.expect)
+  set_statuses(a.expect, active.expect or { "200-399" })
   a.interval_ms, a.timeout_ms = ms(active.interval), ms(active.timeout)
   a.healthy, a.unhealthy = active.healthy, active.unhealthy
 end

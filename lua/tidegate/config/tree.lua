@@ -326,21 +326,21 @@ local active_check = {
   fields = ordered {
     { "type", type = "enum", of = { "http", "https", "tcp" },
       doc = "what is asked; default: http, or https where the nodes are; tcp: whether it can be connected to" },
-    { "path", type = "string", default = "/", min = 1, doc = "path and query asked for",
+    { "path", type = "string", min = 1, doc = "path and query asked for; default: /",
       check = function(text)
         local good = text:find "^/[\33-\126]*$" and not text:find "#"
         return good, ('expected a path such as /health, found "%s"'):format(text)
       end },
-    { "method", type = "method", default = "GET", doc = "method asked with" },
+    { "method", type = "method", doc = "method asked with; default: GET" },
     { "host", type = "string", min = 1, doc = "Host sent; default: the node's",
       check = function(text)
         return not text:find "[^%w._:%[%]-]", ('expected a host name, found "%s"'):format(text)
       end },
-    { "headers", type = "map", of = "string", keys = "header_name", default = {}, doc = "further headers sent" },
+    { "headers", type = "map", of = "string", keys = "header_name", doc = "further headers sent" },
     duration("interval", "10s", "from check to check, a tenth more or less", "10ms"),
     duration("timeout", "5s", "of a check as a whole; the next one begins after its end"),
-    { "expect", type = "list", single = true, min = 1, of = "string", default = { "200-399" }, check = check_statuses,
-      doc = 'statuses of a healthy node, and ranges such as "200-299"' },
+    { "expect", type = "list", single = true, min = 1, of = "string", check = check_statuses,
+      doc = 'statuses of a healthy node, and ranges such as "200-299"; default: "200-399"' },
     { "body", type = "string", min = 1, doc = "text that must be in the first 64 KiB of the body" },
     count("healthy", 2, "successes in a row until an unhealthy node is healthy", 1, 1000),
     count("unhealthy", 3, "failures in a row until it is unhealthy", 1, 1000),
