@@ -90,6 +90,9 @@ BENCH_TOOLS := $(B)/bench/load $(B)/bench/upstream
 $(B)/bench/%: bench/%.c $(wildcard bench/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARNINGS) -o $@ $< -lssl -lcrypto -lm
+$(B)/bench/balancer: bench/balancer.c $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 bench: build $(BENCH_TOOLS)                 ## the standard loads beside nginx and HAProxy, compared with the last run
 	@sh .ci/packages build bench
 	$(LUA) bench/run.lua --build $(B) $(BENCH)

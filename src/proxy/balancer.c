@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "proxy/seats.h"
+
 enum { LOAD_FREE = 8 };         /* requests in hand that each node may have whatever the bound */
 
 /* -- turns -- */
@@ -91,7 +93,9 @@ void balancer_prepare(struct service *s, struct arena *a)
     for (uint32_t i = 0; i < s->node_count; i++)
         s->main_count += !s->backups[i];
     s->is_watched = s->settings.passive.is_on || s->settings.balance == BALANCE_LEAST_LATENCY;
-    if (s->node_count == 1 && !s->settings.passive.is_on && !s->settings.active.is_on)
+    if (s->settings.sticky_cookie.len)
+        s->seats = seats_new(s, a);
+    if (s->node_count == 1 && !s->settings.passive.is_on && !s->settings.active.is_on && !s->seats)
         s->only = s->nodes[0];
 }
 
@@ -304,14 +308,16 @@ static uint64_t held_back(const struct service *s, struct choices *c, uint64_t n
 
 static void count_in(struct service *s, uint32_t index)
 {
-    if (s->settings.balance == BALANCE_LEAST_CONNECTIONS)
-        return;                         /* least_pick has */
     if (s->settings.balance == BALANCE_CONSISTENT_HASH)
         atomic_fetch_add_explicit(&s->state->active, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->states[index]->active, 1, memory_order_relaxed);
+    if (s->settings.balance == BALANCE_LEAST_CONNECTIONS)
+        least_count(&s->state->least, s->states[index], 1);
+    else
+        atomic_fetch_add_explicit(&s->states[index]->active, 1, memory_order_relaxed);
 }
 
-struct node *balancer_choose(struct pick *p, struct service *s, uint32_t loop, uint64_t now_ms)
+/* What the loop may choose from now. */
+static struct choices *choices_of(const struct service *s, uint32_t loop, uint64_t now_ms)
 {
     struct choices *c = &s->choices[loop];
     uint32_t version = atomic_load_explicit(&s->state->version, memory_order_acquire);
@@ -320,6 +326,20 @@ struct node *balancer_choose(struct pick *p, struct service *s, uint32_t loop, u
             make_room(s, c, loop);
         look(s, c, version, now_ms);
     }
+    return c;
+}
+
+static struct node *take(struct pick *p, struct service *s, uint32_t index)
+{
+    p->tried |= 1ull << (index & 63);
+    p->service = s;
+    p->node = s->nodes[index];
+    return p->node;
+}
+
+struct node *balancer_choose(struct pick *p, struct service *s, uint32_t loop, uint64_t now_ms)
+{
+    struct choices *c = choices_of(s, loop, now_ms);
     int index = -1;
     if (c->ramp_count) {
         struct pick careful = *p;
@@ -334,11 +354,18 @@ struct node *balancer_choose(struct pick *p, struct service *s, uint32_t loop, u
     }
     if (index < 0)
         return NULL;
-    p->tried |= 1ull << (index & 63);
-    p->service = s;
-    p->node = s->nodes[index];
-    count_in(s, (uint32_t)index);
-    return p->node;
+    if (s->settings.balance != BALANCE_LEAST_CONNECTIONS)       /* least_pick has counted it */
+        count_in(s, (uint32_t)index);
+    return take(p, s, (uint32_t)index);
+}
+
+struct node *balancer_take(struct pick *p, struct service *s, uint32_t index, uint32_t loop, uint64_t now_ms)
+{
+    balancer_leave(p);
+    if (!choices_of(s, loop, now_ms)->is_usable[index] || is_in(p->tried, (uint16_t)index))
+        return NULL;
+    count_in(s, index);
+    return take(p, s, index);
 }
 
 /* What was counted is what the service in hand says, even where a newer generation counts otherwise. */

@@ -59,3 +59,6 @@ static inline struct node *balancer_pick(struct pick *p, struct service *s, uint
     atomic_fetch_add_explicit(&s->only->state->active, 1, memory_order_relaxed);
     return s->only;
 }
+
+/* The same with a node that is wanted for a reason of its own; NULL where it is not usable, or was tried. */
+struct node *balancer_take(struct pick *p, struct service *s, uint32_t index, uint32_t loop, uint64_t now_ms);

@@ -82,6 +82,7 @@ struct exchange {
     uint8_t step, waits;
     uint8_t tries, retries, interims;
     bool share_is_new;          /* the client has to be told */
+    bool sticks;                /* the client's cookie names the node */
     bool hash_given;            /* pick.hash is a plugin's */
     bool reused;                /* the current upstream connection came from the pool */
     bool body_ended;            /* the last byte of the request body was given to the upstream */

@@ -3,6 +3,7 @@
 #include "proxy/adhoc.h"
 #include "proxy/forward.h"
 #include "proxy/hash_key.h"
+#include "proxy/seats.h"
 #include "proxy/steps.h"
 
 enum { INTERIM_MAX = 16 };      /* 1xx responses before an upstream is called broken */
@@ -67,7 +68,9 @@ enum next step_pick(struct exchange *x)
     if (x->adhoc)
         return pick_adhoc(x);
     hash_key_find(x);
-    struct node *n = balancer_pick(&x->pick, x->service, x->plane->index, loop_of(x)->clock.now_ms);
+    struct node *n = x->service->seats ? seats_pick(x) : NULL;
+    if (!n)
+        n = balancer_pick(&x->pick, x->service, x->plane->index, loop_of(x)->clock.now_ms);
     return n ? take_node(x, n) : exchange_fail(x, RC_NO_NODE);
 }
 

@@ -1,6 +1,7 @@
 #include "proxy/forward.h"
 
 #include "http/h1_write.h"
+#include "proxy/seats.h"
 
 /* Fields that we add are written as lines, side by side in one piece of the arena, so that the upstream's head takes
  * them as one copy. The piece is measured before: no check per byte. */
@@ -258,4 +259,6 @@ void forward_response(struct exchange *x)
     struct headers *headers = &x->res.headers;
     struct slice via = SLICE_OF("1.1 tidegate");
     headers_add(headers, &x->req.arena, HEADER_VIA, header_name(HEADER_VIA), via);
+    if (x->service->seats)
+        seats_set_cookie(x);
 }

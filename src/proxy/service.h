@@ -48,6 +48,7 @@ struct service {
     uint16_t *schedule, *spares;        /* node indexes in the order of their turns: without backups, and backups */
     uint32_t schedule_len, spare_count;
     struct ring *ring;                  /* for hashes; NULL: none is needed */
+    struct seats *seats;              /* NULL: requests do not stick */
     struct choices *choices;            /* one per loop, touched by that loop only */
     uint32_t loop_count;
     struct tls_context *tls;            /* for PROTOCOL_HTTPS */

@@ -92,6 +92,9 @@ struct service_settings {
     struct passive_settings passive;
     struct active_settings active;
     bool fails_when_down;         /* 503 when no node is usable; else all are used then */
+    struct slice sticky_cookie;   /* empty: requests do not stick */
+    struct slice sticky_secret;   /* empty: one of the process */
+    uint32_t sticky_max_age_s;    /* 0: as long as the browser runs */
     uint32_t slow_start_ms;       /* until a node that has come back gets its whole share; 0: at once */
     uint32_t connect_ms;          /* TCP (and TLS) established */
     uint32_t send_ms;             /* without progress while the request is written */

@@ -192,6 +192,11 @@ function Builder:service(name, service)
   if s.host_policy == C.HOST_FIXED then self:text(s.host, policy) end
   self:balance(s, service.balance)
   self:health(s, service)
+  if service.sticky then
+    self:text(s.sticky_cookie, service.sticky.cookie)
+    self:text(s.sticky_secret, service.sticky.secret)
+    s.sticky_max_age_s = math.floor(service.sticky.max_age)
+  end
   s.connect_ms, s.send_ms = ms(times.connect), ms(times.send)
   s.first_byte_ms, s.idle_ms = ms(times.first_byte), ms(times.idle)
   s.attempts = service.retries.attempts

@@ -370,6 +370,21 @@ local health_check = {
   },
 }
 
+local sticky = {
+  "sticky", type = "object", doc = "a client stays with the node that answered it first, as long as that is usable",
+  fields = ordered {
+    { "cookie", type = "string", required = true, min = 1, doc = "name of the cookie that says so",
+      check = function(text)
+        local good = not text:find "[^%w!#$%&'*+.^_`|~-]" and #text <= 64
+        return good, ('expected a cookie name of at most 64 bytes, found "%s"'):format(text)
+      end },
+    { "secret", type = "secret", min = 8,
+      doc = "what the cookie's value is made with: the same in all gateways that share clients; default: made up at " ..
+            "each start" },
+    duration("max_age", "0", "how long the browser keeps it; 0: until it is closed", "0"),
+  },
+}
+
 local service_tls = {
   "tls", type = "object", default = {}, implicit = true, doc = "towards https nodes",
   fields = ordered {
@@ -414,7 +429,8 @@ local service = {
     service_tls,
     health_check,
     duration("slow_start", "0", "until a node that has come back, or was added, gets its whole share; 0: at once", "0"),
-    later "discovery", later "circuit_breaker", later "sticky",
+    sticky,
+    later "discovery", later "circuit_breaker",
   },
 }
 
