@@ -370,7 +370,7 @@ local health_check = {
   },
 }
 
-local sticky = {
+local service_sticky = {
   "sticky", type = "object", doc = "a client stays with the node that answered it first, as long as that is usable",
   fields = ordered {
     { "cookie", type = "string", required = true, min = 1, doc = "name of the cookie that says so",
@@ -429,7 +429,7 @@ local service = {
     service_tls,
     health_check,
     duration("slow_start", "0", "until a node that has come back, or was added, gets its whole share; 0: at once", "0"),
-    sticky,
+    service_sticky,
     later "discovery", later "circuit_breaker",
   },
 }
