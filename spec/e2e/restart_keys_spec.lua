@@ -4,7 +4,9 @@ local files = require "support.files"
 local gateway = require "support.gateway"
 local json = require "tidegate.tide.json"
 local processes = require "support.processes"
+local shell = require "support.shell"
 local signal = require "posix.signal"
+local unistd = require "posix.unistd"
 
 local ROUTES = "routes: [{ path: /, respond: {} }]\n"
 local THREADS = "gateway.threads: 2 is not in force before a restart; 1 is"
@@ -59,6 +61,18 @@ describe("a key that needs a restart", function()
     assert.equal(2, status.threads)
     assert.same({}, status.needs_restart)
     gw:kill()
+  end)
+
+  it("is the user, where root has started it", function()
+    if unistd.geteuid() ~= 0 then return pending "only root becomes somebody else" end
+    local gw = gateway.start(config "threads: 1, user: nobody")
+    shell.must("chmod -R a+rX " .. gw.folder)
+    gw:write(config "threads: 1")
+    shell.must("chmod a+r " .. gw.file)
+    local code, text = gw:reload()
+    assert.equal(0, code, text)
+    has(text, "gateway.user: the default is not in force before a restart; nobody is")
+    gw:stop()
   end)
 
   it("is the pid file, which stays where it is, in the next worker, too", function()
