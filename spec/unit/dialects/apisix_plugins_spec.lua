@@ -12,7 +12,7 @@ local function chain_of(plugins, rest)
 routes:
   - { name: r, uri: /a, upstream: { nodes: { '10.0.0.1:80': 1 } }, plugins: %s }
 ]]):format(plugins) .. (rest or CONSUMERS))
-  local config = foreign.load(result)
+  local config = foreign.load(result, { dry = false })
   local chain = {}
   for i, entry in ipairs(config.routes[1].plugins) do
     chain[i] = { use = entry.use, config = entry.config, when = entry.when, band = entry.band }

@@ -14,9 +14,9 @@ local function chain_of(plugin, rest)
   local result = foreign.convert("kong", ([[
 _format_version: "3.0"
 services:
-  - { name: s, host: s, routes: [{ name: r, hosts: [a.org], plugins: [%s] }] }
+  - { name: s, host: 127.0.0.1, routes: [{ name: r, hosts: [a.org], plugins: [%s] }] }
 ]]):format(plugin) .. (rest or CONSUMERS))
-  local config = foreign.load(result)
+  local config = foreign.load(result, { dry = false })
   local chain = {}
   for i, entry in ipairs(config.routes[1].plugins) do
     chain[i] = { use = entry.use, config = entry.config, when = entry.when, band = entry.band }
@@ -65,6 +65,8 @@ describe("a plugin of Kong", function()
        headers: [x], methods: [GET, CONNECT, TRACE] } }",
       { { use = "cors", config = { allow_origins = { "https://*.a.org", "https://b.org:8" }, allow_methods = { "GET" },
                                    allow_headers = { "x" }, allow_credentials = true } } } },
+    { "{ name: cors, config: { methods: [TRACE], headers: [x] } }",
+      { { use = "cors", config = { allow_origins = { "*" }, allow_methods = {}, allow_headers = { "x" } } } } },
     { "{ name: ip-restriction, config: { allow: [10.0.0.0/8], deny: [10.0.0.1] } }",
       { { use = "respond", band = "security", when = { subject = "client_ip", op = "cidr", value = { "10.0.0.1" } },
           config = { status = 403, content_type = JSON, body = '{"message":"Your IP address is not allowed"}' } },

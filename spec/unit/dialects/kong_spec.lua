@@ -18,7 +18,7 @@ describe("a configuration of Kong", function()
   end)
 
   it("loads once it is converted", function()
-    local config = foreign.config("kong", foreign.fixture "kong")
+    local config = foreign.config("kong", foreign.fixture "kong", { dry = false })
     assert.equal("10.0.0.1", config.services.shop.nodes[1].url.host)
     assert.is_false(config.services.shop.nodes[3].enabled)
   end)

@@ -1,6 +1,7 @@
 --- What APISIX's plugins are here: by name, function(config, apisix, use) -> entries of a chain, or nil after telling.
 local answers = require "tidegate.dialects.foreign.answers"
 local auth = require "tidegate.dialects.apisix.auth"
+local emit = require "tidegate.config.emit"
 local native = require "tidegate.dialects.foreign.native"
 local reading = require "tidegate.dialects.foreign.reading"
 local rewriting = require "tidegate.dialects.apisix.rewriting"
@@ -108,7 +109,7 @@ local function words(text)
 end
 
 local function methods_of(text)
-  local list = {}
+  local list = emit.list {}
   for _, method in ipairs(words(text) or CORS_METHODS) do
     if native.takes("method", method) and method ~= "TRACE" then list[#list + 1] = method end
   end

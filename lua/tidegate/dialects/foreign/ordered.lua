@@ -31,7 +31,7 @@ local function is_field(field, kind)
 end
 
 local function ordered(value, field)
-  if type(value) ~= "table" then return value end
+  if type(value) ~= "table" or getmetatable(value) then return value end       -- emit's own stay as they are
   local of = type(field) == "table" and field.of or nil
   if #value > 0 then
     local list = emit.list {}

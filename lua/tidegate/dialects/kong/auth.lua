@@ -1,5 +1,7 @@
 --- Who may call: Kong's consumers and their credentials, and the plugins that ask for them. All consumers with a
 -- credential of a kind are let in wherever the plugin of that kind runs, as in Kong.
+local emit = require "tidegate.config.emit"
+
 local auth = {}
 
 local HARMLESS = { "id", "created_at", "updated_at", "tags", "ttl" }
@@ -156,7 +158,7 @@ function auth.jwt(config, kong)
     config:tell("maximum_expiration", "how far away exp may be is not checked; max_age looks at iat")
   end
   if not out or config.losses > 0 then return nil end
-  out.algorithms, out.required, out.required_claims = algorithms, need, #claims > 0 and claims or {}
+  out.algorithms, out.required, out.required_claims = algorithms, need, #claims > 0 and claims or emit.list {}
   out.header, out.cookie, out.query = headers and headers[1]:lower(), cookies and cookies[1], arguments[1]
   out.consumer_claim = config:text("key_claim_name", "iss") == "iss" and "iss" or nil
   return { { use = "jwt_auth", config = out } }

@@ -2,6 +2,7 @@
 -- Logs and metrics, which are no plugins here, are noted in kong.
 local answers = require "tidegate.dialects.foreign.answers"
 local auth = require "tidegate.dialects.kong.auth"
+local emit = require "tidegate.config.emit"
 local native = require "tidegate.dialects.foreign.native"
 local reading = require "tidegate.dialects.foreign.reading"
 local transformers = require "tidegate.dialects.kong.transformers"
@@ -94,7 +95,7 @@ local function origin_of(text)
 end
 
 equals.cors = function(config)
-  local out = { allow_origins = {}, allow_methods = {} }
+  local out = { allow_origins = {}, allow_methods = emit.list {} }
   for _, text in ipairs(config:texts("origins", true) or { "*" }) do
     local origin = origin_of(text)
     if origin then
