@@ -1,5 +1,6 @@
 --- Configurations of Toyou and Gateway in a running gateway: requests go where their documents say.
 local client = require "support.client"
+local clock = require "support.clock"
 local crypto = require "tidegate.tide.crypto"
 local gateway = require "support.gateway"
 local jwt = require "tidegate.tide.jwt"
@@ -113,6 +114,8 @@ services: { bridge: { url: "C_URL" } }
     expect({ { "bridge.test", "/", "c /" }, { "crews.test", "/", 404 } }, gw:port(3))
     local response = ask(gw:port(1), "crews.test", "/", { "Origin: https://o.test" })
     assert.equal("*", response:get "access-control-allow-origin")
+    gw:write_file("parts/c.yaml", "route_rules: [{ pattern: /new, target: crews }]\n")
+    clock.wait_until(function() return ask(gw:port(1), "x.test", "/new").body == "b /new" end, 10, "the new file")
   end)
 
   it("let paths come before hosts where that is asked for [T14 X1]", function()

@@ -11,7 +11,7 @@ local FILE_MAX = 16 * 1024 * 1024
 local function shown(path, main)
   local folder = Sources.folder_of(main)
   if path:sub(1, 1) == "/" or folder == "." then return path end
-  return ((folder == "/" and "" or folder) .. "/" .. path):gsub("[^/.]+/%.%./", "")
+  return (((folder == "/" and "" or folder) .. "/" .. path):gsub("[^/.]+/%.%./", ""))
 end
 
 --- JSON with lines that are comments, which some write: they become empty.
@@ -68,18 +68,21 @@ end
 -- @tparam Report report takes what is wrong; a folder that is not there is a warning
 -- @treturn {table,...} nodes of those that are maps
 function files.read_folder(place, main, sources, report)
-  local folder, list = place.text:gsub("/+$", ""), {}
-  sources:note(folder)
-  local names, why = sources:names(folder)
-  if not names then report:warn(place, nil, ("%s cannot be read: %s"):format(place.text, why)) end
-  for _, name in ipairs(names or {}) do
-    if name:find "^[^.].*%.ya?ml$" then
-      local root = files.read(folder .. "/" .. name, main, sources, report)
-      if root and root.kind == "map" then
-        list[#list + 1] = root
-      elseif root and root.type ~= "null" then
-        report:add(root, nil, ("expected a map, found a %s"):format(root.kind))
-      end
+  local folder, names, list = place.text:gsub("/+$", ""), {}, {}
+  local is_there, why = sources:names(folder)
+  if not is_there then report:warn(place, nil, ("%s cannot be read: %s"):format(place.text, why)) end
+  for _, pattern in ipairs { "/*.yaml", "/*.yml" } do       -- as patterns they are watched: files may come and go
+    for _, name in ipairs(sources:glob(folder:gsub("[\\*?[]", "\\%0") .. pattern, sources.folder)) do
+      names[#names + 1] = name:match "[^/]*$"
+    end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local root = files.read(folder .. "/" .. name, main, sources, report)
+    if root and root.kind == "map" then
+      list[#list + 1] = root
+    elseif root and root.type ~= "null" then
+      report:add(root, nil, ("expected a map, found a %s"):format(root.kind))
     end
   end
   return list

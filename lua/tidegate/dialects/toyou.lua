@@ -319,7 +319,7 @@ function toyou.convert(root, sources, report)
   local self = setmetatable({
     root = root, sources = sources, report = report, host_rules = {}, route_rules = {}, middlewares = {},
     middleware_services = {}, services = {}, service_names = {}, defs = {}, def_names = {},
-    instance_names = {},
+    instance_names = {}, gathered = {},
   }, Converter)
   self:add(root, true)
   local folder = self:node(self.main, "config_dir")

@@ -144,6 +144,14 @@ route_rules: [{ pattern: "/x/*", target: two }]
     { "a pair whose paths meet",
       "host_rules: [{ pattern: a.test, route_rules: [{ pattern: '/x/*', target: one }] }]\n" ..
       "route_rules: [{ pattern: /x/y, target: two }]", 1 },
+    { "a thousand pairs of many", (function()
+        local hosts, paths = {}, {}
+        for i = 1, 300 do
+          hosts[i] = ("{ pattern: h%d.test, target: one }"):format(i)
+          paths[i] = ("{ pattern: /p%d, target: two }"):format(i)
+        end
+        return ("host_rules: [%s]\nroute_rules: [%s]"):format(table.concat(hosts, ", "), table.concat(paths, ", "))
+      end)(), 1000 },
     { "nothing where the order is chosen",
       "match_order: host_first\nhost_rules: [{ pattern: a.test, target: one }]\n" ..
       "route_rules: [{ pattern: /x, target: two }]", {} },
@@ -344,4 +352,46 @@ describe("what is wrong in a file of Toyou", function()
       assert.equal(case[3], found[1] and found[1]:sub(1, #case[3]))
     end)
   end
+end)
+
+describe("a version that has words for WebSockets", function()
+  local native = require "tidegate.dialects.native"
+  local has = native.has
+
+  setup(function()
+    native.has = function(...) return select(2, ...) == "websocket" or has(...) end
+  end)
+  teardown(function() native.has = has end)
+
+  it("is told what the middleware says, in its units [T82 T83 T84 T85 T86 X9]", function()
+    local code, out, said = dialects.convert "toyou/websocket_talk.yaml"
+    assert.same({ 0, "" }, { code, said })
+    assert.truthy(out:find([[
+routes:
+  - host: talk.harbour.test
+    paths: [/talk/*]
+    service: talk
+    websocket:
+      allow_origins: ["https://talk.harbour.test"]
+  - host: talk.harbour.test
+    service: talk
+services:]], 1, true), out)
+    local folder = files.folder()
+    files.write(folder .. "/config.yaml", with_services [[
+route_rules: [{ pattern: "/radio/*", target: one, middlewares: [websocket] }]
+middlewares:
+  - name: websocket
+    config: { path_patterns: [/radio], ping_interval: 20, pong_wait: 40, write_wait: 5, max_message_size: 256 }
+]])
+    out = select(2, dialects.convert(folder .. "/config.yaml"))
+    assert.truthy(out:find([[
+  - path: /radio/*
+    service: one
+    websocket:
+      ping_interval: 20s
+      pong_wait: 40s
+      write_wait: 5s
+      max_message: 256KiB
+services:]], 1, true), out)
+  end)
 end)

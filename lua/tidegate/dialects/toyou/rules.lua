@@ -140,9 +140,15 @@ local function may_meet(a, b)
   return a == b
 end
 
+--- The same as gather for one rule, which is asked for with each rule of the other kind.
+local function gathered(self, rule)
+  self.gathered[rule] = self.gathered[rule] or gather(self, rule)
+  return self.gathered[rule]
+end
+
 local function is_same(self, host, other)
   if host.target ~= other.target then return false end
-  local mine, theirs = gather(self, host), gather(self, other)
+  local mine, theirs = gathered(self, host), gathered(self, other)
   for i = 1, math.max(#mine, #theirs) do
     if mine[i] ~= theirs[i] then return false end
   end
@@ -157,13 +163,17 @@ local function rival(self, host, other)
   if host.target and not is_same(self, host, other) then return host end
 end
 
+local PAIRS_MAX = 1000      -- that are told; whoever has so many knows
+
 --- Tells of each pair of rules of which the one counts in one order, and the other in the other.
 local function warn_of_order(self)
   if self.match_order then return end
+  local count = 0
   for _, host in ipairs(self.host_rules) do
     for _, other in ipairs(self.route_rules) do
-      local mine = rival(self, host, other)
+      local mine = count < PAIRS_MAX and rival(self, host, other)
       if mine then
+        count = count + 1
         self:warn(mine, "pattern", ("a request for %s that fits %q too %s goes to %q, since rules for hosts come " ..
                                     "first; match_order: route_first sends it to %q, host_first keeps it here")
                                    :format(host.pattern, other.pattern, self:where(other, "pattern"), mine.target,
