@@ -34,8 +34,9 @@ Cors.schema = {
     doc = "origins whose pages may read responses: https://app.example.com, https://*.example.com, or * for all",
   },
   allow_methods = {
-    type = "list", of = "method", default = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" },
-    doc = "methods that such pages may use",
+    type = "list", of = { type = "method", words = { ["*"] = "*" } },
+    default = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" },
+    doc = "methods that such pages may use; * for all",
   },
   allow_headers = {
     type = "list", of = "header_name", default = { "accept", "authorization", "content-type", "x-requested-with" },

@@ -19,6 +19,7 @@ routes:
     service: app
     plugins: [ { cors: { allow_origins: "https://a.test", allow_credentials: true } } ]
   - { path: "/methods/*", methods: [GET, PUT], service: app, plugins: [cors] }
+  - { path: "/all/*", service: app, plugins: [{ cors: { allow_methods: ["*"] } }] }
   - { path: "/without/*", methods: [PUT], service: app }
   - { path: "/each", methods: [GET], service: app }
   - { path: "/each", methods: [PUT, PURGE], respond: {}, plugins: [{ cors: { allow_origins: "https://a.test" } }] }
@@ -89,6 +90,10 @@ describe("cors [T21 T29 G11 P17]", function()
       if case[4] == 204 then assert.is_truthy(response:get "access-control-allow-methods") end
     end)
   end
+
+  it("allows every method where told to", function()
+    assert.equal("*", preflight("/all/", "https://a.test"):get "access-control-allow-methods")
+  end)
 
   it("where a route has methods, it marks the responses to the requests themselves", function()
     local response = at.ask { method = "PUT", target = "/methods/", headers = { "Origin: https://a.test" } }
