@@ -4,6 +4,7 @@ package.path = root .. "/?.lua;" .. package.path
 
 local cjson = require "cjson"
 local posix = require "posix"
+local config_reloads = require "bench.config_reloads"
 local instructions = require "bench.instructions"
 local loads = require "bench.loads"
 local memory = require "bench.memory"
@@ -20,7 +21,7 @@ usage: luajit bench/run.lua [options]
   --seconds S           how long each time (1)
   --only NAME[,NAME]    these loads only: %s
   --peers NAME[,NAME]   compare with these (nginx,haproxy)
-  --reloads N           how many saves of a plugin "reloads" is (10000)
+  --reloads N           how many saves "reloads" and "route_reloads" are (10000)
   --without-tidegate    measure the peers only
   --markdown FILE       write the tables there too: between its lines "<!-- bench -->" and "<!-- /bench -->", where
                         it has them, else in place of all
@@ -34,7 +35,7 @@ local function say(format, ...) io.stderr:write(format:format(...), "\n") end
 
 local function load_names()
   local names = {}
-  for _, list in ipairs { loads, memory.loads, instructions.loads, { reloads } } do
+  for _, list in ipairs { loads, memory.loads, instructions.loads, { reloads }, config_reloads.loads } do
     for _, load in ipairs(list) do names[#names + 1] = load.name end
   end
   return names
@@ -184,6 +185,7 @@ local function prepare(options)
     error(options.build .. "/bench is not there: run make bench", 0)
   context.templates = posix.realpath(root .. "/bench/conf")
   context.plugins = posix.realpath(root .. "/bench/plugins")
+  context.tunnels = posix.realpath(root .. "/bench/tunnels.lua")
   context.rounds, context.seconds = options.rounds, options.seconds
   context.dir = context.build .. "/run"
   need(context.build .. "/load", "run make bench")
@@ -263,6 +265,18 @@ local function measure_reloads(options, present, figures)
   end
 end
 
+local function measure_config_reloads(options, present, figures)
+  for _, entry in ipairs(chosen_from(config_reloads.loads, options)) do
+    for _, proxy in ipairs(present) do
+      if proxy.name == "tidegate" then
+        for _, figure in ipairs(config_reloads.measure(entry, proxy, options.reloads, context)) do
+          table.insert(figures, figure)
+        end
+      end
+    end
+  end
+end
+
 local function measure_all(options, present)
   local ran = rounds.run(chosen_from(loads, options), present, context)
   local figures = rounds.figures(ran)
@@ -271,6 +285,7 @@ local function measure_all(options, present)
   end
   measure_instructions(options, present, figures)
   measure_reloads(options, present, figures)
+  measure_config_reloads(options, present, figures)
   return figures, ran
 end
 

@@ -1,0 +1,179 @@
+--- Saves of the configuration under load: how long one takes to be in force, with few routes and with many, what
+-- requests feel of it, and that nothing grows, fails or is closed by thousands of them.
+local fcntl = require "posix.fcntl"
+local socket = require "posix.sys.socket"
+local unistd = require "posix.unistd"
+local files = require "bench.files"
+local process = require "bench.process"
+local proxies = require "bench.proxies"
+local report = require "bench.report"
+
+local config_reloads = {
+  loads = {
+    { name = "config_reload_10", routes = 10, saves = 100, most_ms = 100 },
+    { name = "config_reload_10000", routes = 10000, saves = 100, most_ms = 1000 },
+    { name = "route_reloads", routes = 20, tunnels = 1000, moving = true },
+  },
+}
+
+local CONNECTIONS = 16
+local LIVE_S = 20               -- given up, when a save takes longer
+local PAUSE_S = 0.001           -- between two looks whether it is in force
+local WARM, SAMPLES = 200, 50   -- see reloads.lua
+
+local UPGRADE = "GET /tunnel HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: bench\r\n\r\n"
+local VERSION = "GET /version HTTP/1.1\r\nHost: bench\r\n\r\n"
+
+local function connect(port)
+  local fd = assert(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0))
+  assert(socket.setsockopt(fd, socket.SOL_SOCKET, socket.SO_RCVTIMEO, LIVE_S, 0))
+  assert(socket.connect(fd, { family = socket.AF_INET, addr = "127.0.0.1", port = port }))
+  return fd
+end
+
+local function answer_of(fd, request, pattern)
+  assert(socket.send(fd, request))
+  local text = ""
+  repeat
+    local bytes, why = socket.recv(fd, 65536)
+    if not bytes or bytes == "" then error("no response: " .. (why or "the connection was closed"), 0) end
+    text = text .. bytes
+  until text:find(pattern)
+  return text
+end
+
+--- The number of the save that is in force; nil where the first one is not yet, and something else answers.
+local function version(fd) return tonumber(answer_of(fd, VERSION, "\r\n\r\n"):match "\r\n\r\nsave (%d+);") end
+
+--- Waits for the first save, with a connection for each look: the other answer may come in pieces.
+local function wait_for_first(port)
+  local deadline = process.now() + LIVE_S
+  repeat
+    process.sleep(PAUSE_S)
+    local fd = connect(port)
+    local found = version(fd)
+    unistd.close(fd)
+    if process.now() > deadline then error(("the first save is not in force within %g s"):format(LIVE_S), 0) end
+  until found
+end
+
+-- -- the configuration --
+
+local function extra_service(port)
+  return ('  tunnels: { nodes: ["127.0.0.1:%d"], timeouts: { idle: 24h } }\n'):format(port)
+end
+
+--- The text of a save. Where routes move, some go with each save and others come.
+local function text_of(entry, base, number, tunnels)
+  local lines = { base }
+  if tunnels then
+    lines[1] = base:gsub("\nroutes:\n", "\n" .. extra_service(tunnels) .. "routes:\n", 1)
+    lines[#lines + 1] = "  - { path: /tunnel, service: tunnels }\n"
+  end
+  lines[#lines + 1] = ('  - { path: /version, respond: { body: "save %d;" } }\n'):format(number)
+  local first = entry.moving and number * 7 % 1000 or 0
+  for i = 1, entry.routes do
+    lines[#lines + 1] = ('  - { name: r%d, host: h%d.example.com, path: "/p%d/*", service: app }\n'):format(
+      first + i, (first + i) % 1000, first + i)
+  end
+  return table.concat(lines)
+end
+
+local function save(path, text)
+  files.write(path .. ".new", text)
+  assert(os.rename(path .. ".new", path))
+end
+
+--- @treturn number seconds until it was in force
+local function save_and_wait(path, text, number, fd)
+  local from = process.now()
+  save(path, text)
+  while version(fd) ~= number do
+    if process.now() - from > LIVE_S then error(("save %d is not in force within %g s"):format(number, LIVE_S), 0) end
+    process.sleep(PAUSE_S)
+  end
+  return process.now() - from
+end
+
+-- -- tunnels --
+
+local function open_tunnels(port, count)
+  local list = {}
+  for i = 1, count do
+    list[i] = connect(port)
+    answer_of(list[i], UPGRADE, "^HTTP/1.1 101 .*\r\n\r\n")
+  end
+  return list
+end
+
+--- How many are no longer open; all are closed then.
+local function close_tunnels(list)
+  local lost = 0
+  for _, fd in ipairs(list) do
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.O_NONBLOCK)
+    if socket.recv(fd, 1) then lost = lost + 1 end      -- nothing to read yet is an error; an end is ""
+    unistd.close(fd)
+  end
+  return lost
+end
+
+-- -- measuring --
+
+local function save_all(entry, instance, count, context, tunnels)
+  local path = instance.folder .. "/tidegate.yaml"
+  local base = files.read(path)
+  save(path, text_of(entry, base, 0, tunnels))
+  wait_for_first(instance.port)
+  local opened = tunnels and open_tunnels(instance.port, entry.tunnels) or {}
+  local fd, waits, before, after = connect(instance.port), {}, {}, {}
+  local load = context.start_load {
+    server = instance.port, path = "/1k", expect = 1024, connections = CONNECTIONS, seconds = 0,
+  }
+  local warm, samples = math.min(WARM, math.floor(count / 2)), math.min(SAMPLES, math.ceil(count / 4))
+  for number = 1, count do
+    waits[number] = save_and_wait(path, text_of(entry, base, number, tunnels), number, fd)
+    local sampled = number > count - samples and after or number > warm and #before < samples and before
+    if sampled then table.insert(sampled, process.resident_kib(instance.pids)) end
+    if number % 1000 == 0 then context.say("%s: save %d/%d", entry.name, number, count) end
+  end
+  load:close_input()
+  return context.finish_load(load), report.median(waits), report.median(after) - report.median(before),
+         close_tunnels(opened)
+end
+
+local function figure(entry, name, title, most, value)
+  return { name = entry.name .. "." .. name, title = title, most = most, values = { tidegate = value }, ratios = {} }
+end
+
+--- @tparam table entry of loads
+-- @tparam table tidegate from proxies.find
+-- @tparam number reloads how many saves at most
+-- @treturn table a list of figures
+function config_reloads.measure(entry, tidegate, reloads, context)
+  local count = math.min(entry.saves or reloads, reloads)
+  local holder = entry.tunnels and process.start {
+    words = { "luajit", context.tunnels }, log = context.dir .. "/tunnels.errors",
+  }
+  local tunnels = holder and tonumber(holder:read_line(10))
+  local instance = proxies.start(tidegate, context)
+  local result, wait_s, grown_kib, lost = save_all(entry, instance, count, context, tunnels)
+  instance.process:stop()
+  if holder then holder:stop() end
+  if result.errors > 0 then context.problem(("%s: %s"):format(entry.name, result.first_error)) end
+  local of = ("with %d routes"):format(entry.routes)
+  local list = {
+    figure(entry, "live", "ms from the save of a configuration " .. of .. ", under load, until it is in force",
+           entry.most_ms, wait_s * 1000),
+    figure(entry, "failed", ("failed requests, of %d during %d saves"):format(result.requests, count), 0,
+           result.errors),
+  }
+  if not entry.moving then
+    list[3] = figure(entry, "p999", "p99.9 µs of requests meanwhile", nil, result.p999_us)
+    return list
+  end
+  list[3] = figure(entry, "grown", ("MiB of memory grown by %d saves"):format(count), 2, grown_kib / 1024)
+  list[4] = figure(entry, "closed", ("of %d open tunnels closed by them"):format(entry.tunnels), 0, lost)
+  return list
+end
+
+return config_reloads
