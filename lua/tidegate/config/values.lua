@@ -92,6 +92,18 @@ local function replace(node, context)
   node.value, node.type = node.text, "string"
 end
 
+--- Whether a "${" is anywhere below a node. Most routes of a large configuration have none: their paths are not made.
+local function mentions(node)
+  if node.kind == "scalar" then return node.type == "string" and node.text:find("${", 1, true) ~= nil end
+  for _, item in ipairs(node.items or {}) do
+    if mentions(item) then return true end
+  end
+  for _, entry in ipairs(node.entries or {}) do
+    if mentions(entry.value) then return true end
+  end
+  return false
+end
+
 local function walk(node, context, path)
   if node.kind == "scalar" then
     if node.type == "string" and not node.replaced and node.text:find("${", 1, true) then
@@ -101,7 +113,9 @@ local function walk(node, context, path)
     end
     return
   end
-  for i, item in ipairs(node.items or {}) do walk(item, context, ("%s[%d]"):format(path, i)) end
+  for i, item in ipairs(node.items or {}) do
+    if mentions(item) then walk(item, context, ("%s[%d]"):format(path, i)) end
+  end
   for _, entry in ipairs(node.entries or {}) do
     walk(entry.value, context, path == "" and entry.key or path .. "." .. entry.key)
   end
@@ -114,6 +128,7 @@ end
 -- @tparam[opt=os.getenv] function getenv
 -- @tparam[opt=""] string path of the node
 function values.replace(node, sources, report, getenv, path)
+  if not mentions(node) then return end
   walk(node, setmetatable({ sources = sources, report = report, getenv = getenv or os.getenv }, Context), path or "")
 end
 

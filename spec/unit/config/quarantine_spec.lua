@@ -172,6 +172,44 @@ describe("a configuration in quarantine", function()
     assert.is_nil(require("string.buffer").encode(result.edits):find("secret", 1, true))
   end)
 
+  describe("of several files", function()
+    local MAIN = HEAD .. "include: [ more.yaml ]\nroutes: [{ name: a, path: /a, respond: { status: 201 } }]\n"
+    local MORE = "routes: [{ name: b, path: /b, respond: { status: 202 } }]\n"
+
+    it("takes the last good text of one that is no YAML any more", function()
+      local folder = folder_with { ["tidegate.yaml"] = MAIN, ["more.yaml"] = MORE }
+      local first = load(folder)
+      assert.same({ true, "" }, { first.good, first.told })
+      files.write(folder .. "/tidegate.yaml", (MAIN:gsub("201", "204")))
+      files.write(folder .. "/more.yaml", "routes: [oops\n")
+      local result = load(folder, first)
+      assert.is_true(result.good, result.told)
+      assert.equal("a:204 b:202", routes_of(result))
+      assert.equal("file " .. folder .. "/more.yaml keeps its last good version", words_of(result))
+    end)
+
+    it("keeps an item of one, and takes the rest of it", function()
+      local folder = folder_with { ["tidegate.yaml"] = MAIN, ["more.yaml"] = MORE }
+      local first = load(folder)
+      files.write(folder .. "/more.yaml", MORE:gsub("202", "many") ..
+                  "  # and\nservices: { fresh: \"127.0.0.1:1\" }\n")
+      local result = load(folder, first)
+      assert.is_true(result.good, result.told)
+      assert.equal("a:201 b:202", routes_of(result))
+      assert.truthy(result.config.services.fresh)
+    end)
+
+    it("refuses a new one that is no YAML", function()
+      local folder = folder_with { ["tidegate.yaml"] = GOOD }
+      local first = load(folder)
+      files.write(folder .. "/more.yaml", "routes: [oops\n")
+      files.write(folder .. "/tidegate.yaml", MAIN)
+      local result = load(folder, first)
+      assert.is_false(result.good)
+      assert.truthy(result.told:find("more.yaml:%d+"), result.told)
+    end)
+  end)
+
   describe("with a plugin", function()
     local CONFIG = HEAD .. [[
 plugins: [ word ]
