@@ -57,7 +57,12 @@ char *tide_recent_heads(void)
         buf_reset(&g.out);
     }
     struct slice got = buf_slice(&all);
-    char *text = strndup(got.len ? got.at : "", got.len);
+    char *text = malloc(got.len + 1);
+    if (!text)
+        abort();
+    if (got.len)
+        memcpy(text, got.at, got.len);
+    text[got.len] = 0;
     buf_reset(&all);
     return text;
 }
