@@ -7,6 +7,7 @@ local files = require "bench.files"
 local process = require "bench.process"
 local proxies = require "bench.proxies"
 local report = require "bench.report"
+local saves = require "bench.saves"
 
 local config_reloads = {
   loads = {
@@ -17,43 +18,22 @@ local config_reloads = {
 }
 
 local CONNECTIONS = 16
-local LIVE_S = 20               -- given up, when a save takes longer
-local PAUSE_S = 0.001           -- between two looks whether it is in force
-local WARM, SAMPLES = 200, 50   -- see reloads.lua
 
 local UPGRADE = "GET /tunnel HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: bench\r\n\r\n"
 local VERSION = "GET /version HTTP/1.1\r\nHost: bench\r\n\r\n"
 
-local function connect(port)
-  local fd = assert(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0))
-  assert(socket.setsockopt(fd, socket.SOL_SOCKET, socket.SO_RCVTIMEO, LIVE_S, 0))
-  assert(socket.connect(fd, { family = socket.AF_INET, addr = "127.0.0.1", port = port }))
-  return fd
-end
-
-local function answer_of(fd, request, pattern)
-  assert(socket.send(fd, request))
-  local text = ""
-  repeat
-    local bytes, why = socket.recv(fd, 65536)
-    if not bytes or bytes == "" then error("no response: " .. (why or "the connection was closed"), 0) end
-    text = text .. bytes
-  until text:find(pattern)
-  return text
-end
-
 --- The number of the save that is in force; nil where the first one is not yet, and something else answers.
-local function version(fd) return tonumber(answer_of(fd, VERSION, "\r\n\r\n"):match "\r\n\r\nsave (%d+);") end
+local function version(fd) return tonumber(saves.ask(fd, VERSION, "\r\n\r\n"):match "\r\n\r\nsave (%d+);") end
 
 --- Waits for the first save, with a connection for each look: the other answer may come in pieces.
 local function wait_for_first(port)
-  local deadline = process.now() + LIVE_S
+  local deadline = process.now() + saves.LIVE_S
   repeat
-    process.sleep(PAUSE_S)
-    local fd = connect(port)
+    process.sleep(saves.PAUSE_S)
+    local fd = saves.connect(port)
     local found = version(fd)
     unistd.close(fd)
-    if process.now() > deadline then error(("the first save is not in force within %g s"):format(LIVE_S), 0) end
+    if process.now() > deadline then error(("the first save is not in force within %g s"):format(saves.LIVE_S), 0) end
   until found
 end
 
@@ -79,18 +59,15 @@ local function text_of(entry, base, number, tunnels)
   return table.concat(lines)
 end
 
-local function save(path, text)
-  files.write(path .. ".new", text)
-  assert(os.rename(path .. ".new", path))
-end
-
 --- @treturn number seconds until it was in force
 local function save_and_wait(path, text, number, fd)
   local from = process.now()
-  save(path, text)
+  saves.write(path, text)
   while version(fd) ~= number do
-    if process.now() - from > LIVE_S then error(("save %d is not in force within %g s"):format(number, LIVE_S), 0) end
-    process.sleep(PAUSE_S)
+    if process.now() - from > saves.LIVE_S then
+      error(("save %d is not in force within %g s"):format(number, saves.LIVE_S), 0)
+    end
+    process.sleep(saves.PAUSE_S)
   end
   return process.now() - from
 end
@@ -100,8 +77,8 @@ end
 local function open_tunnels(port, count)
   local list = {}
   for i = 1, count do
-    list[i] = connect(port)
-    answer_of(list[i], UPGRADE, "^HTTP/1.1 101 .*\r\n\r\n")
+    list[i] = saves.connect(port)
+    saves.ask(list[i], UPGRADE, "^HTTP/1.1 101 .*\r\n\r\n")
   end
   return list
 end
@@ -122,17 +99,16 @@ end
 local function save_all(entry, instance, count, context, tunnels)
   local path = instance.folder .. "/tidegate.yaml"
   local base = files.read(path)
-  save(path, text_of(entry, base, 0, tunnels))
+  saves.write(path, text_of(entry, base, 0, tunnels))
   wait_for_first(instance.port)
   local opened = tunnels and open_tunnels(instance.port, entry.tunnels) or {}
-  local fd, waits, before, after = connect(instance.port), {}, {}, {}
+  local fd, waits, before, after = saves.connect(instance.port), {}, {}, {}
   local load = context.start_load {
     server = instance.port, path = "/1k", expect = 1024, connections = CONNECTIONS, seconds = 0,
   }
-  local warm, samples = math.min(WARM, math.floor(count / 2)), math.min(SAMPLES, math.ceil(count / 4))
   for number = 1, count do
     waits[number] = save_and_wait(path, text_of(entry, base, number, tunnels), number, fd)
-    local sampled = number > count - samples and after or number > warm and #before < samples and before
+    local sampled = saves.sample_of(number, count, before, after)
     if sampled then table.insert(sampled, process.resident_kib(instance.pids)) end
     if number % 1000 == 0 then context.say("%s: save %d/%d", entry.name, number, count) end
   end
