@@ -69,6 +69,7 @@
 ---| "file"
 ---| "header_name"
 ---| "cookie_name"
+---| "service"
 ---| "host"
 ---| "host_pattern"
 ---| "integer"

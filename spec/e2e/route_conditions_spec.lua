@@ -118,7 +118,7 @@ describe("a route with conditions", function()
   it("fails the request where nobody can tell whether it holds, and says where", function()
     local answer = ask("/slow", { "X-A: " .. ("a"):rep(60) .. "!" })
     assert.equal(500, answer.status)
-    local line = gw:wait_log "[^\n]*a condition takes too long to decide[^\n]*"
+    local line = gw:wait_log "[^\n]*pattern takes too long to match[^\n]*"
     assert.is_truthy(line:find("tidegate.yaml:20", 1, true), line)
     assert.equal("slow", ask("/slow", { "X-A: b" }).body)
   end)

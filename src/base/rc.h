@@ -9,6 +9,7 @@
     X(MALFORMED, "malformed message", 400)                                                                             \
     X(HIDDEN, "hidden file", 404)                                                                                      \
     X(NO_ROUTE, "no route", 404)                                                                                       \
+    X(NO_SERVICE, "service not found", 404)                                                                            \
     X(METHOD, "method not allowed", 405)                                                                               \
     X(CLIENT_SLOW, "client too slow", 408)                                                                             \
     X(NO_LENGTH, "content-length required", 411)                                                                       \
@@ -16,7 +17,7 @@
     X(URI_LIMIT, "request target too long", 414)                                                                       \
     X(EXPECTATION, "unknown expectation", 417)                                                                         \
     X(HEAD_LIMIT, "request head too large", 431)                                                                       \
-    X(UNDECIDED, "a condition takes too long to decide", 500)                                                          \
+    X(UNDECIDED, "pattern takes too long to match", 500)                                                               \
     X(LIMIT, "limit reached", 500)                                                                                     \
     X(INTERNAL, "internal error", 500)                                                                                 \
     X(UNKNOWN_CODING, "transfer coding or method not supported", 501)                                                  \

@@ -59,6 +59,14 @@ struct question_settings *tide_generation_add_question(struct generation *g);
  * with the reason. */
 int tide_generation_add_word(struct generation *g, const char *at, size_t len, struct tide_error *e);
 
+/* Lets the route added last find its service by the name that stands in a segment of the path, from 1. fallback: where
+ * the segment is empty or missing, -1: none. After all tide_generation_add_service. */
+void tide_generation_by_path(struct generation *g, uint32_t segment, int fallback);
+/* Another path for what the route added last sends on: see proxy/rewrite.h. 0, or with the reason -1 where it is about
+ * the pattern and -2 where it is about `to`. */
+int tide_generation_rewrite(struct generation *g, const char *match, size_t match_len, const char *to, size_t to_len,
+                            struct tide_error *e);
+
 /* The plugins: what tidegate.plugin.runtime loads in each loop. */
 void tide_generation_set_plugins(struct generation *g, const char *at, size_t len);
 

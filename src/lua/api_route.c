@@ -51,3 +51,26 @@ void tide_generation_add_share(struct generation *g, int service, uint32_t weigh
     struct share *share = split_add(r->split, &g->arena, to, to->settings.name, weight);
     share->traffic = traffic_number("route", r->settings.name, to->settings.name);
 }
+
+void tide_generation_by_path(struct generation *g, uint32_t segment, int fallback)
+{
+    struct route *r = last_route(g);
+    r->by_path = by_path_new(&g->arena, segment, g->service_count);
+    for (uint32_t i = 0; i < g->service_count; i++) {
+        struct slice name = g->services[i]->settings.name;
+        struct share *share = by_path_add(r->by_path, g->services[i], name, (int)i == fallback);
+        share->traffic = traffic_number("route", r->settings.name, name);
+    }
+}
+
+/* -- another path -- */
+
+int tide_generation_rewrite(struct generation *g, const char *match, size_t match_len, const char *to, size_t to_len,
+                            struct tide_error *e)
+{
+    bool in_match;
+    struct rewrite *w = rewrite_new(&g->arena, slice_make(match, match_len), slice_make(to, to_len), &in_match, e->text,
+                                    sizeof e->text);
+    last_route(g)->rewrite = w;
+    return w ? 0 : in_match ? -1 : -2;
+}

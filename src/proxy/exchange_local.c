@@ -168,12 +168,12 @@ enum next step_start(struct exchange *x)
     return has(x, HOOK_REQUEST) ? go(x, STEP_GLOBAL) : step_route(x);
 }
 
-/* To go on as if the condition did not hold could lead past what guards a route. */
-static enum next undecided(struct exchange *x, const struct question *q)
+/* To go on as if the pattern did not match could lead past what guards a route. */
+static enum next undecided(struct exchange *x, struct slice source)
 {
     static _Thread_local struct log_limit limit;
     if (log_limit_passes(&limit, "router"))
-        log_warn("router", rc_word(RC_UNDECIDED), "at", log_slice(q->settings.source), "client",
+        log_warn("router", rc_word(RC_UNDECIDED), "at", log_slice(source), "client",
                  log_slice(x->req.peer_text), "request", log_slice(x->id));
     return exchange_fail(x, RC_UNDECIDED);
 }
@@ -242,7 +242,7 @@ enum next step_route(struct exchange *x)
     if (!answer.route && !stuck && r->method == METHOD_OPTIONS)
         x->preflight = find_preflighted(x, &answer, &stuck);
     if (stuck)
-        return undecided(x, stuck);
+        return undecided(x, stuck->settings.source);
     if (!answer.route)
         return not_found(x, &answer);
     x->route = (const struct route *)answer.route;
@@ -251,13 +251,17 @@ enum next step_route(struct exchange *x)
     return has(x, HOOK_REQUEST) ? go(x, STEP_REQUEST) : step_action(x);
 }
 
-/* The route has no service of its own: it has several, or answers by itself where a plugin has named a node. */
-static void choose_service(struct exchange *x)
+/* The route has no service of its own: it has several, or answers by itself where a plugin has named a node. False
+ * where the path names none. */
+static bool choose_service(struct exchange *x)
 {
-    const struct split *split = x->route->split;
-    if (split)
-        x->share = split_choose(split, &x->req, &x->plane->random, &x->share_is_new);
-    x->service = split ? x->share->service : adhoc_service();
+    const struct route *route = x->route;
+    if (route->split)
+        x->share = split_choose(route->split, &x->req, &x->plane->random, &x->share_is_new);
+    else if (route->by_path)
+        x->share = by_path_find(route->by_path, x->req.path);
+    x->service = x->share ? x->share->service : adhoc_service();
+    return x->share || x->adhoc;
 }
 
 /* A service or a node that a plugin chose counts instead of what the route does. */
@@ -282,12 +286,19 @@ enum next step_action(struct exchange *x)
     }
     if (!x->service) {
         x->service = x->route->service;
-        if (!x->service)
-            choose_service(x);
+        if (!x->service && !choose_service(x))
+            return exchange_fail(x, RC_NO_SERVICE);
     }
     if ((r->method == METHOD_OPTIONS || r->method == METHOD_TRACE) && !forward_max_forwards(x))
         return exchange_reply(x, reply_options(x));
     forward_request(x);
+    if (x->route->rewrite) {
+        enum rc rc = rewrite_apply(x->route->rewrite, r);
+        if (rc == RC_UNDECIDED)
+            return undecided(x, x->route->settings.source);
+        if (rc != RC_OK)
+            return exchange_fail(x, rc);
+    }
     forward_path(x);
     return exchange_pick(x);
 }

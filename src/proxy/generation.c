@@ -115,6 +115,15 @@ static void service_free(struct service *s)
     tls_context_drop(s->tls);
 }
 
+/* What is not in the arena. */
+static void route_free(struct route *r)
+{
+    if (r->condition)
+        condition_free(r->condition);
+    if (r->rewrite)
+        rewrite_free(r->rewrite);
+}
+
 void generation_free(struct generation *g)
 {
     for (uint32_t i = 0; i < g->service_count; i++)
@@ -122,8 +131,7 @@ void generation_free(struct generation *g)
     for (uint32_t i = 0; i < g->listener_count; i++)
         tls_context_drop(g->listeners[i]->tls);
     for (uint32_t i = 0; i < g->route_count; i++)
-        if (g->routes[i]->condition)
-            condition_free(g->routes[i]->condition);
+        route_free(g->routes[i]);
     router_free(g->router);
     free(g->listeners);
     free(g->services);

@@ -11,6 +11,8 @@
 #include "http/header.h"
 #include "net/addr.h"
 #include "proxy/condition.h"
+#include "proxy/by_path.h"
+#include "proxy/rewrite.h"
 #include "proxy/router.h"
 #include "proxy/service.h"
 #include "proxy/settings.h"
@@ -31,7 +33,9 @@ struct route {
     struct route_settings settings;
     struct service *service;            /* NULL: no single one */
     struct split *split;                /* NULL: none */
+    struct by_path *by_path;              /* NULL: none */
     struct condition *condition;        /* NULL: none */
+    struct rewrite *rewrite;            /* NULL: none */
     struct fixed_header *headers;       /* of ACTION_RESPOND and ACTION_REDIRECT */
     uint32_t chain;                     /* number of its plugin chain: 1 + index of the route */
     uint32_t traffic;                   /* its number in traffic_labels */

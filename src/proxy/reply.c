@@ -40,15 +40,31 @@ static bool wants_json(const struct exchange *x)
     return false;
 }
 
+/* Of a service that there is not, its name as well: nothing in a path has a meaning in JSON. */
+static struct slice word_of(struct exchange *x, enum rc rc)
+{
+    if (rc != RC_NO_SERVICE)
+        return slice_text(rc_word(rc));
+    struct slice name = by_path_name(x->route->by_path, x->req.path);
+    char *at = arena_alloc(&x->req.arena, name.len + 32);
+    struct out o = { at, at + name.len + 32, false };
+    out_put(&o, SLICE_OF("Service '"));
+    out_put(&o, name);
+    out_put(&o, SLICE_OF("' not found"));
+    return slice_make(at, (size_t)(o.at - at));
+}
+
 struct span reply_error(struct exchange *x, enum rc rc)
 {
     int status = rc_status(rc);
-    struct slice reason = status_reason(status), word = slice_text(rc_word(rc));
+    struct slice reason = status_reason(status), word = word_of(x, rc);
     size_t size = 128 + reason.len + word.len + x->id.len;
     char *at = arena_alloc(&x->req.arena, size);
     struct out o = { at, at + size, false };
     bool json = wants_json(x);
-    if (json) {
+    if (rc == RC_NO_SERVICE && !json) {
+        out_put(&o, word);
+    } else if (json) {
         out_put(&o, SLICE_OF("{\"status\":"));
         out_number(&o, (uint64_t)status);
         out_put(&o, SLICE_OF(",\"error\":\""));
@@ -131,8 +147,8 @@ static struct slice variable(const struct exchange *x, struct slice name)
         return r->host;
     if (slice_equal(name, SLICE_OF("scheme")))
         return r->is_tls ? SLICE_OF("https") : SLICE_OF("http");
-    if (slice_equal(name, SLICE_OF("query")) && r->query.at)
-        return slice_make(r->query.at - 1, r->query.len + 1);
+    if (slice_equal(name, SLICE_OF("query")))
+        return r->query;
     return SLICE_NONE;
 }
 
@@ -157,7 +173,10 @@ struct span reply_redirect(struct exchange *x)
             out_put(&o, variable(x, SLICE_OF("path")));
             name = SLICE_OF("query");
         }
-        out_put(&o, variable(x, name));
+        struct slice value = variable(x, name);
+        if (value.at && value.at == x->req.query.at)
+            out_put(&o, SLICE_OF("?"));
+        out_put(&o, value);
         to = slice_from(to, (size_t)(end - to.at) + 1);
     }
     struct slice location = slice_make(at, (size_t)(o.at - at));

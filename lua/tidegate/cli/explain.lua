@@ -176,6 +176,11 @@ end
 
 --- What the gateway answers with, in words.
 local function action_of(route)
+  if type(route.service) == "table" then
+    local default = route.service.default
+    return ("the service that segment %d of the path names%s"):format(
+      route.service.segment, default and (", %s where it is empty"):format(default) or "")
+  end
   if route.service then return ("service %s"):format(route.service) end
   if route.split then return shares_of(route) end
   if route.redirect then return ("redirect %d to %s"):format(route.redirect.status, route.redirect.to) end

@@ -231,9 +231,19 @@ function Builder:condition(condition)
   for _, question in ipairs(list) do self:question(question) end
 end
 
+function Builder:rewrite(rewrite)
+  local match, to = rewrite.match, rewrite.to
+  local result = C.tide_generation_rewrite(self.g, match, #match, to, #to, why)
+  if result ~= 0 then self:fail(rewrite, result == -1 and "match" or "to") end
+end
+
 function Builder:action(r, route)
-  if route.service then
-    r.action, r.service = C.ACTION_SERVICE, self.services[route.service]
+  local service = route.service
+  if type(service) == "table" then
+    r.action, r.service = C.ACTION_SERVICE, -1
+    C.tide_generation_by_path(self.g, service.segment, self.services[service.default] or -1)
+  elseif service then
+    r.action, r.service = C.ACTION_SERVICE, self.services[service]
   elseif route.split then
     r.action, r.service = C.ACTION_SERVICE, -1
     self:split(route)
@@ -304,6 +314,7 @@ function Builder:route_of(route)
   self:each(C.tide_generation_add_path, route.paths)
   self:each(C.tide_generation_add_method, route.methods)
   if route.when then self:condition(route.when) end
+  if route.rewrite then self:rewrite(route.rewrite) end
   self:action(r, route)
 end
 

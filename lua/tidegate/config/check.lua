@@ -232,10 +232,12 @@ end
 
 --- services and listeners are sets of names.
 function Checker:references(route, services, listeners)
-  if route.service and not services[route.service] then
-    local hint = self:near(route.service, services)
-    if route.service:find "[:/]" then hint = "; a service is named here, its URL stands under services" end
-    self:reference(route, "service", "there is no service %s%s", quote(route.service), hint)
+  -- Of a service that the path names, only the one that stands in for it is known.
+  local service = type(route.service) == "table" and route.service.default or route.service
+  if type(service) == "string" and not services[service] then
+    local hint = self:near(service, services)
+    if service:find "[:/]" then hint = "; a service is named here, its URL stands under services" end
+    self:reference(route, "service", "there is no service %s%s", quote(service), hint)
   end
   for _, name in ipairs(route.split and self.marks[route.split].order or {}) do
     if not services[name] then

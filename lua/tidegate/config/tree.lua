@@ -233,6 +233,17 @@ local sticky = {
   },
 }
 
+local rewrite = {
+  "rewrite", type = "object", doc = "another path to send on, by a pattern",
+  fields = ordered {
+    { "match", type = "regex", required = true, doc = "the part of the path that is replaced; without it nothing is" },
+    { "to", type = "string", required = true, template = true, match = "^[^%c%s#]*$",
+      expects = "a path without spaces, # and control characters",
+      doc = "what stands there instead; `$1` and `${name}` are groups of `match`, `$0` all of it, `$$` a dollar. " ..
+            "What stands behind a ? is the query, in place of the request's" },
+  },
+}
+
 local route = {
   type = "object",
   fields = ordered {
@@ -249,22 +260,27 @@ local route = {
     { "methods", type = "list", single = true, min = 1, of = "method", doc = "without any: all but TRACE" },
     { "on", type = "list", single = true, min = 1, of = "name", doc = "listeners by name; without any: all" },
     { "when", type = "condition", doc = "more that has to hold; see [Conditions](#conditions)" },
-    { "service", type = "name", doc = "the service that answers" },
+    { "service", type = "service", template = true,
+      doc = "the service that answers; `${segment.1}`: the one that the first segment of the path names, " ..
+            "`${segment.1:-app}`: and app where that is empty" },
     split,
     sticky,
     respond,
     redirect,
     { "strip_prefix", type = "path", doc = "taken off the path before it is sent on, on segment borders" },
     { "add_prefix", type = "path", doc = "put before the path when it is sent on" },
+    rewrite,
     duration("timeout", nil, "the whole exchange; 0: no limit; default: no limit", "0"),
     route_retries,
     labels,
-    later "rewrite", later "circuit_breaker", later "websocket",
+    later "circuit_breaker", later "websocket",
     entry.chain("plugins", "run for the requests of this route, after the global ones; a name alone means one of " ..
                            "`instances`, else a plugin"),
     one_of = { "service", "split", "respond", "redirect" },
     requires = { sticky = { "split" } },
-    conflicts = { { "host", "hosts" }, { "path", "paths" } },
+    conflicts = {
+      { "host", "hosts" }, { "path", "paths" }, { "rewrite", "strip_prefix" }, { "rewrite", "add_prefix" },
+    },
   },
 }
 

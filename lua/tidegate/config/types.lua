@@ -350,6 +350,20 @@ types.header_name = {
   end,
 }
 
+--- The name of a service, or where it stands in the path: { segment = 1, default = "app" }.
+types.service = {
+  expected = "a service",
+  parse = function(text)
+    if not text:find("${", 1, true) then return types.name.parse(text) end
+    local number, default = text:match "^%${segment%.(%d+)}$", nil
+    if not number then number, default = text:match "^%${segment%.(%d+):%-([^}]+)}$" end
+    number = tonumber(number)
+    if not number then return nil, "the only template here is ${segment.1}, as the whole text" end
+    if number < 1 or number > 32 then return nil, "segments are 1 to 32" end
+    return { segment = number, default = default }
+  end,
+}
+
 --- RFC 6265 section 4.1.1: a token.
 types.cookie_name = {
   expected = "a cookie name",

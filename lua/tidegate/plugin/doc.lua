@@ -25,7 +25,7 @@ any plugin, yours too. How to use one: [configuration.md](configuration.md#plugi
 local SAMPLES = {
   string = "text", integer = 1, number = 1, boolean = true, any = "value", name = "name", duration = "10s",
   size = "1MiB", url = "http://127.0.0.1:9000/", host = "example.com", cidr = "10.0.0.0/8", path = "/path",
-  file = "file", status = 200, method = "GET", header_name = "x-name", cookie_name = "session",
+  file = "file", status = 200, method = "GET", header_name = "x-name", cookie_name = "session", service = "app",
   percent = "50%", regex = "^/", secret = "secret", template = "${client_ip}", json = "{}",
   node = "127.0.0.1:9000", address = ":8080", host_pattern = "*.example.com", path_pattern = "/path/*",
 }

@@ -163,7 +163,7 @@ describe("a route's condition", function()
     for _, text in ipairs { "{ header: x-a, matches: '^(a+)+$' }", "{ not: { header: x-a, matches: '^(a+)+$' } }" } do
       load(text)
       assert.is_nil(takes(req))
-      assert.equal("a condition takes too long to decide", ffi.string(why.text))
+      assert.equal("pattern takes too long to match", ffi.string(why.text))
       drop()
     end
   end)
