@@ -1,5 +1,6 @@
 --- The request that hooks get.
 local C = require "tidegate.ffi"
+local ffi = require "ffi"
 local message = require "tidegate.message"
 
 local raise, text_of, number_of, bad_type = message.raise, message.text_of, message.number_of, message.bad_type
@@ -13,6 +14,8 @@ local request = {}
 
 --- ... and of the decoders of its bodies, which tidegate.plugin.chain puts there.
 request.DECODER, request.RESPONSE_DECODER = 6, 7
+
+local PARAMS = 8
 
 --- What a request hook gives back to say that it has made a reply.
 request.REPLY = setmetatable({}, { __tostring = function() return "a reply" end, __metatable = false })
@@ -75,6 +78,31 @@ end
 function getters:route()
   local name = text_of(self, C.TIDE_ROUTE)
   return name and { name = name }
+end
+
+local param_name, param_value = ffi.new "struct slice[1]", ffi.new "struct slice[1]"
+
+local function params_of(self)
+  local params, index = {}, 0
+  while true do
+    local result = C.tide_param(self[1], index, param_name, param_value)
+    if result ~= OK then
+      if result ~= ABSENT then raise(result, "reading a field") end
+      return params
+    end
+    local name = ffi.string(param_name[0].at, param_name[0].len)
+    params[name] = ffi.string(param_value[0].at, param_value[0].len)
+    index = index + 1
+  end
+end
+
+--- The parameters of the route's path by name, as they stand in the path: percent-encoded. Empty before routing.
+function getters:params()
+  local params = self[PARAMS]
+  if params then return params end
+  params = params_of(self)
+  if next(params) then self[PARAMS] = params end
+  return params
 end
 
 --- Who the request was found to be from: an authentication plugin assigns it.
@@ -296,6 +324,8 @@ function getters:response_of()
 end
 
 --- @tparam number number of the exchange
-function request.new(number) return setmetatable({ number, false, false, false, false, false, false }, metatable) end
+function request.new(number)
+  return setmetatable({ number, false, false, false, false, false, false, false }, metatable)
+end
 
 return request

@@ -126,6 +126,7 @@
 ---@field ctx table how plugins tell each other things; as long as the request
 ---@field tls? tide.Tls
 ---@field route? tide.Route nil before the request is routed
+---@field params table<string, string> what the route's path has captured, as it stands in the path; empty before routing
 ---@field service? string
 ---@field node? string the one that was asked last
 ---@field consumer? any who it is from: an authentication plugin assigns it

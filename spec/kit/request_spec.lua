@@ -46,6 +46,16 @@ describe("fake.request", function()
     assert.equal("other", out.consumer)
   end)
 
+  it("has the parameters of the route that it names", function()
+    local probe = kit.instance [[request(req)
+      return req:reply(200, { id = req.params.id, more = req.params.more, route = req.route.name }) ]]
+    local function params(fields) return fake.request(fields):through(probe):json() end
+    assert.same({ id = "7", route = "route" }, params { path = "/users/7", route = "/users/{id}" })
+    assert.same({ id = "a%2Fb", more = "x", route = "route" }, params { path = "/a%2fb/x", route = "/{id}/{more}" })
+    assert.same({ route = "route" }, params { path = "/users/7" })
+    assert.equal(404, fake.request { path = "/users", route = "/users/{id}" }:through(probe).status)
+  end)
+
   it("speaks HTTP/1.0", function()
     local probe = kit.instance "request(req) return req:reply(200, tostring(req.version))"
     assert.equal("1", fake.request { version = "1.0" }:through(probe).body)

@@ -143,6 +143,9 @@ enum tide_number {
 int tide_text_of(double request, int what, struct slice *out);
 int tide_number_of(double request, int what, double *out);
 
+/* A parameter of the route's path, from 0 on; TIDE_ABSENT behind the last. */
+int tide_param(double request, uint32_t index, struct slice *name, struct slice *value);
+
 /* The number of a field name (in any case), to be given with it: above 0 where the gateway knows it, 0 where it does
  * not, -1 where it is no token (RFC 9110 section 5.6.2). Callers remember it. */
 int tide_header_id(const char *name, size_t len);

@@ -118,6 +118,18 @@ int tide_number_of(double request, int what, double *out)
     return TIDE_OK;
 }
 
+int tide_param(double request, uint32_t index, struct slice *name, struct slice *value)
+{
+    const struct exchange *x = chains_exchange(request);
+    if (!x)
+        return TIDE_OVER;
+    if (index >= x->param_count)
+        return TIDE_ABSENT;
+    *name = x->params[index].name;
+    *value = x->params[index].value;
+    return TIDE_OK;
+}
+
 /* -- fields -- */
 
 static struct headers *list_of(struct exchange *x, int side)

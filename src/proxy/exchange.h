@@ -26,6 +26,8 @@ struct exchange {
     struct plane *plane;
     struct generation *generation;
     const struct route *route;
+    struct route_param *params; /* what its path has captured */
+    uint32_t param_count;
     struct service *service;
     const struct share *share;  /* of its route's traffic, where several services have one; else NULL */
     struct node *node;

@@ -227,6 +227,13 @@ static bool find_preflighted(struct exchange *x, struct router_answer *out, cons
     return true;
 }
 
+static void keep_params(struct exchange *x, const struct router_answer *answer)
+{
+    x->params = arena_alloc(&x->req.arena, answer->param_count * sizeof *x->params);
+    memcpy(x->params, answer->params, answer->param_count * sizeof *x->params);
+    x->param_count = answer->param_count;
+}
+
 enum next step_route(struct exchange *x)
 {
     struct request *r = &x->req;
@@ -247,6 +254,8 @@ enum next step_route(struct exchange *x)
         return not_found(x, &answer);
     x->route = (const struct route *)answer.route;
     x->chain = x->route->chain;
+    if (answer.param_count)
+        keep_params(x, &answer);
     x->hooks = (x->hooks & ~HOOK_BIT(HOOK_REQUEST)) | x->route->settings.hooks;
     return has(x, HOOK_REQUEST) ? go(x, STEP_REQUEST) : step_action(x);
 }

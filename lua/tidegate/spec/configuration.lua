@@ -104,13 +104,14 @@ local function sections_of(options, node_of)
     { "log", "{ level: debug }" },
     { "services", flow(services) },
     { "plugins", global },
-    { "routes", ('[{ name: route, path: "/*", service: upstream, plugins: %s }]'):format(route) },
+    { "routes", ("[{ name: route, path: %s, service: upstream, plugins: %s }]"):format(
+      quoted(options.route or "/*"), route) },
   }
 end
 
 --- The text of a configuration: first what the spec has written (options.yaml), so that lines stay what they are, then
 -- what it lacks.
--- @tparam table options plugins, global_plugins: entries; services: by name; yaml: text
+-- @tparam table options plugins, global_plugins: entries; services: by name; route: its path; yaml: text
 -- @tparam function node_of the address that stands for a service
 function configuration.text(options, node_of)
   local text = options.yaml or ""

@@ -9,6 +9,7 @@ request.FIELDS = {
   method = "string", path = "string", query = "table", headers = "table", host = "string", body = "any", json = "any",
   version = "string", client_ip = "string", client_port = "number", port = "number", tls = "any", feed = "any",
   leaves = "number", ctx = "table", consumer = "any", upstream = "any", services = "table", raw = "string",
+  route = "string",
 }
 local FIELDS = request.FIELDS
 

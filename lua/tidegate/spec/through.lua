@@ -8,7 +8,7 @@ local memory = require "tidegate.spec.memory"
 local request = require "tidegate.spec.request"
 local world = require "tidegate.spec.world"
 
-local gates = {}        -- of this test: { instances =, services =, gate = }
+local gates = {}        -- of this test: { instances =, services =, route =, gate = }
 
 local function same(a, b)
   if #a ~= #b then return false end
@@ -27,13 +27,14 @@ end
 
 --- @treturn table the gateway
 -- @treturn boolean whether it is a new one
-local function gate_for(instances, services)
+local function gate_for(instances, services, route)
   local names = names_of(services)
   for _, known in ipairs(gates) do
-    if same(known.instances, instances) and same(known.services, names) then return known.gate, false end
+    local is_alike = same(known.instances, instances) and same(known.services, names) and known.route == route
+    if is_alike then return known.gate, false end
   end
-  local gate = memory.gateway { plugins = instances, services = services }
-  gates[#gates + 1] = { instances = instances, services = names, gate = gate }
+  local gate = memory.gateway { plugins = instances, services = services, route = route }
+  gates[#gates + 1] = { instances = instances, services = names, route = route, gate = gate }
   return gate, true
 end
 
@@ -107,7 +108,7 @@ end
 
 --- The same request for new instances, with the same answers from everybody.
 local function run_again(instances, r, answers)
-  local gate = memory.gateway { plugins = instances, services = r.services }
+  local gate = memory.gateway { plugins = instances, services = r.services, route = r.route }
   local made = request.make(r, "bytes")
   made.upstream, made.services = replay(r.upstream, answers.upstreams, "upstream"), {}
   for name, handler in pairs(r.services or {}) do made.services[name] = replay(handler, answers.upstreams, name) end
@@ -154,7 +155,7 @@ function through.__call(_, r, ...)
       error(message:format(type(instance), i), 2)
     end
   end
-  local gate, is_new = gate_for(instances, r.services)
+  local gate, is_new = gate_for(instances, r.services, r.route)
   if not is_new or r.feed or not touches_bodies(instances) then return gate:run(request.make(r)) end
   local before = { now = core.now(), restore = dictionaries.keep() }
   local out = gate:run(request.make(r))
