@@ -67,4 +67,14 @@ function dialects.warnings(result)
   return list
 end
 
+--- The errors of a text, as "line:column: path: message", in order.
+function dialects.errors(text)
+  local result, list = dialects.load_text(text), {}
+  result.report:text()      -- sorts
+  for i, e in ipairs(result.report.errors) do
+    list[i] = ("%d:%d: %s%s"):format(e.line, e.column, e.path and e.path ~= "" and e.path .. ": " or "", e.message)
+  end
+  return list
+end
+
 return dialects

@@ -4,6 +4,7 @@
 -- relative to the folder that it is installed in: the one above config, where the main file is.
 local Reading = require "tidegate.dialects.reading"
 local Sources = require "tidegate.config.source"
+local fields = require "tidegate.dialects.fields"
 local files = require "tidegate.dialects.files"
 local native = require "tidegate.dialects.native"
 local node = require "tidegate.dialects.node"
@@ -15,7 +16,7 @@ local ordered = schema.ordered
 
 -- -- what its files look like --
 
-local function text(name) return { name, type = "string" } end
+local text = fields.text
 
 local MAIN = {
   type = "object",
@@ -29,11 +30,9 @@ local MAIN = {
   },
 }
 
+--- A file that has one list.
 local function list_of(name, ...)
-  return {
-    type = "object",
-    fields = ordered { { name, type = "list", required = true, of = { type = "object", fields = ordered { ... } } } },
-  }
+  return { type = "object", fields = ordered { fields.required(fields.list_of(name, ...)) } }
 end
 
 local ROUTER = list_of("routes",

@@ -2,6 +2,7 @@
 -- limits and security headers for all of them. Both spellings of its keys are known: those of its example file and
 -- those of its source.
 local Reading = require "tidegate.dialects.reading"
+local fields = require "tidegate.dialects.fields"
 local native = require "tidegate.dialects.native"
 local node = require "tidegate.dialects.node"
 local schema = require "tidegate.config.schema"
@@ -13,15 +14,8 @@ local ordered = schema.ordered
 
 -- -- what its files look like --
 
-local function text(name) return { name, type = "string" } end
-local function truth(name) return { name, type = "boolean" } end
-local function number(name) return { name, type = "integer", min = 0 } end
-local function texts(name) return { name, type = "list", of = "string" } end
-local function any(name) return { name, type = "any" } end
-
-local function section(name, ...)
-  return { name, type = "object", fields = ordered { ... } }
-end
+local text, truth, number, any, texts, section = fields.text, fields.truth, fields.number, fields.any, fields.texts,
+                                                 fields.section
 
 local FILE = {
   type = "object",

@@ -24,12 +24,10 @@ local function route_of(text)
   return config.routes[#config.routes], result, config
 end
 
+--- The errors of a text, without their columns.
 local function errors_of(text)
-  local result, list = dialects.load_text(text), {}
-  result.report:text()
-  for i, e in ipairs(result.report.errors) do
-    list[i] = ("%d: %s%s"):format(e.line, e.path and e.path ~= "" and e.path .. ": " or "", e.message)
-  end
+  local list = dialects.errors(text)
+  for i, e in ipairs(list) do list[i] = e:gsub("^(%d+):%d+", "%1") end
   return list
 end
 

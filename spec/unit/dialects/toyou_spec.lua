@@ -17,16 +17,6 @@ local function load(text)
   return result.config, result
 end
 
---- The errors of a text, as "line:column: path: message".
-local function errors_of(text)
-  local result, list = dialects.load_text(text), {}
-  result.report:text()
-  for i, e in ipairs(result.report.errors) do
-    list[i] = ("%d:%d: %s%s"):format(e.line, e.column, e.path and e.path ~= "" and e.path .. ": " or "", e.message)
-  end
-  return list
-end
-
 --- The names of the plugins of a route, in the order of its list.
 local function uses(route)
   local names = {}
@@ -348,7 +338,7 @@ describe("what is wrong in a file of Toyou", function()
   }
   for _, case in ipairs(cases) do
     it("is told with its line: " .. case[1], function()
-      local found = errors_of(case[2])
+      local found = dialects.errors(case[2])
       assert.equal(case[3], found[1] and found[1]:sub(1, #case[3]))
     end)
   end

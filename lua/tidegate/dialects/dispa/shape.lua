@@ -1,27 +1,12 @@
 --- What Dispa's configuration (TOML) looks like.
+local fields = require "tidegate.dialects.fields"
 local schema = require "tidegate.config.schema"
 
 local ordered = schema.ordered
 
-local function text(name) return { name, type = "string" } end
-local function truth(name) return { name, type = "boolean" } end
-local function number(name) return { name, type = "integer", min = 0 } end
-local function texts(name) return { name, type = "list", single = true, of = "string" } end
-local function map(name) return { name, type = "map", of = "string" } end
-local function any(name) return { name, type = "any" } end
-
-local function section(name, ...)
-  return { name, type = "object", fields = ordered { ... } }
-end
-
-local function list_of(name, ...)
-  return { name, type = "list", of = { type = "object", fields = ordered { ... } } }
-end
-
-local function required(field)
-  field.required = true
-  return field
-end
+local text, truth, number, any = fields.text, fields.truth, fields.number, fields.any
+local texts, map = fields.texts, fields.map
+local section, list_of, required = fields.section, fields.list_of, fields.required
 
 local TARGETS = section("targets",
   list_of("targets", required { "name", type = "name" }, required(text "url"), number "weight", number "timeout"),
