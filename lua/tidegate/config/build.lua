@@ -1,8 +1,8 @@
 --- A checked configuration becomes a generation: calls of the C builder, nothing else.
 local bit = require "bit"
-local buffer = require "string.buffer"
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
+local pack = require "tidegate.plugin.pack"
 local questions = require "tidegate.config.questions"
 
 local why = ffi.new "struct tide_error"
@@ -373,7 +373,7 @@ function Builder:all(config)
   end
   for _, log in ipairs(config.log.access) do self:access_log(log) end
   if self.plugins.bundle then
-    local bytes = buffer.encode(self.plugins.bundle)
+    local bytes = pack.encode(self.plugins.bundle)
     C.tide_generation_set_plugins(self.g, bytes, #bytes)
   end
   self:finish(config, order, routes)

@@ -1,10 +1,10 @@
 --- The plugins of a loop: loads what the control thread has checked, builds chains when they are first needed.
 -- Called from C (src/lua/chains.c), in each loop's own Lua.
-local buffer = require "string.buffer"
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
 local chain = require "tidegate.plugin.chain"
 local load = require "tidegate.plugin.load"
+local pack = require "tidegate.plugin.pack"
 local when = require "tidegate.plugin.when"
 
 local runtime = {}
@@ -49,10 +49,10 @@ local function load_plugins(bundle)
 end
 
 --- Loads a generation.
--- @tparam string bytes the bundle of tidegate.plugin.set
+-- @tparam string bytes of tidegate.plugin.pack
 -- @treturn table the generation
 function runtime.load(bytes)
-  local bundle = buffer.decode(bytes)
+  local bundle = pack.decode(bytes)
   local plugins = load_plugins(bundle)
   local generation = { bundle = bundle, plugins = plugins, links = {} }
   for i, use in ipairs(bundle.instances) do
@@ -75,14 +75,14 @@ end
 
 local REVERSED = { response = true, response_body = true }
 
---- The uses that a hook of a chain has, in the order in which they run.
-local function uses_of(bundle, number, hook)
+--- The uses that a hook of a chain has, in the order in which they run. of_route: those of the route's own chain.
+local function uses_of(bundle, number, hook, of_route)
   local list = {}
   local function add(ids)
     for _, id in ipairs(ids or {}) do list[#list + 1] = id end
   end
   if number == 0 or hook ~= "request" then add(bundle.global) end
-  if number > 0 then add(bundle.routes[number]) end
+  add(of_route)
   if REVERSED[hook] then
     local n = #list
     for i = 1, math.floor(n / 2) do list[i], list[n + 1 - i] = list[n + 1 - i], list[i] end
@@ -108,9 +108,10 @@ end
 -- @treturn function
 function runtime.build(generation, number, hook)
   local name, bundle = chain.HOOKS[hook + 1], generation.bundle
-  local route = number > 0 and bundle.route_names[number] or ""
+  local of_route, route = nil, ""
+  if number > 0 then of_route, route = pack.route(bundle, number) end
   local links = {}
-  local ids = uses_of(bundle, number, name)
+  local ids = uses_of(bundle, number, name, of_route)
   for _, id in ipairs(ids) do
     local link = generation.links[id]
     local run = link.plugin[name]
