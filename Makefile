@@ -86,11 +86,12 @@ fuzz:                                       ## each fuzz target for S seconds (T
 	@sh .ci/packages build fuzz
 	@sh fuzz/run.sh "$(if $(filter spec,$(T)),$(FUZZERS),$(T))" $(S)
 
-BENCH_TOOLS := $(B)/bench/load $(B)/bench/upstream
+BENCH_TOOLS := $(B)/bench/load $(B)/bench/upstream $(B)/bench/router
 $(B)/bench/%: bench/%.c $(wildcard bench/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARNINGS) -o $@ $< -lssl -lcrypto -lm
-$(B)/bench/balancer: bench/balancer.c $(OBJECTS)
+# These ask the code of the gateway itself.
+$(B)/bench/balancer $(B)/bench/router: $(B)/bench/%: bench/%.c $(OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 bench: build $(BENCH_TOOLS)                 ## the standard loads beside nginx and HAProxy, compared with the last run

@@ -13,6 +13,7 @@ local proxies = require "bench.proxies"
 local reloads = require "bench.reloads"
 local report = require "bench.report"
 local rounds = require "bench.rounds"
+local router = require "bench.router"
 local setups = require "bench.setups"
 
 local usage = [[
@@ -35,7 +36,7 @@ local function say(format, ...) io.stderr:write(format:format(...), "\n") end
 
 local function load_names()
   local names = {}
-  for _, list in ipairs { loads, memory.loads, instructions.loads, { reloads }, config_reloads.loads } do
+  for _, list in ipairs { loads, memory.loads, instructions.loads, { reloads, router }, config_reloads.loads } do
     for _, load in ipairs(list) do names[#names + 1] = load.name end
   end
   return names
@@ -277,6 +278,15 @@ local function measure_config_reloads(options, present, figures)
   end
 end
 
+local function measure_router(options, present, figures)
+  for _, proxy in ipairs(present) do
+    if options.only.router and context.can(router, proxy) then
+      need(context.build .. "/router", "run make bench")
+      for _, figure in ipairs(router.measure(context)) do table.insert(figures, figure) end
+    end
+  end
+end
+
 local function measure_all(options, present)
   local ran = rounds.run(chosen_from(loads, options), present, context)
   local figures = rounds.figures(ran)
@@ -286,6 +296,7 @@ local function measure_all(options, present)
   measure_instructions(options, present, figures)
   measure_reloads(options, present, figures)
   measure_config_reloads(options, present, figures)
+  measure_router(options, present, figures)
   return figures, ran
 end
 

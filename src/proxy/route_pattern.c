@@ -34,17 +34,6 @@ struct slice path_pattern_stem(struct slice path)
     return path;
 }
 
-bool path_next_segment(struct slice *path, struct slice *segment)
-{
-    if (!path->len)
-        return false;
-    const char *start = path->at + 1;
-    const char *slash = memchr(start, '/', path->len - 1);
-    *segment = slice_make(start, slash ? (size_t)(slash - start) : path->len - 1);
-    *path = slice_from(*path, segment->len + 1);
-    return true;
-}
-
 bool segment_is_parameter(struct slice segment) { return segment.len && segment.at[0] == '{'; }
 
 /* -- checking -- */

@@ -32,7 +32,16 @@ enum rc path_pattern_parse(struct slice text, bool merge_slashes, struct arena *
 /* A prefix without its star and the slash before it; other paths as they are. */
 struct slice path_pattern_stem(struct slice path);
 /* Takes the next segment off a path, or a stem, whose first slash is at its front. False at its end. */
-bool path_next_segment(struct slice *path, struct slice *segment);
+static inline bool path_next_segment(struct slice *path, struct slice *segment)
+{
+    if (!path->len)
+        return false;
+    const char *start = path->at + 1;
+    const char *slash = memchr(start, '/', path->len - 1);
+    *segment = slice_make(start, slash ? (size_t)(slash - start) : path->len - 1);
+    *path = slice_from(*path, segment->len + 1);
+    return true;
+}
 bool segment_is_parameter(struct slice segment);
 
 /* Which of two paths of the classes PATH_PARAMETERS or PATH_PREFIX that fit the same request is the nearer one: below 0

@@ -6,17 +6,20 @@
 /* What is asked last: an entry that takes the request as far as could be told at once. */
 struct doubt { const struct entry *entry; const struct regex_item *path, *host; };
 
-enum { DOUBTS_MAX = 64 };
+enum { DOUBTS_MAX = 64, FETCH_MAX = 2048 };
 
 struct search {
+    struct router_answer *answer;
     const struct router *r;
     const struct router_query *q;
     const struct entry *won;        /* the best that surely takes it */
     uint32_t bound;                 /* its rank: only what is below it could still win */
     uint32_t count;
     bool is_refused;                /* somebody would take it, were it another method */
-    struct router_answer *allowing; /* not NULL: the second pass, which finds those */
+    bool is_allowing;               /* the second pass, which finds those */
     const struct regex_item *host, *path;       /* that the entries in hand depend on; NULL: none */
+    uint32_t value_count;
+    struct slice values[ROUTE_PARAMS_MAX];      /* of the parameters on the way to the entries in hand */
     struct doubt doubts[DOUBTS_MAX];            /* by rank */
 };
 
@@ -65,6 +68,7 @@ static void settle(struct search *s)
         if (holds(s, d.entry)) {
             s->won = d.entry;
             s->bound = d.entry->rank;
+            s->answer->param_count = 0; /* they are not kept for doubts */
             break;
         }
         s->count--;
@@ -114,7 +118,7 @@ static void allow(struct search *s, const struct entry *e)
     const struct router_route *route = e->route;
     bool has_others = route->other_count > 0;
     uint32_t methods = route->methods || has_others ? route->methods : 1u << METHOD_COUNT;
-    struct router_answer *answer = s->allowing;
+    struct router_answer *answer = s->answer;
     if (takes_method(e, s->q) || !takes_listener(e, s->q) ||
         (!(methods & ~answer->allowed) && (!has_others || answer->any_other)))
         return;
@@ -124,6 +128,13 @@ static void allow(struct search *s, const struct entry *e)
     answer->any_other |= has_others;
 }
 
+static void keep_values(struct search *s, const struct entry *e)
+{
+    s->answer->param_count = e->flags >= ENTRY_NAMES ? s->value_count : 0;
+    for (uint32_t i = 0; i < s->answer->param_count; i++)
+        s->answer->params[i].value = s->values[i];
+}
+
 static void consider(struct search *s, uint32_t entries)
 {
     if (!entries)
@@ -131,7 +142,7 @@ static void consider(struct search *s, uint32_t entries)
     const struct entry *e = pool_at(s->r, entries);
     for (bool is_last = false; !is_last && e->rank < s->bound; e++) {
         is_last = e->flags & ENTRY_LAST;
-        if (s->allowing) {
+        if (s->is_allowing) {
             allow(s, e);
         } else if (!takes_method(e, s->q)) {
             s->is_refused = true;
@@ -142,6 +153,7 @@ static void consider(struct search *s, uint32_t entries)
         } else {
             s->won = e;
             s->bound = e->rank;
+            keep_values(s, e);
         }
     }
 }
@@ -161,7 +173,7 @@ static uint32_t child_of(const struct router *r, const struct node *n, struct sl
     if (!n->children)
         return 0;
     const struct children *c = pool_at(r, n->children);
-    uint32_t hash = slice_hash(segment);
+    uint32_t hash = route_hash(r, segment);
     if (c->mask) {
         for (uint32_t i = hash & c->mask; c->edges[i].node; i = (i + 1) & c->mask)
             if (leads_to(r, c->edges[i], hash, segment))
@@ -178,23 +190,27 @@ static uint32_t child_of(const struct router *r, const struct node *n, struct sl
  * first is mostly what wins; the rest is then passed over by its rank. */
 static void walk(struct search *s, uint32_t place, struct slice path)
 {
+    uint32_t count = s->value_count;
     while (place) {
         const struct node *n = pool_at(s->r, place);
         struct slice segment;
         if (n->best >= s->bound)
-            return;
+            break;
         consider(s, n->below);
         if (!path_next_segment(&path, &segment)) {
             consider(s, n->exact);
-            return;
+            break;
         }
         place = child_of(s->r, n, segment);
         if (n->parameter && segment.len) {
             if (place)
                 walk(s, place, path);   /* no deeper than a pattern has segments */
             place = n->parameter;
+            if (s->value_count < ROUTE_PARAMS_MAX)
+                s->values[s->value_count++] = segment;
         }
     }
+    s->value_count = count;
 }
 
 static void search_patterns(struct search *s, const struct regex_set *set)
@@ -220,17 +236,24 @@ static void search_tree(struct search *s, uint32_t offset)
 
 /* -- hosts -- */
 
+/* Has what belongs to a host come from memory all at once, rather than line by line as the walk gets there. */
+static void fetch(const struct tree *t, size_t bytes)
+{
+    bytes = bytes < FETCH_MAX ? bytes : FETCH_MAX;
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)t + i);
+}
+
 static void search_name(struct search *s, struct slice name)
 {
     const struct router *r = s->r;
-    uint32_t hash = slice_hash(name);
+    uint32_t hash = route_hash(r, name);
     for (uint32_t i = hash & r->slot_mask; r->slots[i].tree; i = (i + 1) & r->slot_mask) {
         const struct slot *slot = &r->slots[i];
         if (slot->hash != hash || slot->best >= s->bound)
             continue;
         const struct tree *t = pool_at(r, slot->tree);
-        __builtin_prefetch((const char *)t + 64);
-        __builtin_prefetch((const char *)t + 128);
+        fetch(t, slot->units * POOL_UNIT);
         if (slice_equal(slice_make(t->name, t->len), name)) {
             search_tree(s, slot->tree);
             return;
@@ -275,32 +298,47 @@ static void search_all(struct search *s)
         search_tree(s, r->any_tree);
 }
 
+static void name_params(const struct search *s)
+{
+    struct router_answer *answer = s->answer;
+    unsigned flags = s->won->flags;
+    if (!(flags & ENTRY_PARAMETERS)) {
+        answer->param_count = 0;
+        return;
+    }
+    if (answer->param_count) {
+        const struct names *names = &s->r->names[flags / ENTRY_NAMES - 1];
+        for (uint32_t i = 0; i < answer->param_count; i++)
+            answer->params[i].name = names->at[i];
+        return;
+    }
+    struct slice path = s->r->pairs[s->bound].path;
+    answer->param_count = path_pattern_params(path, pattern_of(&s->r->path_patterns, path), s->q->path, answer->params);
+}
+
 struct router_answer router_find(const struct router *r, const struct router_query *q)
 {
-    struct router_answer answer;
-    struct search s;                    /* not all of it is set: it is large */
+    struct router_answer answer;        /* neither of these is set as a whole: they are large */
+    struct search s;
     answer.route = NULL;
     answer.allowed = 0;
     answer.any_other = false;
     answer.param_count = 0;
+    s.answer = &answer;
     s.r = r;
     s.q = q;
     s.won = NULL;
     s.bound = UINT32_MAX;
-    s.count = 0;
-    s.is_refused = false;
-    s.allowing = NULL;
+    s.count = s.value_count = 0;
+    s.is_refused = s.is_allowing = false;
     s.host = s.path = NULL;
     search_all(&s);
     settle(&s);
     if (s.won) {
         answer.route = s.won->route;
-        if (s.won->flags & ENTRY_PARAMETERS) {
-            struct slice path = r->pairs[s.bound].path;
-            answer.param_count = path_pattern_params(path, pattern_of(&r->path_patterns, path), q->path, answer.params);
-        }
+        name_params(&s);
     } else if (s.is_refused) {
-        s.allowing = &answer;
+        s.is_allowing = true;
         search_all(&s);
     }
     return answer;

@@ -10,7 +10,15 @@
 
 enum { POOL_UNIT = 8 };
 
-enum { ENTRY_LAST = 1, ENTRY_LISTENERS = 2, ENTRY_CONDITIONS = 4, ENTRY_OTHER_METHODS = 8, ENTRY_PARAMETERS = 16 };
+enum {
+    ENTRY_LAST = 1, ENTRY_LISTENERS = 2, ENTRY_CONDITIONS = 4, ENTRY_OTHER_METHODS = 8,
+    ENTRY_PARAMETERS = 16,          /* they are read off the pattern again, which lies elsewhere */
+    ENTRY_NAMES = 32,               /* from here on: 1 + number of the names of the parameters; 0: none, or no room */
+    NAMES_MAX = 255,
+};
+
+/* What the parameters of a path are called. Most paths share them with others. */
+struct names { uint32_t count; struct slice at[ROUTE_PARAMS_MAX]; };
 
 struct entry {                      /* one pair; those of a place stand in the order of ranks */
     const struct router_route *route;
@@ -43,7 +51,7 @@ struct tree {                       /* of a host */
     char name[];                    /* of an exact host, or of a wildcard without its star */
 };
 
-struct slot { uint32_t hash, tree, best; };     /* of a host; tree 0: free */
+struct slot { uint32_t hash, tree, best, units; };      /* of a host; tree 0: free; units: of all that belongs to it */
 
 struct pair { const struct router_route *route; struct slice host, path; };
 
@@ -58,9 +66,41 @@ struct router {
     struct regex_set **sets;
     struct pair *pairs;             /* by rank, after router_seal */
     struct map host_patterns, path_patterns;    /* text to struct regex */
+    struct names *names;
     size_t pool_bytes, pool_cap;
-    uint32_t count, set_count;
+    uint32_t count, set_count, names_count;
+    uint64_t seed;
 };
+
+static inline uint64_t route_word(const char *at, size_t len)
+{
+    uint64_t word = 0;
+    memcpy(&word, at, len);
+    return word;
+}
+
+static inline uint64_t route_mix(uint64_t h, uint64_t word)
+{
+    __extension__ unsigned __int128 product = (unsigned __int128)(h ^ word) * 0xe7037ed1a0b428dbu;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* The hash of a host or a segment. Most are short, and a look-up makes several: no loop and no call for these. */
+static inline uint32_t route_hash(const struct router *r, struct slice s)
+{
+    uint64_t h = r->seed ^ s.len;
+    if (s.len >= 8) {
+        for (size_t i = 0; i + 8 < s.len; i += 8)
+            h = route_mix(h, route_word(s.at + i, 8));
+        h = route_mix(h, route_word(s.at + s.len - 8, 8));
+    } else if (s.len >= 4) {
+        h = route_mix(h, route_word(s.at, 4) | route_word(s.at + s.len - 4, 4) << 32);
+    } else if (s.len) {
+        h = route_mix(h, (uint8_t)s.at[0] | (uint64_t)(uint8_t)s.at[s.len / 2] << 8 |
+                             (uint64_t)(uint8_t)s.at[s.len - 1] << 16);
+    }
+    return (uint32_t)(h ^ h >> 32);
+}
 
 static inline void *pool_at(const struct router *r, uint32_t offset) { return r->pool + (size_t)offset * POOL_UNIT; }
 
