@@ -94,6 +94,14 @@ request   GET http://a.example.com:8080/users/7?debug=1
 listener  0.0.0.0:8080
 route     users (tidegate.yaml:9): host *.example.com, path /users/*, method GET POST
 answer    service app
+candidates in the order in which they win
+  route      at                host           path
+  users      tidegate.yaml:9   *.example.com  /users/*  wins
+  inner      tidegate.yaml:19  any            /inner    another path (tidegate.yaml:19)
+  crossed    tidegate.yaml:25  any            /crossed  another path (tidegate.yaml:25)
+  uncrossed  tidegate.yaml:26  any            /crossed  another path (tidegate.yaml:26)
+  echo       tidegate.yaml:20  any            /echo     another path (tidegate.yaml:20)
+  fixed      tidegate.yaml:21  any            /fixed    another path (tidegate.yaml:22)
 plugins   in the order of their request hooks; response hooks run the other way round
   stage   band       priority  plugin         at                hooks             runs
   global  auth              0  guard          tidegate.yaml:7   request response  yes
@@ -171,6 +179,69 @@ plugins   in the order of their request hooks; response hooks run the other way 
                 { told.plugins[1] })
     assert.same({ status = 404, reason = "no route" }, explained("http://x/").route)
     assert.same({ "GET", "POST" }, explained("http://a.example.com/users/1", "-X", "PUT").route.methods)
+  end)
+
+  describe("tells what speaks against each route:", function()
+    local place
+    setup(function()
+      place = plugins.folder { ["tidegate.yaml"] = [[
+listen: [":8080", { address: ":9090", name: inner }]
+routes:
+  - name: users
+    hosts:
+      - a.example.com
+      - "~^b\\d$"
+    paths:
+      - /users/{id}
+      - "~^/u/(?<id>\\d+)$"
+    methods: [GET]
+    when:
+      all:
+        - { header: x-a, exists: true }
+        - header: x-b
+          equals: "1"
+    respond: {}
+  - { name: inner, path: /users/7, on: inner, respond: {} }
+  - { name: all, respond: {} }
+  - { name: later, respond: {} }
+]] }
+    end)
+
+    -- The request, further words, the verdict on the pair of the route "users" that comes first.
+    local cases = {
+      { "http://x/users/7", {}, "users", "host (tidegate.yaml:5)" },
+      { "http://a.example.com/x", {}, "users", "path (tidegate.yaml:8)" },
+      { "http://a.example.com/users/7", { "-X", "PUT" }, "users", "method (tidegate.yaml:10)" },
+      { "http://a.example.com/users/7", {}, "users", "when (tidegate.yaml:13)" },
+      { "http://a.example.com/users/7", { "-H", "x-a: 1" }, "users", "when (tidegate.yaml:15)" },
+      { "http://a.example.com/users/7", { "-H", "x-a: 1", "-H", "x-b: 1" }, "users", "wins" },
+      { "http://x/users/7", {}, "inner", "listener (tidegate.yaml:17)" },
+      { "http://x/users/7", {}, "all", "wins" },
+      { "http://x/users/7", {}, "later", "order" },
+    }
+    for i, case in ipairs(cases) do
+      it(("%d: %s %s"):format(i, case[1], table.concat(case[2], " ")), function()
+        local code, out = run_in(place, "explain", "--json", case[1], unpack(case[2]))
+        assert.equal(0, code)
+        for _, one in ipairs(json.decode(out).candidates) do
+          if one.route == case[3] then
+            local words = not one.failed and "wins" or one.failed_at and one.failed .. " (" .. one.failed_at .. ")"
+            return assert.equal(case[4], words or one.failed)
+          end
+        end
+        error "it is not there"
+      end)
+    end
+
+    it("leaves out the many that are elsewhere", function()
+      local lines = { 'listen: [":8080"]', "routes:" }
+      for i = 1, 300 do lines[i + 2] = ("  - { name: r%d, path: /r%d, respond: {} }"):format(i, i) end
+      lines[#lines + 1] = "  - { name: all, respond: {} }"
+      local many = plugins.folder { ["tidegate.yaml"] = table.concat(lines, "\n") .. "\n" }
+      local _, out = run_in(many, "explain", "http://x/")
+      assert.truthy(out:find("\n  and 280 more of other hosts or paths\n", 1, true), out)
+      assert.truthy(out:find "\n  all +tidegate.yaml:303 +any +any +wins\n", out)
+    end)
   end)
 
   it("says that there are no plugins", function()

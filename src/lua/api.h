@@ -98,6 +98,21 @@ struct tide_route_answer {
 int tide_route_find(struct generation *g, const struct tide_route_query *q, struct tide_route_answer *out,
                     struct tide_error *e);
 
+/* One (host, path) pair of a route, and what speaks against it, in the order of enum router_verdict. */
+enum tide_verdict {
+    TIDE_OTHER_HOST, TIDE_OTHER_PATH, TIDE_OTHER_METHOD, TIDE_OTHER_LISTENER, TIDE_OTHER_CONDITION, TIDE_FITS,
+};
+struct tide_route_candidate {
+    int route;                                  /* index */
+    int verdict;                                /* enum tide_verdict */
+    struct slice host, path;                    /* as the route has them; empty: any */
+    struct slice objection;                     /* of TIDE_OTHER_CONDITION: "file:line" of what decided */
+};
+uint32_t tide_route_candidates(struct generation *g);
+/* Fills in all candidates, in the order in which they win. 0, or -1 with what is wrong with such a request. */
+int tide_route_judge(struct generation *g, const struct tide_route_query *q, struct tide_route_candidate *out,
+                     struct tide_error *e);
+
 /* Whether this very code has blocked a loop before, so that it must not run again. Control thread. */
 bool tide_plugin_quarantined(const char *name, const char *source, size_t len);
 

@@ -221,6 +221,7 @@ static bool find_preflighted(struct exchange *x, struct router_answer *out, cons
     if (!method.len || !field_value(&x->req, SLICE_OF("origin")).len)
         return false;
     struct router_answer answer = find_route(x, method_of(method), method, stuck);
+    out->is_undecided |= answer.is_undecided;
     if (!answer.route || !((const struct route *)answer.route)->settings.preflight)
         return false;
     *out = answer;
@@ -248,8 +249,8 @@ enum next step_route(struct exchange *x)
     struct router_answer answer = find_route(x, r->method, r->method_text, &stuck);
     if (!answer.route && !stuck && r->method == METHOD_OPTIONS)
         x->preflight = find_preflighted(x, &answer, &stuck);
-    if (stuck)
-        return undecided(x, stuck->settings.source);
+    if (stuck || answer.is_undecided)
+        return undecided(x, stuck ? stuck->settings.source : SLICE_OF("the host or path of a route"));
     if (!answer.route)
         return not_found(x, &answer);
     x->route = (const struct route *)answer.route;

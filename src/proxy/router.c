@@ -30,9 +30,13 @@ static bool holds(const struct search *s, const struct entry *e)
     return !(e->flags & ENTRY_CONDITIONS) || s->r->holds(e->route, s->q);
 }
 
-static bool matches(const struct regex_item *item, struct slice subject)
+static bool matches(struct search *s, const struct regex_item *item, struct slice subject)
 {
-    return !item || regex_match(item->regex, subject, NULL, 0) == RC_OK;
+    if (!item)
+        return true;
+    enum rc rc = regex_match(item->regex, subject, NULL, 0);
+    s->answer->is_undecided |= rc == RC_LIMIT;
+    return rc == RC_OK;
 }
 
 /* Forgets what depends on a pattern that does not match. */
@@ -52,14 +56,14 @@ static void settle(struct search *s)
     while (s->count && s->doubts[0].entry->rank < s->bound) {
         struct doubt d = s->doubts[0];
         if (d.host && d.host != host) {
-            if (!matches(d.host, s->q->host)) {
+            if (!matches(s, d.host, s->q->host)) {
                 forget(s, d.host);
                 continue;
             }
             host = d.host;
         }
         if (d.path && d.path != path) {
-            if (!matches(d.path, s->q->path)) {
+            if (!matches(s, d.path, s->q->path)) {
                 forget(s, d.path);
                 continue;
             }
@@ -122,7 +126,7 @@ static void allow(struct search *s, const struct entry *e)
     if (takes_method(e, s->q) || !takes_listener(e, s->q) ||
         (!(methods & ~answer->allowed) && (!has_others || answer->any_other)))
         return;
-    if (!matches(s->host, s->q->host) || !matches(s->path, s->q->path) || !holds(s, e))
+    if (!matches(s, s->host, s->q->host) || !matches(s, s->path, s->q->path) || !holds(s, e))
         return;
     answer->allowed |= methods;
     answer->any_other |= has_others;
@@ -322,7 +326,7 @@ struct router_answer router_find(const struct router *r, const struct router_que
     struct search s;
     answer.route = NULL;
     answer.allowed = 0;
-    answer.any_other = false;
+    answer.any_other = answer.is_undecided = false;
     answer.param_count = 0;
     s.answer = &answer;
     s.r = r;

@@ -47,6 +47,7 @@ struct router_answer {
     const struct router_route *route;       /* NULL: none */
     uint32_t allowed;               /* without a route: methods that would have had one; 0: no such host and path */
     bool any_other;                 /* ... or names that are no enum method */
+    bool is_undecided;              /* a pattern that might have decided ran into its limit: nobody can tell */
     uint32_t param_count;
     struct route_param params[ROUTE_PARAMS_MAX];    /* only the first param_count are set */
 };

@@ -3,6 +3,7 @@
 -- the request as the client sends it: what plugins change on the way is not known here.
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
+local candidates = require "tidegate.cli.candidates"
 local cidr = require "tidegate.tide.cidr"
 local config = require "tidegate.config"
 local cookie = require "tidegate.tide.cookie"
@@ -151,13 +152,13 @@ local function other_methods(generation, req, listener)
   return list
 end
 
-local function enabled_route(routes, number)
+--- As the router counts them.
+local function enabled_routes(routes)
+  local list = {}
   for _, route in ipairs(routes) do
-    if route.enabled then
-      number = number - 1
-      if number < 0 then return route end
-    end
+    if route.enabled then list[#list + 1] = route end
   end
+  return list
 end
 
 --- Services and the parts of a route's requests that they get.
@@ -203,7 +204,7 @@ local function route_of(loaded, req, listener)
     return { status = status, reason = reason,
              methods = status == 405 and other_methods(generation, req, listener) or nil }
   end
-  local route = enabled_route(loaded.config.routes, answer.route)
+  local route = enabled_routes(loaded.config.routes)[answer.route + 1]
   return {
     number = answer.route + 1, name = route.name, place = text_of(answer.source), hosts = route.hosts,
     paths = route.paths, methods = route.methods, service = route.service, action = action_of(route),
@@ -299,11 +300,19 @@ local function tell_plugins(list)
   return nil
 end
 
+local function tell_candidates(told)
+  if #told.candidates == 0 then return end
+  say.line "candidates in the order in which they win"
+  io.stdout:write(say.columns(candidates.rows(told.candidates)))
+  if told.candidates_left_out > 0 then say.line("  and %d more of other hosts or paths", told.candidates_left_out) end
+end
+
 local function tell(told)
   say.line("request   %s %s", told.method, told.url)
   say.line("listener  %s%s", told.listener, told.listener_fits and "" or " (none has the port of the URL)")
   say.line("route     %s", route_words(told.route))
   if told.route.action then say.line("answer    %s", told.route.action) end
+  tell_candidates(told)
   tell_plugins(told.plugins)
 end
 
@@ -312,7 +321,10 @@ local function explained(loaded, req, options)
   local number, listener_fits = listener_of(loaded.config.listen, req)
   local route, trouble = route_of(loaded, req, number)
   if not route then return nil, trouble end
+  ask(loaded.generation, req, req.method, number)       -- puts the question again after those about other methods
+  local list, left_out = candidates.list(loaded.generation, query, enabled_routes(loaded.config.routes), loaded.marks)
   return {
+    candidates = json.array(list), candidates_left_out = left_out,
     method = req.method, url = options.url, path = req.path, listener = loaded.config.listen[number].address,
     listener_fits = listener_fits, route = route, plugins = json.array(plugins_of(loaded.plugins.bundle, route, req)),
   }

@@ -1,4 +1,6 @@
+local core = require "support.core"
 local router = require "support.router"
+local C = core.C
 local build = router.build
 
 describe("router", function()
@@ -116,6 +118,36 @@ describe("router", function()
     local find = build { r(nil, nil, { conditions = 1, methods = { "GET" } }), r(nil, nil, { methods = { "POST" } }) }
     assert.same({ nil, GET + POST, false }, { unpack({ find { method = "PUT", holding = first } }, 1, 3) })
     assert.same({ nil, POST, false }, { unpack({ find { method = "PUT" } }, 1, 3) })
+  end)
+
+  it("says so where a pattern that might decide takes too long", function()
+    local slow, host = ("/" .. ("a"):rep(64) .. "!"), ("a"):rep(64) .. "!"
+    local rows = {
+      { { r(nil, "~^/(a+)+$"), r() }, "x", slow, true }, { { r("~^(a+)+$"), r() }, host, "/", true },
+      { { r(nil, "~^/(a+)+$"), r() }, "x", "/b", false }, { { r(nil, "~^/(a+)+$"), r(nil, "/*") }, "x", slow, false },
+    }
+    for _, row in ipairs(rows) do
+      local find, compiled, query = build(row[1])
+      find { host = row[2], path = row[3] }
+      assert.equal(row[4], C.router_find(compiled, query).is_undecided)
+    end
+  end)
+
+  it("judges each pair by itself, in the order of ranks", function()
+    local find, compiled, query = build {
+      r("a", "/x", { methods = { "PUT" } }), r(nil, "/x", { listeners = { 1 } }), r("b"), r(nil, "/{y}/z"),
+      r(nil, nil, { conditions = 1 }), r(nil, "~^/x$"),
+    }
+    find { host = "a", path = "/x" }
+    local list = {}
+    for rank = 0, C.router_pairs(compiled) - 1 do
+      local one = C.router_judge(compiled, query, rank)
+      list[rank + 1] = { one.route.order, tonumber(one.verdict) }
+    end
+    assert.same({
+      { 1, C.VERDICT_METHOD }, { 3, C.VERDICT_HOST }, { 2, C.VERDICT_LISTENER }, { 4, C.VERDICT_PATH },
+      { 6, C.VERDICT_FITS }, { 5, C.VERDICT_CONDITIONS },
+    }, list)
   end)
 
   it("knows the last listener there can be", function()
