@@ -3,6 +3,7 @@
 local C = require "tidegate.ffi"
 local ffi = require "ffi"
 local Sources = require "tidegate.config.source"
+local check_routes = require "tidegate.config.check_routes"
 local schema = require "tidegate.config.schema"
 
 local quote = schema.quote
@@ -228,125 +229,6 @@ function Checker:service(service)
   end
 end
 
--- -- routes --
-
---- services and listeners are sets of names.
-function Checker:references(route, services, listeners)
-  -- Of a service that the path names, only the one that stands in for it is known.
-  local service = type(route.service) == "table" and route.service.default or route.service
-  if type(service) == "string" and not services[service] then
-    local hint = self:near(service, services)
-    if service:find "[:/]" then hint = "; a service is named here, its URL stands under services" end
-    self:reference(route, "service", "there is no service %s%s", quote(service), hint)
-  end
-  for _, name in ipairs(route.split and self.marks[route.split].order or {}) do
-    if not services[name] then
-      self:reference(route.split, name, "there is no service %s%s", quote(name), self:near(name, services))
-    end
-  end
-  for i, name in ipairs(route.on or {}) do
-    if not listeners[name] then
-      self:reference(route.on, i, "no listener has the name %s%s", quote(name), self:near(name, listeners))
-    end
-  end
-end
-
---- A split has to send its requests somewhere.
-function Checker:split(route)
-  local total, is_whole = 0, true
-  for name in pairs(route.split and self.marks[route.split].nodes or {}) do
-    is_whole = is_whole and route.split[name] ~= nil        -- a weight that is wrong was told already
-    total = total + (route.split[name] or 0)
-  end
-  if route.split and is_whole and total == 0 then
-    self:fail(route, "split", "expected a service with a weight above 0, found none: no request could be sent on")
-  end
-end
-
-function Checker:answer(route)
-  local respond = route.respond
-  if respond and (respond.status == 204 or respond.status == 304) and respond.body and respond.body ~= "" then
-    self:fail(respond, "body", "a response with status %d has no body", respond.status)
-  end
-  for name, value in pairs(respond and respond.headers or {}) do
-    if value:find "[%z\1-\8\10-\31\127]" then
-      self:fail(respond.headers, name, "a header value may not hold control characters")
-    end
-  end
-end
-
---- A list as a set written down: the same for the same members in any order. "" where all match.
-local function as_set(list)
-  local copy = {}
-  for i, word in ipairs(list or {}) do copy[i] = word end
-  table.sort(copy)
-  return table.concat(copy, " ")
-end
-
---- Whether all that the later route takes is taken by the earlier one already, of the same host and path.
-local function covers(earlier, later)
-  if earlier.priority ~= later.priority then return false end
-  if earlier.when then return false end
-  local same_methods = earlier.methods == nil or as_set(earlier.methods) == as_set(later.methods)
-  local same_listeners = earlier.on == nil or as_set(earlier.on) == as_set(later.on)
-  -- Of two with the same host and path, the one with more conditions wins whatever the order.
-  local fewer = (later.methods and not earlier.methods) or (later.on and not earlier.on) or later.when
-  return same_methods and same_listeners and not fewer
-end
-
---- Warns of a route all of whose hosts and paths an earlier one has. Only where there are no errors: lists with holes
--- would look alike.
-function Checker:shadows(routes)
-  if self.report:has_errors() then return end
-  local taken = {}
-  for _, route in ipairs(routes) do
-    if route.enabled then
-      local hidden_by, all_hidden = nil, true
-      for _, host in ipairs(route.hosts or { "" }) do
-        for _, path in ipairs(route.paths or { "" }) do
-          local key = host .. "\0" .. path
-          taken[key] = taken[key] or {}
-          local by
-          for _, earlier in ipairs(taken[key]) do
-            if covers(earlier, route) then by = earlier end
-          end
-          hidden_by = hidden_by or by
-          all_hidden = all_hidden and by ~= nil
-          if not by and #taken[key] < 16 then table.insert(taken[key], route) end
-        end
-      end
-      if all_hidden then
-        local _, path = self.marks:place(hidden_by)
-        self:warn(route, nil, "never gets a request: %s %s has the same host and path", path,
-                  self:elsewhere(hidden_by, nil, route))
-      end
-    end
-  end
-end
-
---- One list, whichever form was written.
-local function gather(route)
-  if route.host then route.hosts, route.host = { route.host }, nil end
-  if route.path then route.paths, route.path = { route.path }, nil end
-end
-
-function Checker:routes(routes, services, listeners)
-  local names = {}
-  for i, route in ipairs(routes) do
-    gather(route)
-    if route.name and names[route.name] then
-      self:fail(route, "name", "the name %s is in use already %s", quote(route.name),
-                self:elsewhere(names[route.name], "name", route, "name"))
-    end
-    route.name = route.name or ("route %d"):format(i)
-    names[route.name] = names[route.name] or route
-    self:references(route, services, listeners)
-    self:answer(route)
-    self:split(route)
-  end
-  self:shadows(routes)
-end
-
 --- Every service that was written, also one with errors: a route to it does not dangle.
 function Checker:all_services(services)
   local all = {}
@@ -390,7 +272,7 @@ return function(config, marks, sources, report)
   for _, name in ipairs(config.services and marks[config.services].order or {}) do
     self:service(config.services[name])
   end
-  self:routes(config.routes or {}, config.services and self:all_services(config.services) or {}, listeners)
+  check_routes(self, config.routes or {}, config.services and self:all_services(config.services) or {}, listeners)
   if config.gateway then self:writable(config.gateway, "pid_file") end
   if config.dictionaries then self:dictionaries(config.dictionaries) end
   if config.lua then self:lua(config.lua) end

@@ -42,8 +42,8 @@ Items of lists are counted from 1. `default: -` below means that the key may be 
 | boolean | `true` or `false` |
 | file | a file name; a relative one starts in `gateway.working_dir` |
 | path | a request path. It is compared in normal form: `/a%20b` and `/a b` are the same |
-| path pattern | `/a` exactly; `/a/*` (or `/a/**`) is `/a` and all below it; `/*` is everything |
-| host pattern | `a.example.com`, or `*.example.com` for all names below it; case does not count |
+| path pattern | `/a`; `/a/{id}`; `/a/*` is `/a` and all below it; `~^/a/\d+$`: see docs/routing.md |
+| host pattern | `a.example.com`; `*.example.com`: all names below it; `~^a\d`: see docs/routing.md |
 | network | `10.0.0.0/8`, `::/0`, or an address alone |
 | plugin | `cors`, `{ cors: { max_age: 1h } }` or `{ use: cors, ... }`: see [Plugins](#plugins) |
 | condition | `{ header: x-user, exists: true }`: see [Conditions](#conditions) |

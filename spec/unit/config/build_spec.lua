@@ -147,7 +147,7 @@ routes:
   - { service: two, hosts: [a.b, "*.c"], paths: [/x, "/y/**"], methods: [GET, PURGE], on: [b, a, b], priority: -2,
       strip_prefix: /y/, add_prefix: /z, timeout: 5s, retries: { attempts: 0 } }
   - { name: off, service: one, enabled: false }
-  - { service: one }
+  - { service: one, priority: -3 }
 ]]
     assert.equal(2, #added.routes)
     local r = added.routes[1]
