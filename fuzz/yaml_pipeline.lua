@@ -2,6 +2,8 @@
 -- that of an environment; no other file and no variable exists.
 local config = require "tidegate.config"
 local Sources = require "tidegate.config.source"
+local show = require "tidegate.config.show"
+local yaml = require "tidegate.yaml"
 local C = require "tidegate.ffi"
 
 local MAIN = "/fuzz.yaml"
@@ -33,6 +35,7 @@ local function load()
   for _, name in ipairs(NAMES) do named = named or report:find(name, 1, true) end
   assert(result.good or named, "an error names its file")
   assert(#result.report:text { notices = true } >= #report)
+  if result.good then assert(yaml.parse(show.text(result), "shown"), "what is shown is YAML") end
   if result.generation then C.tide_generation_drop(result.generation) end
   return report
 end

@@ -88,6 +88,20 @@ describe("a gateway with several files", function()
     end)
   end
 
+  it("quarantines the broken one of two included files, where that is wanted", function()
+    start("gateway: { threads: 1, grace: 1s, on_invalid: quarantine }\n" .. MAIN,
+          { files = { ["conf.d/a.yaml"] = route "/a", ["conf.d/b.yaml"] = route "/b" } })
+    gw:write_file("conf.d/a.yaml", "routes: [")
+    gw:wait_log "in quarantine: file [^\n]*/conf.d/a.yaml"
+    gw:write_file("conf.d/b.yaml", route("/b", "changed"))
+    wait_for("/b", "changed")
+    assert.equal("/a", ask("/a").body)
+    gw:write_file("conf.d/a.yaml", "routes:\n  - { path: /a, respond: { status: no } }\n" ..
+                                   "  - { path: /new, respond: { body: new } }\n")
+    wait_for("/new", "new")
+    assert.same({ "/a", "main" }, { ask("/a").body, ask("/main").body })
+  end)
+
   it("reads a file again whose contents are a value", function()
     start("routes:\n  - { path: /, respond: { body: \"${file:secrets/word}\" } }\n",
           { files = { ["secrets/word"] = "first\n" } })
