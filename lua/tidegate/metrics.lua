@@ -187,6 +187,17 @@ local function add_nodes(text)
   for _, field in ipairs(NODE_FIELDS) do add_each(text, "tidegate_" .. field[3], field[4], list, field[1], field[2]) end
 end
 
+local function add_breakers(text)
+  local list = require("tidegate.nodes").breakers()
+  for _, one in ipairs(list) do
+    one.labels = labels_of("service", one.service)
+    one.number = one.state == "closed" and 0 or one.state == "open" and 1 or 2
+  end
+  local help = "Circuit breaker of a service: 0 closed, 1 open, 2 half open."
+  add_each(text, "tidegate_breaker_state", help, list, "number", "gauge")
+  add_each(text, "tidegate_breaker_opened_total", "How often it has opened.", list, "opened")
+end
+
 -- -- dictionaries --
 
 local DICTIONARY_FIELDS = {
@@ -254,6 +265,7 @@ function metrics.text(status)
   add_traffic(text)
   add_plugins(text)
   add_nodes(text)
+  add_breakers(text)
   add_dictionaries(text)
   add_own(text)
   return table.concat(text)

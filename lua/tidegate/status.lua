@@ -131,6 +131,10 @@ function status.text(state)
   if s.regex_limit_hits > 0 then
     out[#out + 1] = ("  patterns     %d matches given up because they took too long"):format(s.regex_limit_hits)
   end
+  for _, b in ipairs(nodes.breakers()) do
+    out[#out + 1] = ("  breaker      %s: %s, opened %d times; %d of %d requests failed lately"):format(
+      b.service, b.state, b.opened, b.failures, b.requests)
+  end
   add_lua(out, s)
   if running.rolled_back then
     out[#out + 1] = ("  rollback     generation %d is in force again; the files say something else"):format(

@@ -27,6 +27,7 @@
     X(UPSTREAM_BAD, "upstream sent a broken message", 502)                                                             \
     X(UPSTREAM_TLS, "TLS with the upstream failed", 502)                                                               \
     X(NO_NODE, "no node available", 503)                                                                               \
+    X(OPEN, "circuit breaker is open", 503)                                                                            \
     X(FULL, "gateway is full", 503)                                                                                    \
     X(CONNECT_TIMEOUT, "upstream connect timed out", 504)                                                              \
     X(SEND_TIMEOUT, "upstream read too slowly", 504)                                                                   \

@@ -408,6 +408,10 @@ struct tide_node {
  * service. */
 bool tide_node_read(int service, int node, struct tide_node *out, bool *more);
 
+/* Of a service with a circuit breaker. False where it has none; *more as above. */
+struct tide_breaker { struct slice service; const char *state; double opened, failures, requests; };
+bool tide_breaker_read(int service, struct tide_breaker *out, bool *more);
+
 struct tide_check { double at, took; bool good; const char *reason; };
 /* The newest one is 0; at most 20 are kept. False behind the last. */
 bool tide_check_read(int service, int node, int back, struct tide_check *out);

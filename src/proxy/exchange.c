@@ -38,6 +38,7 @@ static void exchange_free(struct exchange *x)
 {
     struct plane *p = x->plane;
     balancer_leave(&x->pick);
+    breaker_cancel(&x->leave);
     if (x->number)
         p->hooks->end(x);
     exchange_forget_ask(x);

@@ -78,6 +78,8 @@ struct exchange {
     uint64_t since_ms[7];       /* last progress of each wait, by bit number */
     uint64_t drained;           /* body bytes thrown away after a reply */
     uint64_t connect_us, first_byte_us, sent_us, up_started_us;
+    struct breaker_leave leave; /* of the service's breaker */
+    uint32_t retry_after_s;     /* for an answer with 503; 0: a moment */
     uint64_t try_us;            /* when the node was taken, as long as its service waits for news of it; else 0 */
     uint64_t splice_left;
     enum rc failure;            /* why it failed, RC_OK if it did not */

@@ -132,6 +132,7 @@ enum next exchange_fail(struct exchange *x, enum rc rc)
         x->source = SOURCE_GATEWAY;
     exchange_drop_up(x);
     balancer_leave(&x->pick);
+    exchange_tell_breaker(x, rc_status(rc) == 502 || rc_status(rc) == 504 ? BREAKER_BAD : BREAKER_NOTHING);
     x->gather = GATHER_NOTHING;
     x->filter_done |= x->filter_begun;  /* an error page does not go where the answer has failed */
     if (x->number)

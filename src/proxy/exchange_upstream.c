@@ -34,6 +34,29 @@ static void report(struct exchange *x, bool is_good, const char *why)
 
 void exchange_blame_node(struct exchange *x, enum rc rc) { report(x, false, rc_word(rc)); }
 
+void exchange_tell_breaker(struct exchange *x, enum breaker_news news)
+{
+    if (!x->leave.breaker)
+        return;
+    if (news == BREAKER_NOTHING)
+        breaker_cancel(&x->leave);
+    else
+        breaker_report(&x->leave, x->service->settings.name, news == BREAKER_BAD, loop_of(x)->clock.now_ms);
+}
+
+/* Asked once per request, however many tries it takes. */
+static enum rc ask_breaker(struct exchange *x)
+{
+    const struct breaker_settings *s = &x->service->settings.breaker;
+    uint64_t wait_ms = 0, now = loop_of(x)->clock.now_ms;
+    if (x->leave.breaker && x->leave.settings == s)
+        return RC_OK;
+    breaker_cancel(&x->leave);          /* a plugin has chosen another service meanwhile */
+    enum rc rc = breaker_ask(&x->service->state->breaker, s, x->service->settings.name, now, &x->leave, &wait_ms);
+    x->retry_after_s = (uint32_t)((wait_ms + 999) / 1000);
+    return rc;
+}
+
 static enum next take_node(struct exchange *x, struct node *n)
 {
     x->node = n;
@@ -67,6 +90,8 @@ enum next step_pick(struct exchange *x)
 {
     if (x->adhoc)
         return pick_adhoc(x);
+    if (x->service->settings.breaker.is_on && ask_breaker(x) != RC_OK)
+        return exchange_fail(x, RC_OPEN);
     hash_key_find(x);
     struct node *n = x->service->seats ? seats_pick(x) : NULL;
     if (!n)
@@ -251,6 +276,7 @@ static enum next take_response(struct exchange *x)
     if (x->generation->log_count || has(x, HOOK_LOG))
         x->first_byte_us = clock_us();
     x->source = SOURCE_UPSTREAM;
+    exchange_tell_breaker(x, x->res.status >= 500 ? BREAKER_BAD : BREAKER_GOOD);
     report(x, service_is_answer(x->res.status), status_reason(x->res.status).at);
     if (x->req.is_head != (x->req.method == METHOD_HEAD))
         reframe_for_client(x);

@@ -83,8 +83,11 @@ struct span reply_error(struct exchange *x, enum rc rc)
     struct span body = begin(x, status, slice_make(at, (size_t)(o.at - at)));
     add(x, HEADER_CONTENT_TYPE, json ? SLICE_OF("application/json") : SLICE_OF("text/plain; charset=utf-8"));
     add_id(x);
-    if (status == 503)
-        add(x, HEADER_RETRY_AFTER, SLICE_OF("1"));
+    if (status == 503) {
+        char *digits = arena_alloc(&x->req.arena, 20);
+        size_t n = format_u64(digits, x->retry_after_s ? x->retry_after_s : 1);
+        add(x, HEADER_RETRY_AFTER, slice_make(digits, n));
+    }
     return body;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 /* service: a named set of nodes, and how one of them is reached. Part of a generation; immutable once published. */
 #include "net/tls_context.h"
+#include "proxy/breaker.h"
 #include "proxy/least.h"
 #include "proxy/node.h"
 #include "proxy/ring.h"
@@ -13,6 +14,7 @@ struct service_state {
     _Alignas(64) _Atomic uint32_t version;      /* grows with each change of its nodes' states */
     _Atomic uint32_t ejected;           /* nodes */
     struct least least;
+    struct breaker breaker;
     struct slice name;                  /* its own copy */
     uint64_t order;                     /* of its newest generation; control thread only */
     bool is_published;                  /* one of them was; control thread only */

@@ -64,6 +64,18 @@ struct passive_settings {
     uint32_t max_ejected_percent; /* of the nodes that are no backups */
 };
 
+/* When a service is left alone. */
+struct breaker_settings {
+    bool is_on;
+    uint32_t error_percent;       /* of the requests in a window; 0: not counted */
+    uint32_t slow_ms;             /* to the head of the answer; 0: not counted */
+    uint32_t slow_percent;        /* of the requests in a window that take so long */
+    uint32_t window_ms;
+    uint32_t min_requests;        /* in a window, before shares mean something */
+    uint32_t open_ms;
+    uint32_t probes;              /* let through at a time after that */
+};
+
 enum check_type { CHECK_HTTP, CHECK_TCP };
 enum { CHECK_STATUSES = 600 };
 
@@ -91,6 +103,7 @@ struct service_settings {
     uint32_t load_percent;        /* of the mean load that a node may have there; 0: no bound */
     struct passive_settings passive;
     struct active_settings active;
+    struct breaker_settings breaker;
     bool fails_when_down;         /* 503 when no node is usable; else all are used then */
     struct slice sticky_cookie;   /* empty: requests do not stick */
     struct slice sticky_secret;   /* empty: one of the process */

@@ -82,6 +82,10 @@ enum next exchange_send_response(struct exchange *x);
 /* The try has failed by the node's fault: its service learns that, if it wants to. */
 void exchange_blame_node(struct exchange *x, enum rc rc);
 
+/* How it went with the service, if that has a breaker and was not told yet. */
+enum breaker_news { BREAKER_NOTHING, BREAKER_GOOD, BREAKER_BAD };
+void exchange_tell_breaker(struct exchange *x, enum breaker_news news);
+
 enum next step_pick(struct exchange *x);
 enum next step_connect(struct exchange *x);
 enum next step_send(struct exchange *x);

@@ -161,16 +161,21 @@ void checker_use(struct checker *c, struct generation *g)
                 begin(c, s, s->nodes[k]);
         }
         s->state->is_published = true;
+        breaker_settle(&s->state->breaker, &s->settings.breaker);
     }
     look(c);
 }
 
-void checker_free(struct checker *c)
+void checker_stop(struct checker *c)
 {
     health_on_eject(NULL);
     end_all(c);
     deadline_remove(&c->loop->deadlines, &c->tick);
-    freelist_free(&c->ups);
     the_checker = NULL;
+}
+
+void checker_free(struct checker *c)
+{
+    freelist_free(&c->ups);
     free(c);
 }

@@ -9,4 +9,7 @@ struct checker *checker_new(struct loop *loop);
 /* g is about to be published, and stays until another one takes its place here: its nodes are checked from now on. What
  * was known of them is kept. */
 void checker_use(struct checker *c, struct generation *g);
+/* No check is made any more, and none is under way. */
+void checker_stop(struct checker *c);
+/* After the loop, which may hold connections that are closed already. */
 void checker_free(struct checker *c);

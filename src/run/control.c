@@ -319,7 +319,7 @@ static void shut_down(struct control *c)
     registry_on_orphan(NULL);
     for (uint32_t i = 0; i < c->loop_count; i++)
         loop_thread_join(&c->loops[i]);
-    checker_free(c->checker);
+    checker_stop(c->checker);
     generation_drop(c->generation);
     writer_stop(c->writer);
     for (uint32_t i = 0; i < c->loop_count; i++)
@@ -340,6 +340,7 @@ static void shut_down(struct control *c)
     loop_unwatch(c->loop, &c->signals);
     loop_unwatch(c->loop, &c->supervisor);
     loop_free(c->loop);
+    checker_free(c->checker);
     free(c->last_report);
     vm_free(c->L);
 }

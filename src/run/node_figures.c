@@ -55,3 +55,18 @@ bool tide_check_read(int service, int node, int back, struct tide_check *out)
     *out = (struct tide_check){ (double)r->wall_ms / 1000, r->took_ms / 1000.0, r->is_good, r->reason };
     return true;
 }
+
+bool tide_breaker_read(int service, struct tide_breaker *out, bool *more)
+{
+    const struct service *s = service_at(service);
+    *more = s != NULL;
+    *out = (struct tide_breaker){ 0 };
+    if (!s || !s->settings.breaker.is_on)
+        return false;
+    struct breaker *b = &s->state->breaker;
+    lock_take(&b->lock);
+    struct window_counts sum = window_sum(&b->window, s->settings.breaker.window_ms, clock_us() / 1000);
+    *out = (struct tide_breaker){ s->settings.name, breaker_word(b->state), b->opened, sum.bad, sum.all };
+    lock_leave(&b->lock);
+    return true;
+}

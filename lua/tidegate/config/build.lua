@@ -192,6 +192,13 @@ function Builder:service(name, service)
   if s.host_policy == C.HOST_FIXED then self:text(s.host, policy) end
   self:balance(s, service.balance)
   self:health(s, service)
+  local breaker = service.circuit_breaker
+  if breaker then
+    local b = s.breaker
+    b.is_on, b.min_requests, b.probes = true, breaker.min_requests, breaker.probes
+    b.error_percent, b.slow_percent = math.ceil(breaker.error_ratio * 100), math.ceil(breaker.slow_ratio * 100)
+    b.slow_ms, b.window_ms, b.open_ms = ms(breaker.slow), ms(breaker.window), ms(breaker.open)
+  end
   if service.sticky then
     self:text(s.sticky_cookie, service.sticky.cookie)
     self:text(s.sticky_secret, service.sticky.secret)

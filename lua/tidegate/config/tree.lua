@@ -401,6 +401,21 @@ local service_sticky = {
   },
 }
 
+local circuit_breaker = {
+  "circuit_breaker", type = "object", doc = "a service where most requests fail is left alone: 503 at once",
+  fields = ordered {
+    { "error_ratio", type = "number", default = 0.5, min = 0, max = 1,
+      doc = "share of failures (no answer, or a status from 500 on) in the window that opens it; 0: not counted" },
+    duration("slow", "0", "an answer that takes so long to begin is slow; 0: not counted", "0"),
+    { "slow_ratio", type = "number", default = 0.8, min = 0.01, max = 1,
+      doc = "share of slow answers in the window that opens it" },
+    duration("window", "10s", "time over which shares are taken"),
+    count("min_requests", 20, "requests in the window before shares count", 1, 1000000),
+    duration("open", "30s", "how long no request is let through"),
+    count("probes", 3, "requests that are then let through; if all succeed it closes, if one fails it opens", 1, 10000),
+  },
+}
+
 local service_tls = {
   "tls", type = "object", default = {}, implicit = true, doc = "towards https nodes",
   fields = ordered {
@@ -446,7 +461,8 @@ local service = {
     health_check,
     duration("slow_start", "0", "until a node that has come back, or was added, gets its whole share; 0: at once", "0"),
     service_sticky,
-    later "discovery", later "circuit_breaker",
+    circuit_breaker,
+    later "discovery",
   },
 }
 
