@@ -99,7 +99,8 @@ static struct query *make_queries(const struct table *t)
         snprintf(queries[i].host, sizeof queries[i].host, "shop-%u.customers.example.com", route % t->hosts);
         snprintf(queries[i].path, sizeof queries[i].path, kinds[route % 3], route);
         finish(&queries[i]);
-        struct router_answer answer = router_find(t->router, &queries[i].q);
+        struct router_answer answer;
+        router_find(t->router, &queries[i].q, &answer);
         if (!answer.route || answer.route->order != route) {
             fprintf(stderr, "router: %s%s is not found\n", queries[i].host, queries[i].path);
             exit(1);
@@ -122,9 +123,12 @@ static double look_up(const struct table *t, const struct query *queries)
     for (int turn = 0; turn < TIMES; turn++) {
         for (uint32_t from = 0; from < QUERIES; from += RUN) {
             uint32_t found = 0;
+            struct router_answer answer;
             double began = now_ns(CLOCK_MONOTONIC);
-            for (uint32_t i = from; i < from + RUN; i++)
-                found += router_find(t->router, &queries[i].q).route != NULL;
+            for (uint32_t i = from; i < from + RUN; i++) {
+                router_find(t->router, &queries[i].q, &answer);
+                found += answer.route != NULL;
+            }
             took[runs++] = (now_ns(CLOCK_MONOTONIC) - began) / RUN;
             assert(found == RUN);
         }
@@ -150,6 +154,7 @@ static double worst_among_patterns(uint32_t count)
                                          "/api/v2/thing%u.json" };
     struct table t;
     struct query q;
+    struct router_answer answer;
     double worst = 0;
     open_table(&t, 1, count);
     for (uint32_t i = 0; i < count; i++) {
@@ -164,9 +169,9 @@ static double worst_among_patterns(uint32_t count)
         finish(&q);
         for (int turn = 0; turn < TIMES; turn++) {
             double began = now_ns(CLOCK_MONOTONIC);
-            bool found = router_find(t.router, &q.q).route != NULL;
+            router_find(t.router, &q.q, &answer);
             double took = (now_ns(CLOCK_MONOTONIC) - began) / 1e3;
-            assert(found == (i < count));
+            assert((answer.route != NULL) == (i < count));
             best = took < best ? took : best;
         }
         worst = best > worst ? best : worst;

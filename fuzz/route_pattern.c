@@ -52,7 +52,8 @@ static void check_router(struct slice pattern, struct slice path)
     assert(router_add(r, SLICE_NONE, SLICE_NONE, &routes[2], &wrong) == RC_OK);
     router_seal(r);
     struct router_query q = { .path = path, .method = METHOD_GET };
-    struct router_answer answer = router_find(r, &q);
+    struct router_answer answer;
+    router_find(r, &q, &answer);
     assert(answer.route && router_memory(r) && router_pairs(r) == (is_good ? 3 : 2));
     struct router_candidate one = { .verdict = VERDICT_HOST };
     for (uint32_t rank = 0; rank < router_pairs(r) && one.verdict != VERDICT_FITS; rank++)

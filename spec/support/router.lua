@@ -82,13 +82,13 @@ end
 -- Further results: the routes whose conditions were asked about.
 function router.build(routes)
   local compiled, kept = router.compile(routes)
-  local query = ffi.new "struct router_query"
+  local query, answer = ffi.new "struct router_query", ffi.new "struct router_answer"
   local function find(request)
     local host, path, method = request.host or "", request.path or "/", request.method or "GET"
     query.host, query.path, query.method_text = core.slice(host), core.guarded(path), core.slice(method)
     query.method, query.listener = number_of[method] or 0, request.listener or 0
     asked, holding = {}, request.holding or {}
-    local answer = C.router_find(compiled, query)
+    C.router_find(compiled, query, answer)
     if answer.route ~= nil and #kept > 0 then return answer.route.order, words_of(answer), asked end
     return nil, answer.allowed, answer.any_other, asked
   end

@@ -86,7 +86,8 @@ int tide_route_find(struct generation *g, const struct tide_route_query *q, stru
         return none(out, RC_METHOD, e);
     if (g->gateway.security.deny_hidden_files && url_is_hidden(a.query.path))
         return none(out, RC_HIDDEN, e);
-    struct router_answer answer = router_find(g->router, &a.query);
+    struct router_answer answer;
+    router_find(g->router, &a.query, &answer);
     if (a.facts.stuck || answer.is_undecided)
         return none(out, RC_UNDECIDED, e);
     if (!answer.route)

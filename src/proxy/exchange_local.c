@@ -189,8 +189,8 @@ static void remember(struct exchange *x, uint64_t now_ms)
 }
 
 /* *stuck: the condition of which it cannot be told whether it holds; else NULL. */
-static struct router_answer find_route(struct exchange *x, enum method method, struct slice name,
-                                       const struct question **stuck)
+static void find_route(struct exchange *x, enum method method, struct slice name, struct router_answer *out,
+                       const struct question **stuck)
 {
     struct request *r = &x->req;
     struct router_query q = { r->host, r->path, method, name, r->listener, NULL };
@@ -199,9 +199,8 @@ static struct router_answer find_route(struct exchange *x, enum method method, s
         facts = (struct facts){ .request = r, .client = &x->client, .arena = &r->arena };
         q.request = &facts;
     }
-    struct router_answer answer = router_find(x->generation->router, &q);
+    router_find(x->generation->router, &q, out);
     *stuck = q.request ? facts.stuck : NULL;
-    return answer;
 }
 
 static struct slice field_value(const struct request *r, struct slice name)
@@ -221,7 +220,8 @@ static bool find_preflighted(struct exchange *x, struct router_answer *out, cons
     struct slice method = field_value(&x->req, SLICE_OF("access-control-request-method"));
     if (!method.len || !field_value(&x->req, SLICE_OF("origin")).len)
         return false;
-    struct router_answer answer = find_route(x, method_of(method), method, stuck);
+    struct router_answer answer;
+    find_route(x, method_of(method), method, &answer, stuck);
     out->is_undecided |= answer.is_undecided;
     if (!answer.route || !((const struct route *)answer.route)->settings.preflight)
         return false;
@@ -240,6 +240,7 @@ enum next step_route(struct exchange *x)
 {
     struct request *r = &x->req;
     const struct question *stuck;
+    struct router_answer answer;
     uint64_t now_ms = x->plane->loop->clock.now_ms;
     if (recent_is_due(&x->plane->recent, now_ms))
         remember(x, now_ms);
@@ -247,7 +248,7 @@ enum next step_route(struct exchange *x)
         return not_found(x, &(struct router_answer){ .allowed = 1u << METHOD_COUNT });
     if (r->security->deny_hidden_files && url_is_hidden(r->path))
         return exchange_fail(x, RC_HIDDEN);
-    struct router_answer answer = find_route(x, r->method, r->method_text, &stuck);
+    find_route(x, r->method, r->method_text, &answer, &stuck);
     if (!answer.route && !stuck && r->method == METHOD_OPTIONS)
         x->preflight = find_preflighted(x, &answer, &stuck);
     if (stuck || answer.is_undecided)
@@ -281,7 +282,8 @@ enum next step_action(struct exchange *x)
     struct request *r = &x->req;
     if (x->preflight) {                 /* nobody has answered it: its route does not take it */
         const struct question *stuck;
-        struct router_answer answer = find_route(x, r->method, r->method_text, &stuck);
+        struct router_answer answer;
+        find_route(x, r->method, r->method_text, &answer, &stuck);
         if (!answer.route)
             return not_found(x, &answer);
     }

@@ -320,15 +320,14 @@ static void name_params(const struct search *s)
     answer->param_count = path_pattern_params(path, pattern_of(&s->r->path_patterns, path), s->q->path, answer->params);
 }
 
-struct router_answer router_find(const struct router *r, const struct router_query *q)
+void router_find(const struct router *r, const struct router_query *q, struct router_answer *out)
 {
-    struct router_answer answer;        /* neither of these is set as a whole: they are large */
-    struct search s;
-    answer.route = NULL;
-    answer.allowed = 0;
-    answer.any_other = answer.is_undecided = false;
-    answer.param_count = 0;
-    s.answer = &answer;
+    struct search s;                    /* neither is set as a whole: they are large */
+    out->route = NULL;
+    out->allowed = 0;
+    out->any_other = out->is_undecided = false;
+    out->param_count = 0;
+    s.answer = out;
     s.r = r;
     s.q = q;
     s.won = NULL;
@@ -339,11 +338,10 @@ struct router_answer router_find(const struct router *r, const struct router_que
     search_all(&s);
     settle(&s);
     if (s.won) {
-        answer.route = s.won->route;
+        out->route = s.won->route;
         name_params(&s);
     } else if (s.is_refused) {
         s.is_allowing = true;
         search_all(&s);
     }
-    return answer;
 }

@@ -52,7 +52,7 @@ struct router_answer {
     struct route_param params[ROUTE_PARAMS_MAX];    /* only the first param_count are set */
 };
 
-struct router_answer router_find(const struct router *r, const struct router_query *q);
+void router_find(const struct router *r, const struct router_query *q, struct router_answer *out);
 
 /* -- one by one, for people who ask why (router_explain.c) -- */
 
