@@ -55,11 +55,12 @@ end
 
 local function add(list, section, holder, place, key, node, identity)
   local id = KINDS[section] .. " " .. (identity or "?")
-  local seen = list.seen[id]
+  local base, seen = id, list.seen[id]
   list.seen[id] = (seen or 0) + 1
   if seen then id = ("%s (%d)"):format(id, seen + 1) end
   local item = {
     section = section, id = id, holder = holder, place = place, path = path_of(section, key), node = node,
+    base = base, seen = list.seen,
   }
   list[#list + 1] = item
   list.by_id[id] = item
@@ -69,7 +70,7 @@ end
 --- All items of a configuration.
 -- @tparam table node of the whole
 -- @treturn table a list of { section =, id =, path =, node =, holder = node of the list or map, place = its number
---   there }, with by_id and by_path
+--   there, base = id without a number, seen = of all of the list: how many have which base }, with by_id and by_path
 function items.list(node)
   local list = { seen = {}, by_id = {}, by_path = {} }
   for _, section in ipairs(SECTIONS) do
@@ -90,6 +91,44 @@ end
 function items.at(list, path)
   local first = path and (path:match "^%a+%[%d+%]" or path:match "^%a+%.[%w_-]+")
   return first and list.by_path[first]
+end
+
+-- -- the same item in another version --
+
+-- What decides which requests a route takes.
+local SELECTS = {
+  host = true, hosts = true, path = true, paths = true, methods = true, on = true, when = true, priority = true,
+  enabled = true,
+}
+
+local function text_below(node)
+  if node.kind == "scalar" then return ("%q"):format(node.text) end
+  local parts = {}
+  for i, item in ipairs(node.items or {}) do parts[i] = text_below(item) end
+  for i, entry in ipairs(node.entries or {}) do parts[i] = ("%q:%s"):format(entry.key, text_below(entry.value)) end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local function selection_of(route)
+  local parts = {}
+  for _, entry in ipairs(route.entries or {}) do
+    if SELECTS[entry.key] then parts[#parts + 1] = entry.key .. ":" .. text_below(entry.value) end
+  end
+  table.sort(parts)
+  return table.concat(parts, ",")
+end
+
+--- The item of another list that is the same. Of several routes with one identity, which have no names then, it is the
+-- one that takes the same requests: their order says nothing.
+-- @treturn ?table nil where there is none
+function items.twin(list, item)
+  local is_plain = item.seen[item.base] == 1 and (list.seen[item.base] or 0) <= 1
+  if is_plain or item.section ~= "routes" then return list.by_id[item.id] end
+  local wanted = selection_of(item.node)
+  for _, other in ipairs(list) do
+    if other.base == item.base and selection_of(other.node) == wanted then return other end
+  end
+  return nil
 end
 
 -- -- changes --
@@ -136,11 +175,6 @@ end
 
 -- -- a route that is shut --
 
-local KEPT = {
-  name = true, host = true, hosts = true, path = true, paths = true, methods = true, on = true, priority = true,
-  enabled = true,
-}
-
 local function copy_at(node, place)
   local copy = {}
   for key, value in pairs(node) do copy[key] = value end
@@ -149,10 +183,11 @@ local function copy_at(node, place)
 end
 
 --- A route that takes the same requests as another and answers each with 503: whoever left it out instead would hand
--- its requests to a wider route, past its plugins.
+-- its requests to a wider route, past its plugins; and without its conditions it would take those of others.
 -- @tparam table node of the route
+-- @tparam boolean has_name false: leaves its name out, which may be what is bad
 -- @treturn ?table node; nil where the route is no map
-function items.shut(node)
+function items.shut(node, has_name)
   if node.kind ~= "map" then return nil end
   local function scalar(text, kind)
     return copy_at({ kind = "scalar", type = kind, text = text, value = tonumber(text) or text, style = "plain" }, node)
@@ -167,7 +202,7 @@ function items.shut(node)
   end
   local list = {}
   for _, entry in ipairs(node.entries) do
-    if KEPT[entry.key] then list[#list + 1] = { entry.key, entry.value } end
+    if SELECTS[entry.key] or (has_name and entry.key == "name") then list[#list + 1] = { entry.key, entry.value } end
   end
   list[#list + 1] = {
     "respond", map { { "status", scalar("503", "integer") }, { "body", scalar("not available\n", "string") } },

@@ -7,7 +7,8 @@
 --   * a service or a listener that is new is left out, and routes that need it are bad as well.
 --
 -- All else that is wrong refuses the whole, as without quarantine: what is in no item; a plugin of the global chain or
--- an instance that is new, because what is left out might be what guards; a main file that is no YAML.
+-- an instance that is new, and a route of which nobody can tell what requests it takes, because what is left out might
+-- be what guards; a main file that is no YAML.
 local Sources = require "tidegate.config.source"
 local config = require "tidegate.config"
 local items = require "tidegate.config.items"
@@ -30,22 +31,21 @@ end
 
 --- The items of the configuration in force.
 function Loader:good_items()
-  if not self.good then return { by_id = {} } end
+  if not self.good then return items.list {} end
   if not self.known then
     local node = config.nodes(self.good.path or self.path, self:with(self.good))
-    self.known = node and items.list(node) or { by_id = {} }
+    self.known = items.list(node or {})
   end
   return self.known
 end
 
 --- What may stand for an item, best first: { node or false, words }.
 function Loader:choices(item)
-  local good = self:good_items().by_id[item.id]
+  local good = items.twin(self:good_items(), item)
   local list = { good and { good.node, good.node.is_shut and SHUT or KEPT } or nil }
   if item.section == "routes" then
-    local shut = items.shut(item.node)
-    if shut then list[#list + 1] = { shut, SHUT } end
-    list[#list + 1] = { false, LEFT_OUT }
+    list[#list + 1] = { items.shut(item.node, true), SHUT }
+    list[#list + 1] = { items.shut(item.node, false), SHUT }
   elseif not good and (item.section == "services" or item.section == "listen") then
     list[#list + 1] = { false, LEFT_OUT }
   end
@@ -169,7 +169,8 @@ function quarantine.load(path, options, good)
   for _ = 1, result.good and 0 or wanted(result) and ROUNDS_MAX or 0 do
     if result.good or not self:mend(result) then break end
     result = config.load(path, self:with(self))
-    if not result.good then told[#told + 1] = result.report:text() end
+    local text = not result.good and result.report:text()
+    if text and text ~= told[#told] then told[#told + 1] = text end
   end
   local kept_out = result.good and self:list() or {}
   if not result.good then result = first end

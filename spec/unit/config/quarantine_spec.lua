@@ -37,7 +37,8 @@ end
 local function routes_of(result)
   local list = {}
   for i, route in ipairs(result.config.routes) do
-    list[i] = route.name .. (route.service and ">" .. route.service or ":" .. route.respond.status)
+    local name = route.name .. (route.when and "?" or "")
+    list[i] = name .. (route.service and ">" .. route.service or ":" .. route.respond.status)
   end
   return table.concat(list, " ")
 end
@@ -62,11 +63,12 @@ routes:
   - { name: new, path: /a/b, plugins: [ nothing_of_that_name ], respond: { status: 200 } }
   - { name: b, path: /b, service: app }
 ]], "route new answers with 503", "new:503 b>app" },
-  { "leaves out a route that cannot even be shut", [[
+  { "shuts a route for no more than it would take", [[
+services: { app: "127.0.0.1:9000" }
 routes:
-  - { name: new, path: no_slash, respond: { status: 200 } }
-  - { name: wide, respond: { status: 200 } }
-]], "route new is left out", "wide:200" },
+  - { name: new, path: /b, when: { header: x-new }, service: nothing_of_that_name }
+  - { name: b, path: /b, service: app }
+]], "route new answers with 503", "new?:503 b>app" },
   { "keeps a service as it was", [[
 services: { app: { nodes: ["127.0.0.1:9000"], balance: by_whim } }
 routes:
@@ -82,7 +84,7 @@ routes:
 routes:
   - { name: b, path: /b, respond: { status: 201 } }
   - { name: b, path: /c, respond: { status: 202 } }
-]], "route b (2) is left out", "b:201" },
+]], "route b (2) answers with 503", "b:201 route 2:503" },
   { "leaves out a new listener", [[
 listen: [":0", { address: "nowhere at all" }]
 routes: [{ name: a, path: /a, respond: { status: 201 } }]
@@ -110,6 +112,15 @@ describe("a configuration in quarantine", function()
 
   local refused = {
     { "what is in no item", "limits: { head: enormous }\nroutes: []\n", "limits.head: expected a size" },
+    { "a route of which nobody can tell what it takes: a path",
+      "routes: [{ name: new, path: no_slash, respond: {} }, { name: wide, respond: {} }]\n", "routes%[1%].path" },
+    { "... the path of one that had another, and no name", "routes: [{ path: /a*, respond: {} }, { respond: {} }]\n",
+      "routes%[1%].path" },
+    { "... conditions", "routes: [{ name: new, when: { header: x, matches: '(' }, respond: {} }]\n",
+      "routes%[1%].when" },
+    { "... a priority", "routes: [{ name: new, priority: high, respond: {} }]\n", "routes%[1%].priority" },
+    { "... a switch", "routes: [{ name: new, enabled: maybe, respond: {} }]\n", "routes%[1%].enabled" },
+    { "... one that is no map", "routes: [ new ]\n", "routes%[1%]: expected a map" },
     { "a text that is no YAML", "routes: [oops\n", "tidegate.yaml:%d+" },
     { "a new plugin of the global chain, which might be what guards", "plugins: [ guard ]\nroutes: []\n",
       'there is no plugin "guard"' },
@@ -125,10 +136,27 @@ describe("a configuration in quarantine", function()
       local result = load(folder, first)
       assert.is_false(result.good)
       assert.same({}, result.quarantined)
-      assert.truthy(result.told:find(case[3]), result.told)
+      local at = assert.truthy(result.told:find(case[3]), result.told)
+      assert.is_nil(result.told:find(case[3], at + 1), "told again")
       assert.is_nil(result.told:find("in quarantine", 1, true))
     end)
   end
+
+  it("knows routes without names by what they take, in any order", function()
+    local FIRST, SECOND = "{ path: /x, when: { header: a }, respond: { status: 403 } }", "{ path: /x, respond: {} }"
+    local folder = folder_with { ["tidegate.yaml"] = ("%sroutes: [%s, %s]\n"):format(HEAD, FIRST, SECOND) }
+    local first = load(folder)
+    local broken = FIRST:gsub("403", "lots")
+    files.write(folder .. "/tidegate.yaml", ("%sroutes: [%s, %s]\n"):format(HEAD, SECOND, broken))
+    local result = load(folder, first)
+    assert.equal("route /x (2) keeps its last good version", words_of(result), result.told)
+    assert.equal("route 1:200 route 2?:403", routes_of(result))
+    broken = broken:gsub("header: a", "header: b")
+    files.write(folder .. "/tidegate.yaml", ("%sroutes: [%s, %s]\n"):format(HEAD, SECOND, broken))
+    result = load(folder, first)
+    assert.equal("route /x (2) answers with 503", words_of(result), result.told)
+    assert.equal("route 1:200 route 2?:503", routes_of(result))
+  end)
 
   it("keeps nothing without the key", function()
     local folder = folder_with { ["tidegate.yaml"] = GOOD }
