@@ -17,8 +17,9 @@ describe("the service for nodes that a plugin names", function()
     local path = files.folder() .. "/tidegate.yaml"
     files.write(path, 'listen: [":0"]\nservices: { app: { nodes: ["127.0.0.1:1"] } }\nroutes: []\n')
     local result = config.load(path, { getenv = function() end, variables = {} })
-    local usual = C.generation_service(result.generation, ffi.new("struct slice", "app", 3))
-    local own = C.adhoc_service()
+    local settings = ffi.typeof "struct service_settings *"         -- other specs may have declared a whole service
+    local usual = ffi.cast(settings, C.generation_service(result.generation, ffi.new("struct slice", "app", 3)))
+    local own = ffi.cast(settings, C.adhoc_service())
     for _, name in ipairs {
       "protocol", "host_policy", "connect_ms", "send_ms", "first_byte_ms", "idle_ms", "attempts", "pool_idle_per_node",
       "pool_idle_ms", "pool_lifetime_ms", "pool_max_requests", "tls_verify",
