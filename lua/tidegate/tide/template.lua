@@ -83,6 +83,7 @@ local GROUPS = {
   header = function(req, _, name) return req:header(name) end,
   query = function(req, _, name) return first_of(req:arg(name)) end,
   cookie = function(req, _, name) return req:cookie(name) end,
+  param = function(req, _, name) return req.params[name] end,
   ctx = from_context,
   ["res.header"] = function(_, res, name) return res and res:header(name) end,
 }

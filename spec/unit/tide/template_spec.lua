@@ -18,6 +18,7 @@ local function fakes()
     header = function(_, name) return headers[name] end,
     arg = function(_, name) return arguments[name] end,
     cookie = function(_, name) return name == "session" and "s-1" or nil end,
+    params = { id = "7%2f" },
   }
   local res = {
     status = 201, upstream_time = 0.25, header = function(_, name) return name == "x-cache" and "hit" or nil end,
@@ -44,6 +45,7 @@ describe("a template", function()
     { "[${header.none}]", "[]" },
     { "${query.a}", "1 2" }, { "${query.flag}", "true" }, { "${query.list}", "x" }, { "${query.none}", "" },
     { "${cookie.session}", "s-1" }, { "${cookie.none}", "" },
+    { "${param.id}", "7%2f" }, { "${param.none}", "" }, { "${param.none:-nobody}", "nobody" },
     { "${ctx.tenant}", "t1" }, { "${ctx.user.id}", "7" }, { "${ctx.is_new}", "false" }, { "${ctx.none}", "" },
     { "${ctx.user}", "" }, { "${ctx.tenant.id}", "" }, { "${ctx.user.none.id}", "" },
     { "${status}", "201" }, { "${upstream_time}", "0.25" }, { "${res.header.X-Cache}", "hit" },
