@@ -153,7 +153,7 @@ A request for which a pattern takes too long to tell is answered with 500, and t
 | `${client_ip}` | who asked, trusted proxies seen through |
 | `${method}` `${target}` `${path}` `${version}` `${host}` | of the request; the path in normal form |
 | `${status}` | of the response |
-| `${bytes_in}` `${bytes_out}` | received from and sent to the client |
+| `${bytes_in}` `${bytes_out}` | bytes of the bodies received from and sent to the client |
 | `${total}` `${connect}` `${first_byte}` | milliseconds: in all, for connecting, until the upstream's first byte |
 | `${route}` `${service}` `${upstream}` `${retries}` | who answered, and after how many further tries |
 | `${tls}` | TLS version towards the client |
