@@ -141,8 +141,9 @@ function status.text(state)
       running.rolled_back)
   end
   if s.quarantined_items > 0 then
+    local words = quarantine.words(running.quarantined):gsub("[^\n]+", "    %0"):gsub("\n$", "")
     out[#out + 1] = ("  quarantine   %d %s of the configuration:\n%s"):format(
-      s.quarantined_items, s.quarantined_items == 1 and "item" or "items", quarantine.words(running.quarantined):gsub("[^\n]+", "    %0"):gsub("\n$", ""))
+      s.quarantined_items, s.quarantined_items == 1 and "item" or "items", words)
   end
   if state and state ~= "" then out[#out + 1] = "last reload:\n" .. state:gsub("\n+$", "") end
   return table.concat(out, "\n") .. "\n"

@@ -92,6 +92,15 @@ static char byte_at(const struct reader *r, yaml_mark_t mark)
     return at < end ? *at : 0;
 }
 
+/* Whether a mark points at the brace of a "${", which opens a map between brackets or braces. */
+static bool is_reference(const struct reader *r, yaml_mark_t mark)
+{
+    if (mark.column == 0 || byte_at(r, mark) != '{')
+        return false;
+    mark.column--;
+    return byte_at(r, mark) == '$';
+}
+
 /* Whether a line is one that version control leaves in a file where a merge did not work out. */
 static bool is_merge_mark(const struct reader *r, size_t number)
 {
@@ -148,6 +157,10 @@ static void add_syntax_error(struct reader *r)
     bool at_context = t < end && t->at_context && p->context;
     if (strstr(problem, "cannot start any token") && byte_at(r, p->problem_mark) == '\t')
         snprintf(message, sizeof message, "a tab cannot indent YAML: use spaces");
+    else if (strstr(problem, "expected node content") && byte_at(r, p->problem_mark) == ':')
+        snprintf(message, sizeof message, "a word that starts with a colon needs quotes between brackets or braces");
+    else if (t < end && t->tell_line && is_reference(r, p->problem_mark))
+        snprintf(message, sizeof message, "a value with ${...} needs quotes between brackets or braces");
     else if (is_merge_mark(r, at_context ? p->context_mark.line : p->problem_mark.line))
         snprintf(message, sizeof message, "this line is left over from a merge: choose one of the two versions");
     else if (t == end)

@@ -167,9 +167,23 @@ function Check:fail(node, parent, key, message, ...)
   self.report:add(node, path_of(parent, key), message:format(...))
 end
 
+--- The key of a map that a lone value in its place was meant for: the only one there is, or that has to be there.
+local function only_key(fields)
+  local known, required = {}, {}
+  for _, name in ipairs(schema.names(fields)) do
+    if fields[name].later ~= true then known[#known + 1] = name end
+    if fields[name].required then required[#required + 1] = name end
+  end
+  if #required == 1 then return required[1] end
+  return #known == 1 and known[1] or nil
+end
+
 --- What is usually the matter with a value that is of another kind altogether, or has spaces around it.
 local function advice(field, node)
   if node.kind == "scalar" then
+    local is_word = node.type ~= "boolean" and node.type ~= "null"
+    local key = field.type == "object" and is_word and only_key(field.fields)
+    if key then return ("write { %s: ... }"):format(key) end
     if node.type == "string" and not node.is_secret and node.text:find "%S" then
       if node.text:find "%s$" then return "it ends with a space" end
       if node.text:find "^%s" then return "it begins with a space" end
@@ -530,7 +544,10 @@ end
 local READERS = { list = Check.list, map = Check.map, object = Check.object, any = Check.any, json = Check.json }
 
 function Check:value(field, node, parent, key)
-  if node.broken then return nil end      -- ${...} failed, and was reported
+  if node.broken then                     -- ${...} failed, and was reported
+    self.failures = self.failures + 1
+    return nil
+  end
   node.is_secret = field.type == "secret" or nil
   local read = READERS[field.type] or self.scalar
   return read(self, field, node, parent, key)

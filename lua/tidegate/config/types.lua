@@ -59,6 +59,20 @@ types.name = {
 -- Seconds; the units from the largest to the smallest.
 local DURATION_UNITS = { { "d", 86400 }, { "h", 3600 }, { "m", 60 }, { "s", 1 }, { "ms", 0.001 } }
 
+-- What else people write, in small letters.
+local DURATION_MEANT = {
+  day = "d", days = "d", hour = "h", hours = "h", hr = "h", hrs = "h", min = "m", mins = "m", minute = "m",
+  minutes = "m", sec = "s", secs = "s", second = "s", seconds = "s", msec = "ms", millisecond = "ms",
+  milliseconds = "ms", d = "d", h = "h", m = "m", s = "s", ms = "ms",
+}
+
+--- "30s" for "30 seconds"; nil where nothing is known to be meant.
+local function meant_duration(text)
+  local number, unit = text:match "^(%d+%.?%d*)%s*(%a+)$"
+  local meant = unit and DURATION_MEANT[unit:lower()]
+  return meant and number .. meant
+end
+
 local function duration_part(text, at)
   local number, unit, next_at = text:match("^(%d+%.?%d*)(%a+)()", at)
   for rank, known in ipairs(DURATION_UNITS) do
@@ -72,12 +86,13 @@ types.duration = {
   expected = "a duration such as 500ms, 30s or 5m",
   parse = function(text)
     if text == "0" then return 0 end
-    if text:find "^%d+%.?%d*%s+%l+$" then return nil, "write " .. text:gsub("%s", "") end
     if tonumber(text) then return nil, ("it needs a unit, for example %ss"):format(text) end
     local total, at, last_rank = 0, 1, 0
     while at <= #text do
       local seconds, rank, next_at = duration_part(text, at)
       if not seconds then
+        local meant = meant_duration(text)
+        if meant then return nil, "write " .. meant end
         return nil, rank and ('"%s" is no unit; ms, s, m, h and d are'):format(rank) or nil
       end
       if rank <= last_rank then return nil, "units go from large to small, each once" end
@@ -98,10 +113,11 @@ types.size = {
   expected = "a size such as 64KiB or 10MiB",
   parse = function(text)
     if text == "0" then return 0 end
-    local number, unit = text:match "^(%d+%.?%d*)(%a*)$"
+    local number, space, unit = text:match "^(%d+%.?%d*)(%s*)(%a*)$"
     if not number then return nil end
     if unit == "" then return nil, ("it needs a unit, for example %sB or %sKiB"):format(number, number) end
     local bytes = SIZE_UNITS[unit] and tonumber(number) * SIZE_UNITS[unit]
+    if bytes and space ~= "" then return nil, ("write %s%s"):format(number, unit) end
     if not bytes then
       local meant = SIZE_MEANT[unit:sub(1, 1):lower()]
       return nil, meant and ("write %s%s"):format(number, meant) or ('"%s" is no unit'):format(unit)
@@ -286,8 +302,12 @@ types.address = {
     if text:find "^%d+$" then return nil, ('write ":%s"'):format(text) end
     if C.tide_address_check(text, #text, why) == 0 then return ffi.string(why.text) end
     if text:find "://" then return nil, "an address has no protocol before it; the key tls makes it HTTPS" end
+    local port = text:match "^%*(:%d+)$"
+    if port then return nil, ('write "%s"'):format(port) end
     if text:find ":.*:" and text:sub(1, 1) ~= "[" then return nil, "an IPv6 address stands in brackets" end
-    return nil, has_wrong_port(text) and PORT_RANGE or nil
+    if has_wrong_port(text) then return nil, PORT_RANGE end
+    if text:find "^[%d.]+$" then return nil, "it needs a port" end
+    return nil, text:find "^%a[%w.-]*:?%d*$" and "a listener has an address, not a name" or nil
   end,
 }
 

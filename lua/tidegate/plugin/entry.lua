@@ -8,7 +8,7 @@ local entry = {}
 local ordered = schema.ordered
 
 local COMMON = {
-  { "use", type = "string", required = true, expects = "the name of a plugin", match = "^%l[%l%d_]*$",
+  { "use", type = "string", required = true, expects = "the name of a plugin", match = "^%l[%l%d_-]*$",
     doc = "the plugin" },
   { "config", type = "map", of = "any", settings = true, doc = "its settings; its own schema says which there are" },
   { "enabled", type = "boolean", default = true, doc = "false: it does not run" },
@@ -90,6 +90,10 @@ local function form(check, node, parent, key)
   end
   local own = foreign(node)
   local first, path = own[1], schema.path(parent, key)
+  if not first and node.fields.name and not node.fields.use then
+    check:fail(node, path, "use", "missing, expected the name of a plugin; `name` only says what this use is called")
+    return nil
+  end
   if not first or node.fields.use then return node end
   if #node.entries == 1 then return short_form(check, node, path, first) end
   if #own > 1 and is_nothing(first.value) then
