@@ -64,6 +64,14 @@ function SOURCES.rollback(path, own, number)
   return load_kept(path, own, kept, tonumber(number))
 end
 
+--- Looks whether there is a generation to go back to: asking for one that is not there is no reload.
+-- @tparam string number
+-- @treturn ?string the answer of the control socket where there is none
+function control.refuse_rollback(number)
+  local known, why = running.history:knows(tonumber(number))
+  return not known and ("error\n%s\n"):format(why) or nil
+end
+
 -- While a configuration is loaded the memory grows and there is next to no garbage in it: looking for some at every
 -- doubling takes a third of the time. When the load is over everything is collected at once (lua_tidy).
 local LOADING_PAUSE, USUAL_PAUSE = 400, 200

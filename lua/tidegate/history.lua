@@ -95,14 +95,20 @@ function History:add(entry, texts, bytes)
   self.trouble = select(2, History.write(self.folder .. "/index", self.entries))
 end
 
+--- Whether a generation is among those that were good.
+-- @treturn ?boolean true; nil and why not
+function History:knows(number)
+  for _, entry in ipairs(self.entries) do
+    if entry.good and entry.number == number then return true end
+  end
+  return nil, ("there is no generation %d in the history: see tidegate history"):format(number)
+end
+
 --- The texts of a generation.
 -- @treturn ?table nil and why not
 function History:texts(number)
-  local known = false
-  for _, entry in ipairs(self.entries) do known = known or entry.good and entry.number == number end
-  if not known then
-    return nil, ("there is no generation %d in the history: see tidegate history"):format(number)
-  end
+  local known, why = self:knows(number)
+  if not known then return nil, why end
   local kept = History.read(self:file_of(number))
   if kept then return kept end
   return nil, ("the texts of generation %d are no longer kept"):format(number)

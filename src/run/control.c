@@ -84,19 +84,29 @@ static char *reload_answer(struct control *c, const char *cause, const char *fro
     return asprintf(&answer, "%s\n%s%s", verdict, head, c->last_report) < 0 ? NULL : answer;
 }
 
+static char *rollback(struct control *c, const char *line, unsigned number)
+{
+    char cause[32], digits[12];
+    const char *arg = digits;
+    struct lua_result refusal;
+    snprintf(cause, sizeof cause, "rollback to %u", number);
+    snprintf(digits, sizeof digits, "%u", number);
+    if (lua_ask(c->L, "refuse_rollback", &arg, 1, &refusal, 1) && refusal.text)
+        return refusal.text;
+    return reload_answer(c, cause, line);
+}
+
 static char *on_command(void *who, const char *line)
 {
     struct control *c = who;
     const char *args[] = { line, c->last_report, c->options->config, c->options->overrides };
     unsigned number;
-    char end, cause[32];
+    char end;
     struct lua_result got;
     if (strcmp(line, "reload") == 0)
         return reload_answer(c, "reload", NULL);
-    if (sscanf(line, "rollback %9u%c", &number, &end) == 1) {
-        snprintf(cause, sizeof cause, "rollback to %u", number);
-        return reload_answer(c, cause, line);
-    }
+    if (sscanf(line, "rollback %9u%c", &number, &end) == 1)
+        return rollback(c, line, number);
     if (!lua_ask(c->L, "command", args, 4, &got, 1) || !got.text)
         return strdup("error\nsee the log\n");
     return got.text;
