@@ -166,6 +166,7 @@ describe("tidegate check --show", function()
   end)
 
   local wrong = {
+    { { "--show", "routes.a" }, 1, "there is no routes.a in this configuration; routes go by number, as in routes[2]" },
     { { "--show", "services.nope" }, 1, "there is no services.nope in this configuration" },
     { { "--show", "a..b" }, 2, "expected a path such as services.app.nodes[1]" },
     { { "--show", "--format", "json" }, 2, "--show prints YAML" },

@@ -61,7 +61,8 @@ local function show(result, path)
   end
   local text = require("tidegate.config.show").text(result, steps)
   if not text then
-    say.complain("--show: there is no %s in this configuration", path)
+    local hint = path:find "^routes%." and "; routes go by number, as in routes[2]" or ""
+    say.complain("--show: there is no %s in this configuration%s", path, hint)
     return say.FAILED
   end
   io.stdout:write(text)

@@ -10,7 +10,9 @@ local cases = {
   { "duration", "1s1s", nil, "units go from large to small, each once" },
   { "duration", "1s1m", nil, "units go from large to small, each once" },
   { "duration", "1y", nil, '"y" is no unit; ms, s, m, h and d are' },
-  { "duration", "1S", nil, '"S" is no unit; ms, s, m, h and d are' },
+  { "duration", "1S", nil, "write 1s" }, { "duration", "10 minutes", nil, "write 10m" },
+  { "duration", "1.5 Hours", nil, "write 1.5h" },
+  { "duration", "1month", nil, '"month" is no unit; ms, s, m, h and d are' },
 
   { "size", "0", 0 }, { "size", "10B", 10 }, { "size", "1kB", 1000 }, { "size", "1KiB", 1024 }, { "size", "1MB", 1e6 },
   { "size", "64MiB", 64 * 2 ^ 20 }, { "size", "1.5KiB", 1536 }, { "size", "2GiB", 2 ^ 31 }, { "size", "1TiB", 2 ^ 40 },
@@ -64,8 +66,11 @@ local cases = {
 
   { "address", ":8080", "0.0.0.0:8080" }, { "address", "127.0.0.1:80", "127.0.0.1:80" }, { "address", "[::]:80",
     "[::]:80" },
-  { "address", "unix:run/a.sock", "unix:run/a.sock" }, { "address", "8080", nil, 'write ":8080"' },
-  { "address", "host:80", nil }, { "address", "unix:", nil, "it is empty" }, { "address", "", nil },
+  { "address", "unix:run/a.sock", "unix:run/a.sock" },
+  { "address", "8080", nil, 'write ":8080"' },
+  { "address", "host:80", nil, "a listener has an address, not a name" },
+  { "address", "*:80", nil, 'write ":80"' }, { "address", "127.0.0.1", nil, "it needs a port" },
+  { "address", "unix:", nil, "it is empty" }, { "address", "", nil },
 
   { "method", "GET", "GET" }, { "method", "M-SEARCH", "M-SEARCH" }, { "method", "get", nil, 'write "GET"' },
   { "method", "CONNECT", nil, "the gateway is no forward proxy" }, { "method", "G T", nil }, { "method", "", nil },
