@@ -9,6 +9,8 @@ routes:
   - { path: "/*", service: app }
   - { path: "/hooked/*", service: app, strip_prefix: /hooked, plugins: [changes] }
   - { path: "/whole/*", service: app, strip_prefix: /whole, plugins: [waits] }
+  - { path: "/known/*", service: app, strip_prefix: /known, plugins: [knows] }
+  - { path: "/whole-known/*", service: app, strip_prefix: /whole-known, plugins: [waits, knows] }
 ]]
 
 local PLUGINS = {
@@ -20,6 +22,18 @@ function Changes.new() return setmetatable({}, Changes) end
 function Changes:request_body(text) return (text:gsub("sum", "total")) end
 function Changes:response_body(text) return (text:gsub("sum", "total")) end
 return Changes
+]],
+  knows = [[
+--- Says who asks.
+local Knows = { version = "1.0.0", description = "Says who asks.", band = "filter" }
+Knows.__index = Knows
+function Knows.new() return setmetatable({}, Knows) end
+function Knows:request(req)
+  req:set_header("x-user", "alice")
+  req:remove_header("x-role")
+end
+function Knows:response(res) res:remove_header("x-inside") end
+return Knows
 ]],
   waits = [[
 --- Looks at bodies as a whole.
@@ -42,7 +56,8 @@ local REFUSED = {
   "Content-Range: bytes 0-1/2", "X-Forwarded-For: 1.2.3.4", "Forwarded: for=1.2.3.4", "Via: 1.1 evil", "TE: trailers",
   "Trailer: X-Sum", "Cache-Control: no-store", "If-Match: *", "Range: bytes=0-1", "Proxy-Authorization: Basic eDp5",
   "WWW-Authenticate: Basic", "Location: /evil", "Vary: *", "Max-Forwards: 0", "Expect: 100-continue",
-  "Pragma: no-cache",
+  "Pragma: no-cache", "X-Real-IP: 1.2.3.4", "X-Forwarded-Prefix: /evil", "content_length: 5",
+  "X_Forwarded-For: 1.2.3.4",
 }
 
 local function fields_of(list)
@@ -58,6 +73,7 @@ describe("trailers", function()
     together = client.chunked({ "the sum" }, TRAILERS),
     empty = client.chunked({}, TRAILERS),
     refused = client.chunked({ "the sum" }, table.concat(REFUSED, "\r\n") .. "\r\nX-Sum: 4711\r\n"),
+    inside = client.chunked({ "the sum" }, "X-Inside: 10.0.0.1\r\nX-Sum: 4711\r\n"),
     nothing = client.chunked({ "the sum" }),
   }
 
@@ -134,6 +150,13 @@ describe("trailers", function()
       assert.same({}, sent_on("/hooked/", client.chunked({ "the sum" }, TRAILERS)))
     end)
 
+    for _, path in ipairs { "/known/", "/whole-known/" } do
+      it("say nothing of fields that a plugin has set or removed, there or not: " .. path, function()
+        local evil = "X-User: root\r\nx_user: root\r\nX-Role: admin\r\nX-Sum: 4711\r\n"
+        assert.same({ { "X-Sum", "4711" } }, sent_on(path, client.chunked({ "the sum" }, evil)))
+      end)
+    end
+
     it("are not those of the request before on the connection", function()
       sent_on("/", client.chunked({ "the sum" }, TRAILERS))
       assert.same({}, sent_on("/", client.chunked({ "x" })))
@@ -183,6 +206,10 @@ describe("trailers", function()
       local trailers, response = sent_back("/hooked/back?together", WANTED)
       assert.same({}, trailers)
       assert.equal("the total", response.body)
+    end)
+
+    it("say nothing of fields that a plugin has removed", function()
+      assert.same({ { "X-Sum", "4711" } }, (sent_back("/known/back?inside", WANTED)))
     end)
 
     it("that may not stand there are left out", function()

@@ -475,7 +475,7 @@ static enum rc read_chunks(struct front *f, struct request *r, const struct span
     stash(f);
     f->body_done = rc == RC_END;
     if (f->body_done && buf_len(&f->trailers)) {
-        r->trailers = h1_trailers_pick(buf_slice(&f->trailers), &r->arena);
+        r->trailers = h1_trailers_pick(buf_slice(&f->trailers), &r->headers, &r->arena);
         buf_reset(&f->trailers);
     }
     r->bytes_in += n;

@@ -23,9 +23,9 @@ static bool is_refused_name(struct slice name)
 {
     static const struct slice names[] = {
         SLICE("pragma"), SLICE("range"), SLICE("content-range"), SLICE("www-authenticate"), SLICE("warning"),
-        SLICE("authentication-info"),
+        SLICE("authentication-info"), SLICE("x-real-ip"),
     };
-    static const struct slice families[] = { SLICE("proxy-"), SLICE("if-") };
+    static const struct slice families[] = { SLICE("proxy-"), SLICE("if-"), SLICE("x-forwarded-") };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (slice_equal_nocase(name, names[i]))
             return true;
@@ -35,7 +35,42 @@ static bool is_refused_name(struct slice name)
     return false;
 }
 
-struct slice h1_trailers_pick(struct slice lines, struct arena *a)
+/* CGI and its kin make the same of "-" and "_": RFC 3875 section 4.1.18. */
+static unsigned char folded(char c) { return c == '_' ? '-' : byte_lower((unsigned char)c); }
+
+static bool is_same_name(struct slice a, struct slice b)
+{
+    for (size_t i = 0; a.len == b.len && i < a.len; i++)
+        if (folded(a.at[i]) != folded(b.at[i]))
+            return false;
+    return a.len == b.len;
+}
+
+/* Names that are refused are shorter than this. */
+enum { FOLDED_MAX = 64 };
+
+static bool is_refused(struct slice name)
+{
+    char text[FOLDED_MAX];
+    if (name.len < sizeof text && memchr(name.at, '_', name.len)) {
+        for (size_t i = 0; i < name.len; i++)
+            text[i] = (char)folded(name.at[i]);
+        name.at = text;
+    }
+    return is_refused_id(header_id_of(name)) || is_refused_name(name);
+}
+
+/* What plugins have said about a field counts wherever it stands: who merges trailers with the head (RFC 9110 section
+ * 6.5.1 lets those who know the field) must not take the sender's word instead. */
+static bool is_decided(const struct headers *head, struct slice name)
+{
+    for (uint32_t i = 0; i < head->count; i++)
+        if ((head->at[i].set || head->at[i].removed) && is_same_name(head->at[i].name, name))
+            return true;
+    return false;
+}
+
+struct slice h1_trailers_pick(struct slice lines, const struct headers *head, struct arena *a)
 {
     if (!lines.len)
         return SLICE_NONE;
@@ -47,7 +82,7 @@ struct slice h1_trailers_pick(struct slice lines, struct arena *a)
             break;                      /* only where they were not checked */
         size_t size = (size_t)(end + 1 - lines.at);
         struct slice name = slice_make(lines.at, (size_t)(colon - lines.at));
-        if (!is_refused_id(header_id_of(name)) && !is_refused_name(name)) {
+        if (!is_refused(name) && !is_decided(head, name)) {
             memcpy(out + len, lines.at, size);
             len += size;
         }

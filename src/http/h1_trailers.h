@@ -7,9 +7,9 @@
 
 enum { H1_TRAILERS_MAX = 16 * 1024 };   /* above what the chunked coding lets pass, with all punctuation */
 
-/* lines: a trailer section that was checked, "Name: value" and CR LF each. What may be passed on of it, in the arena;
- * empty where that is nothing. */
-struct slice h1_trailers_pick(struct slice lines, struct arena *a);
+/* lines: a trailer section that was checked, "Name: value" and CR LF each. What may be passed on of it behind this
+ * head, in the arena: no field that a plugin has set or removed there. Empty where that is nothing. */
+struct slice h1_trailers_pick(struct slice lines, const struct headers *head, struct arena *a);
 
 /* Whether a TE field says that its sender understands trailers, RFC 9110 section 10.1.4. */
 bool h1_trailers_wanted(const struct headers *headers);

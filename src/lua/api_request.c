@@ -212,13 +212,25 @@ static bool is_late(const struct exchange *x, int side)
     return side == TIDE_RESPONSE ? x->head_sent : x->request_sent || x->head_sent;
 }
 
-static void remove_all(struct headers *list, enum header_id id, struct slice name)
+/* Whether there was one. */
+static bool remove_all(struct headers *list, enum header_id id, struct slice name)
 {
+    bool found = false;
     for (uint32_t i = id ? list->first[id] ? list->first[id] - 1u : list->count : 0; i < list->count; i++) {
         struct header *h = &list->at[i];
         if (h->id == id && (id || (h->name.len == name.len && slice_equal_nocase(h->name, name))))
-            h->skip = h->removed = true;
+            found = h->skip = h->removed = true;
     }
+    if (id)
+        list->first[id] = 0;
+    return found;
+}
+
+/* Notes that a field is not wanted though it is not there: a trailer may have its name. */
+static void note_removed(struct exchange *x, struct headers *list, enum header_id id, struct slice name)
+{
+    struct header *h = headers_add(list, &x->req.arena, id, arena_copy(&x->req.arena, name), SLICE_OF(""));
+    h->skip = h->removed = true;
     if (id)
         list->first[id] = 0;
 }
@@ -264,10 +276,12 @@ int tide_header_change(double request, int side, int change, int number, const c
     if (id == HEADER_HOST && side == TIDE_REQUEST)
         return change == TIDE_SET ? set_host(x, content) : TIDE_FIXED;
     struct headers *list = list_of(x, side);
-    if (change != TIDE_ADD)
-        remove_all(list, id, field);
-    if (change == TIDE_REMOVE)
+    bool was_there = change != TIDE_ADD && remove_all(list, id, field);
+    if (change == TIDE_REMOVE) {
+        if (!was_there && list->count < FIELDS_MAX)
+            note_removed(x, list, id, field);
         return TIDE_OK;
+    }
     size_t size = field.len + content.len + 4;
     if (list->count >= FIELDS_MAX || x->added_bytes + size > ADDED_MAX)
         return TIDE_LIMIT;

@@ -138,7 +138,7 @@ enum rc exchange_response_body(struct exchange *x, struct span *out, bool *last)
         rc = up_read_body(x->up, out, last);
     }
     if (buf_len(&x->up->trailers) && x->up->response_done && !x->filters)
-        x->res.trailers = h1_trailers_pick(buf_slice(&x->up->trailers), &x->req.arena);
+        x->res.trailers = h1_trailers_pick(buf_slice(&x->up->trailers), &x->res.headers, &x->req.arena);
     return rc;
 }
 

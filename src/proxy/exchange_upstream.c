@@ -1,5 +1,6 @@
 /* The exchange on the upstream's side: choosing a node, reaching it, sending the head and reading the answer's. */
 #include "base/log.h"
+#include "http/h1_trailers.h"
 #include "proxy/adhoc.h"
 #include "proxy/forward.h"
 #include "proxy/hash_key.h"
@@ -172,6 +173,8 @@ enum next step_send(struct exchange *x)
             body = (struct span){ 0 }, last = false;
     }
     x->request_sent = true;
+    if (x->req.trailers.len)            /* they came before plugins had changed the head */
+        x->req.trailers = h1_trailers_pick(x->req.trailers, &x->req.headers, &x->req.arena);
     enum rc rc = up_send_head(x->up, &x->req, body, last);
     if (rc != RC_OK && rc != RC_AGAIN)
         x->up_deaf = true;      /* maybe an answer came before the close: look */
