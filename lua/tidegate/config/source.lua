@@ -11,11 +11,25 @@ pcall(ffi.cdef, [[
   struct source_glob { size_t count; char **names; size_t offset; int flags; void *functions[5]; };
   int source_glob(const char *pattern, int flags, void *on_error, struct source_glob *found) __asm__("glob");
   void source_globfree(struct source_glob *found) __asm__("globfree");
+  struct source_poll { int fd; short wanted, came; };
+  int source_open(const char *path, int flags, ...) __asm__("open");
+  int64_t source_read(int fd, void *at, size_t size) __asm__("read");
+  int64_t source_seek(int fd, int64_t at, int from) __asm__("lseek");
+  int source_poll(struct source_poll *list, unsigned long count, int ms) __asm__("poll");
+  int source_close(int fd) __asm__("close");
 ]])
 
 local NAMES_MAX = 100000        -- in one folder, or for one pattern
 
+local READ_WITHOUT_WAITING = 0x80800         -- O_RDONLY, O_NONBLOCK, O_CLOEXEC
+local SEEK_CURRENT, POLLIN = 1, 1
+local EINTR, EAGAIN = 4, 11
+local CHUNK = 65536
+local PIPE_SECONDS, PIPE_MS = 2, 200
+
 local GLOB_MARK, GLOB_NOSORT, GLOB_NOMATCH = 2, 4, 3
+
+local function error_text() return ffi.string(ffi.C.source_strerror(ffi.errno())) end
 
 local Sources = {}
 Sources.__index = Sources
@@ -60,14 +74,44 @@ function Sources:note(path)
   return name
 end
 
+--- Waits until something can be read; false where that takes too long. Whoever reads configurations also answers
+-- commands and checks nodes: a pipe without anybody at its other end must not stop that.
+local function wait(fd, give_up_at)
+  local list = ffi.new("struct source_poll[1]", { { fd, POLLIN, 0 } })
+  repeat
+    if ffi.C.source_poll(list, 1, PIPE_MS) > 0 then return true end
+  until os.time() > give_up_at
+  return false
+end
+
+local function read_all(fd, max)
+  local give_up_at, parts, size = os.time() + PIPE_SECONDS, {}, 0
+  local chunk = ffi.new("char[?]", CHUNK)
+  local is_pipe = ffi.C.source_seek(fd, 0, SEEK_CURRENT) < 0        -- or a terminal
+  local can_read = not is_pipe or wait(fd, give_up_at)
+  while can_read do
+    local got = tonumber(ffi.C.source_read(fd, chunk, CHUNK))
+    local code = got < 0 and ffi.errno()
+    if got == 0 then return table.concat(parts) end
+    if code == EAGAIN then
+      can_read = wait(fd, give_up_at)
+    elseif code and code ~= EINTR then
+      return nil, error_text()
+    elseif not code then
+      size = size + got
+      if size > max then return nil, ("larger than %d MiB"):format(max / 2 ^ 20) end
+      parts[#parts + 1] = ffi.string(chunk, got)
+    end
+  end
+  return nil, "a pipe out of which nothing comes"
+end
+
 local function read(name, max)
-  local file, why = io.open(name, "rb")
-  if not file then return nil, (why:gsub("^.*: ", "")) end
-  local text, reason = file:read(max + 1)
-  file:close()
-  if not text and reason then return nil, reason end
-  if text and #text > max then return nil, ("larger than %d MiB"):format(max / 2 ^ 20) end
-  return text or ""
+  local fd = ffi.C.source_open(name, READ_WITHOUT_WAITING)
+  if fd < 0 then return nil, error_text() end
+  local text, why = read_all(fd, max)
+  ffi.C.source_close(fd)
+  return text, why
 end
 
 --- The bytes of a file.
@@ -87,7 +131,7 @@ end
 --- The sorted names in a folder but "." and ".."; nil and why where it cannot be read.
 local function names_in(path)
   local folder = ffi.C.source_opendir(path)
-  if folder == nil then return nil, ffi.string(ffi.C.source_strerror(ffi.errno())) end
+  if folder == nil then return nil, error_text() end
   local names = {}
   local entry = ffi.C.source_readdir(folder)
   while entry ~= nil and #names < NAMES_MAX do
@@ -159,13 +203,12 @@ end
 
 --- Whether a file can be opened for reading; nil and why otherwise.
 function Sources:can_read(path)
-  local name = self:note(path)
-  local file, why = io.open(name, "rb")
-  if not file then return nil, (why:gsub("^.*: ", "")) end
-  local _, reason = file:read(0)
-  file:close()
-  if reason then return nil, reason end
-  return true
+  local fd = ffi.C.source_open(self:note(path), READ_WITHOUT_WAITING)
+  if fd < 0 then return nil, error_text() end
+  local is_pipe = ffi.C.source_seek(fd, 0, SEEK_CURRENT) < 0
+  local why = is_pipe and "a pipe" or ffi.C.source_read(fd, ffi.new "char[1]", 1) < 0 and error_text() or nil
+  ffi.C.source_close(fd)
+  return not why or nil, why
 end
 
 return Sources

@@ -208,6 +208,7 @@ describe("certificates", function()
     "-subj /CN=$n.test -addext subjectAltName=DNS:$n.test -keyout $n.key -out $n.pem 2>/dev/null; done"):format(folder))
 
   files.write(folder .. "/huge", ("x"):rep(100000))
+  assert.equal(0, os.execute("mkfifo " .. folder .. "/pipe"))
 
   local function complaints(tls)
     files.write(folder .. "/tidegate.yaml", configuration.small("listen: [{ address: ':1', tls: { " .. tls .. " } }]"))
@@ -236,6 +237,8 @@ describe("certificates", function()
   local cases = {
     { "must be there", "certificates: [{ cert: x.pem, key: a.key }]",
       "listen[1].tls.certificates[1].cert: cannot read x.pem: No such file or directory" },
+    { "must be no pipe", "certificates: [{ cert: pipe, key: a.key }]",
+      "listen[1].tls.certificates[1].cert: cannot read pipe: a pipe" },
     { "must fit their keys", "certificates: [{ cert: a.pem, key: a.key }, { cert: a.pem, key: b.key }]",
       "listen[1].tls.certificates[2].key: cannot load the private key \"b.key\": key values mismatch" },
     { "must not be keys", "certificates: [{ cert: a.key, key: a.key }]",

@@ -120,6 +120,20 @@ describe("a value from a file", function()
     assert.truthy(load("secret", ("x"):rep(1024 * 1024 + 1)).report:text():find("larger than 1 MiB", 1, true))
   end)
 
+  it("is refused when it is a pipe that nobody writes to, and not waited for", function()
+    local folder = files.folder()
+    assert.equal(0, os.execute("mkfifo " .. folder .. "/pipe"))
+    local said = load(folder .. "/pipe").report:text()
+    assert.truthy(said:find("cannot read " .. folder .. "/pipe: a pipe out of which nothing comes", 1, true), said)
+  end)
+
+  it("may be a pipe that somebody writes to", function()
+    local folder = files.folder()
+    local pipe = folder .. "/pipe"
+    assert.equal(0, os.execute(("mkfifo %s; (printf first; sleep 0.1; echo ' second') > %s &"):format(pipe, pipe)))
+    assert.equal("first second", load(pipe).config.routes[1].respond.body)
+  end)
+
   it("is refused when it is a folder", function()
     assert.truthy(load("HERE").report:text():find("Is a directory", 1, true))
   end)
