@@ -71,7 +71,7 @@ describe("tidegate convert", function()
   it("says that a file is not there", function()
     local code, _, err = run("convert", folder .. "/none.yaml")
     assert.equal(2, code)
-    assert.truthy(err:find("none.yaml cannot be read: No such file or directory", 1, true), err)
+    assert.truthy(err:find("none.yaml: cannot be read: No such file or directory", 1, true), err)
   end)
 end)
 

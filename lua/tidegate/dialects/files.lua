@@ -22,7 +22,8 @@ end
 local function read(path, name, sources, report, place, format)
   local text, why = sources:read(path, FILE_MAX)
   if not text then
-    report:add(place or { file = name }, nil, ("%s cannot be read: %s"):format(name, why))
+    local what = place and name .. " " or ""        -- without a place the name stands before the message
+    report:add(place or { file = name }, nil, ("%scannot be read: %s"):format(what, why))
     return nil
   end
   report:source(name, text)

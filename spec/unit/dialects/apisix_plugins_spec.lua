@@ -157,6 +157,12 @@ global_rules: [{ id: 1, plugins: { client-control: { max_body_size: 9 } } }]
     assert.equal("9B", config.plugins[1].config.max)
   end)
 
+  it("that limits runs behind the one that asks for credentials", function()
+    local chain = chain_of "{ limit-count: { count: 2, time_window: 60 }, key-auth: {} }"
+    assert.same({ "rate_limit", "auth" }, { chain[1].use, chain[1].band })
+    assert.same({ "require_header", "auth" }, { chain[2].use, chain[2].band })
+  end)
+
   it("that splits goes to several services", function()
     local config = foreign.config("apisix", [[
 routes:

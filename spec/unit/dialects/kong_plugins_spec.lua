@@ -164,6 +164,33 @@ plugins:
     assert.equal("request_id", config.plugins[1].use)
   end)
 
+  it("that limits runs behind the one that asks for credentials, on every route that has one", function()
+    local config = foreign.config("kong", [[
+_format_version: "3.0"
+services:
+  - { name: a, host: a, routes: [{ name: closed, paths: [/closed], plugins: [{ name: key-auth }] }] }
+  - { name: b, host: b, routes: [{ name: open, paths: [/open] }] }
+plugins: [{ name: rate-limiting, config: { minute: 5, limit_by: ip } }]
+]] .. CONSUMERS)
+    assert.same({}, config.plugins)
+    local limit = config.instances.all_rate_limiting
+    assert.same({ "rate_limit", "auth", -100, "client_ip" }, {
+      limit.use, limit.band, limit.priority, limit.config.key,
+    })
+    assert.equal("all_rate_limiting", config.routes[1].plugins[2].use)
+    assert.equal("all_rate_limiting", config.routes[2].plugins[1].use)
+  end)
+
+  it("that limits all alike stands there once where nobody is asked for credentials", function()
+    local config = foreign.config("kong", [[
+_format_version: "3.0"
+services: [{ name: b, host: b, routes: [{ name: open, paths: [/open] }] }]
+plugins: [{ name: rate-limiting, config: { minute: 5, limit_by: ip } }]
+]])
+    assert.equal("rate_limit", config.plugins[1].use)
+    assert.is_nil(config.plugins[1].band)
+  end)
+
   it("whose route or service is not there is told", function()
     local result = foreign.convert("kong", [[
 _format_version: "3.0"

@@ -110,6 +110,7 @@ function plugins.assign(pieces, rules, out)
   for i, piece in ipairs(pieces) do
     per_piece[i] = chosen(piece.owner.plugins)
     for _, use in ipairs(everywhere) do table.insert(per_piece[i], use) end
+    chains.limit_late(per_piece[i])
     for _, use in ipairs(per_piece[i]) do count[use] = (count[use] or 0) + 1 end
   end
   for i, piece in ipairs(pieces) do

@@ -37,6 +37,31 @@ function chains.attach(chain, entries, shared_as, instances)
   end
 end
 
+local ASKS = { basic_auth = true, jwt_auth = true }
+
+local function asks_for_credentials(uses)
+  for _, use in ipairs(uses) do
+    for _, entry in ipairs(use.entries or {}) do
+      if ASKS[entry.use] or entry.use == "require_header" and entry.band == "auth" then return true end
+    end
+  end
+  return false
+end
+
+--- Lets the rate limits of a route that asks for credentials run behind that, as in Kong and APISIX: who has none is
+-- not counted.
+-- @tparam {table,...} uses of plugins, with their entries
+-- @treturn boolean whether the route asks
+function chains.limit_late(uses)
+  local asks = asks_for_credentials(uses)
+  for _, use in ipairs(asks and uses or {}) do
+    for _, entry in ipairs(use.entries or {}) do
+      if entry.use == "rate_limit" then entry.band, entry.priority = "auth", -100 end
+    end
+  end
+  return asks
+end
+
 --- A name that is not taken yet; it is taken then.
 function chains.unique(name, taken)
   local candidate, n = name, 1

@@ -105,9 +105,11 @@ local function is_everywhere(use)
   return next(use.scope) == nil
 end
 
---- Whether an entry can stand among the global plugins: what changes paths would change which route is found.
-local function is_fit_for_all(use)
+--- Whether an entry can stand among the global plugins: what changes paths would change which route is found, and what
+-- limits would run before the routes ask for credentials.
+local function is_fit_for_all(use, is_asked)
   for _, entry in ipairs(use.entries or {}) do
+    if is_asked and entry.use == "rate_limit" then return false end
     if entry.use == "rewrite" or entry.use == "respond" or entry.use == "jwt_auth" or entry.use == "basic_auth" or
        entry.use == "require_header" then
       return false
@@ -131,15 +133,16 @@ end
 -- @tparam {table,...} uses
 -- @tparam table out the result: plugins and instances are filled in
 function plugins.assign(pieces, uses, out)
-  local per_piece, global = {}, {}
+  local per_piece, global, is_asked = {}, {}, false
   for _, use in ipairs(uses) do use.count = 0 end
   for i, piece in ipairs(pieces) do
     per_piece[i] = chosen(uses, piece.owner, piece.owner.service)
+    is_asked = chains.limit_late(per_piece[i]) or is_asked
     for _, use in ipairs(per_piece[i]) do use.count = use.count + 1 end
   end
   tell_dangling(uses)
   for _, use in ipairs(uses) do
-    if is_everywhere(use) and use.enabled and use.count == #pieces and is_fit_for_all(use) then
+    if is_everywhere(use) and use.enabled and use.count == #pieces and is_fit_for_all(use, is_asked) then
       global[use] = true
       for _, entry in ipairs(use.entries or {}) do table.insert(out.plugins, chains.short(entry)) end
     end
