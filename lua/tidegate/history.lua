@@ -29,6 +29,39 @@ function History.read(name)
   return good and type(value) == "table" and value or nil
 end
 
+--- What a generation can be loaded from again, out of a file: { texts =, edits =, rolled_back = }.
+-- @treturn ?table nil where there is none, or it is nothing of the kind: another version may have written it
+function History.read_texts(name)
+  local kept = History.read(name)
+  if not kept or type(kept.texts) ~= "table" then return nil end
+  for file, text in pairs(kept.texts) do
+    if type(file) ~= "string" or (text and type(text) ~= "string") then return nil end
+  end
+  local has_edits = kept.edits == nil or type(kept.edits) == "table"
+  local has_origin = kept.rolled_back == nil or type(kept.rolled_back) == "number"
+  return has_edits and has_origin and kept or nil
+end
+
+local NUMBER_MAX = 2 ^ 32 - 1
+
+local function is_entry(e)
+  if type(e) ~= "table" or type(e.good) ~= "boolean" or type(e.time) ~= "number" or type(e.cause) ~= "string" or
+     type(e.what) ~= "string" or (e.bytes ~= nil and type(e.bytes) ~= "number") then
+    return false
+  end
+  if e.number == nil then return not e.good and not e.bytes end
+  return type(e.number) == "number" and e.number >= 1 and e.number <= NUMBER_MAX and e.number % 1 == 0
+end
+
+--- The entries of an index, without what is none.
+local function read_index(name)
+  local entries = {}
+  for _, entry in ipairs(History.read(name) or {}) do
+    if is_entry(entry) then entries[#entries + 1] = entry end
+  end
+  return entries
+end
+
 --- Writes a value to a file that only its owner can read; whoever reads meanwhile finds the old or the new.
 -- @treturn ?number bytes; nil and why not
 function History.write(name, value)
@@ -49,7 +82,7 @@ end
 --- @tparam string folder where it is kept; made with the first entry
 function History.new(folder)
   local self = setmetatable({ folder = folder }, History)
-  self.entries = History.read(folder .. "/index") or {}
+  self.entries = read_index(folder .. "/index")
   return self
 end
 
@@ -109,7 +142,7 @@ end
 function History:texts(number)
   local known, why = self:knows(number)
   if not known then return nil, why end
-  local kept = History.read(self:file_of(number))
+  local kept = History.read_texts(self:file_of(number))
   if kept then return kept end
   return nil, ("the texts of generation %d are no longer kept"):format(number)
 end

@@ -61,6 +61,6 @@ function running.load(path, own)
 end
 
 --- What was kept by an earlier worker: { texts =, edits =, rolled_back = }; nil where nothing was.
-function running.kept(name) return History.read(name) end
+function running.kept(name) return History.read_texts(name) end
 
 return running

@@ -81,6 +81,38 @@ describe("the history", function()
     assert.same({ nil, "the texts of generation 1 are no longer kept" }, { history:texts(1) })
   end)
 
+  it("leaves out what is no entry of a history", function()
+    for number = 1, 2 do add(history, folder, number) end
+    local good = history.entries[2]
+    local function with(key, value)
+      local entry = {}
+      for k, v in pairs(good) do entry[k] = v end
+      entry[key] = value
+      return entry
+    end
+    local entries = {
+      1, "x", {}, with("number", "a"), with("number", 1e300), with("number", -1), with("number", 1.5),
+      with("time", "x"), with("what", {}), with("cause", 1), with("good", 1), with("bytes", "x"), with("number", nil),
+      good,
+    }
+    assert(History.write(folder .. "/gate.pid.history/index", entries))
+    local again = History.new(folder .. "/gate.pid.history")
+    assert.same({ good }, again.entries)
+    assert.equal(2, again:last())
+  end)
+
+  local strange = {
+    { 1, 2 }, { texts = 5 }, { texts = { 1 } }, { texts = { ["/a"] = 5 } }, { texts = {}, edits = 7 },
+    { texts = {}, rolled_back = "1" },
+  }
+  for i, value in ipairs(strange) do
+    it("takes no texts from a file that holds something else, case " .. i, function()
+      add(history, folder, 1)
+      assert(History.write(folder .. "/gate.pid.history/1", value))
+      assert.same({ nil, "the texts of generation 1 are no longer kept" }, { history:texts(1) })
+    end)
+  end
+
   it("says why it cannot be written, and still knows what was", function()
     local lost = History.new("/proc/nowhere/history")
     lost:add { number = 1, good = true, cause = "start", what = "" }
