@@ -20,7 +20,9 @@ local function check_references(checker, route, services, listeners)
   end
   for i, name in ipairs(route.on or {}) do
     if not listeners[name] then
-      checker:reference(route.on, i, "no listener has the name %s%s", quote(name), checker:near(name, listeners))
+      local hint = checker:near(name, listeners)
+      if not next(listeners) then hint = "; none has a name: write { address: ..., name: ... }" end
+      checker:reference(route.on, i, "no listener has the name %s%s", quote(name), hint)
     end
   end
 end

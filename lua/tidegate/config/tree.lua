@@ -260,7 +260,7 @@ local route = {
     { "methods", type = "list", single = true, min = 1, of = "method", doc = "without any: all but TRACE" },
     { "on", type = "list", single = true, min = 1, of = "name", doc = "listeners by name; without any: all" },
     { "when", type = "condition", doc = "more that has to hold; see [Conditions](#conditions)" },
-    { "service", type = "service", template = true,
+    { "service", type = "service", template = true, many = "split",
       doc = "the service that answers; `${segment.1}`: the one that the first segment of the path names, " ..
             "`${segment.1:-app}`: and app where that is empty" },
     split,

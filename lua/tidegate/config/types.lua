@@ -174,6 +174,7 @@ types.host_pattern = {
   expected = "a host such as api.example.com or *.example.com",
   parse = function(text)
     if text:find "^~" then return regex(text, true) end
+    if text:find "[%w*]%s*,%s*[%w*]" then return nil, 'several go under "hosts", as a list' end
     local name = text:match "^%*%.(.+)$"
     if not name then
       if text == "*" then return nil, "leave the key away to match every host" end
@@ -339,6 +340,7 @@ types.node = {
     scheme = scheme and scheme:lower()
     if LATER[scheme] then return nil, ("the protocol %s is not available in this version"):format(scheme), true end
     if scheme and not PORTS[scheme] then return nil, "its protocol is none of http and https" end
+    if text:find "^[%w.:-]+%s*,[%w.:, -]+$" then return nil, "several are a list, each with a port" end
     local authority, tail = (rest or text):match "^([^/?#]*)(.*)$"
     if tail ~= "" and tail ~= "/" then return nil, "it has no path; a route's add_prefix puts one before each path" end
     local name, port = split_authority(authority, PORTS[scheme])
