@@ -79,7 +79,11 @@ local function put(root, steps, value, where)
   local node = root
   for i, step in ipairs(steps) do
     local child, set = slot(node, step, where)
-    if not set then return false, ("there is no place for %s here"):format(tostring(step)) end
+    if not set then
+      local is_lone = node.kind == "scalar" and not is_nothing(node)
+      return false, ("there is no place for %s here%s"):format(
+        tostring(step), is_lone and ": a lone value stands there, which can be replaced as a whole" or "")
+    end
     if i == #steps then
       set(value)
     elseif not child or is_nothing(child) then

@@ -80,7 +80,8 @@ describe("--set", function()
     { "a[=1", "--set a[=1: expected path.to.key=value\n" },
     { "services.app.nodes[9]=a:1", "--set services.app.nodes[9]=a:1: there is no place for 9 here\n" },
     { "services.app.nodes[0]=a:1", "--set services.app.nodes[0]=a:1: there is no place for 0 here\n" },
-    { "services.My-App.pool.idle=1s", "--set services.My-App.pool.idle=1s: there is no place for pool here\n" },
+    { "services.My-App.pool.idle=1s", "--set services.My-App.pool.idle=1s: there is no place for pool here: " ..
+      "a lone value stands there, which can be replaced as a whole\n" },
     { "listen=[", "--set listen=[: the value is not YAML\n" },
     { "listen=[[[]]]", "--set listen=[[[]]]: listen[1].address: expected an address such as \":8080\", " ..
       "\"127.0.0.1:8080\", \"[::]:80\" or \"unix:run/gate.sock\", found a list\n" },
