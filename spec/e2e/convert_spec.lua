@@ -84,7 +84,7 @@ describe("a configuration of Kong, converted", function()
     { "/keys/x",                  { status = 401 } },
     { "/keys/x",                  { status = 401 }, headers = { "X-Key: other" } },
     { "/keys/x",                  { path = "/x", lacks = { "x-key" } }, headers = { "X-Key: k-1" } },
-    { "/acl",                     { status = 404 } },
+    { "/acl",                     { status = 503 } },
     { "/elsewhere",               { status = 403 } },
     { "/small",                   { path = "/" }, method = "POST", body = "0123456789" },
     { "/small",                   { status = 413 }, method = "POST", body = "0123456789a" },
@@ -136,7 +136,7 @@ describe("a configuration of APISIX, converted", function()
     { "/lua",          { status = 404 } },
     { "/basic",        { status = 401 } },
     { "/basic",        { path = "/basic", has = { ["x-consumer-username"] = "alice" } }, headers = { BASIC } },
-    { "/openid",       { status = 404 } },
+    { "/openid",       { status = 503 } },
     { "/fault",        { status = 418 } },
     { "/split",        { path = "/split", host = "two.test" } },
   }, function(result, ask)

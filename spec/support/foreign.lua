@@ -123,6 +123,13 @@ function foreign.maps(node)
   return list
 end
 
+--- Whether a converted route answers with 503 before all else.
+function foreign.is_shut(route)
+  local first = route.plugins[1]
+  if not first or first.use ~= "respond" or first.when then return false end
+  return first.config.status == 503 and first.band == "cors"
+end
+
 -- -- values of another kind --
 
 local OTHER = {

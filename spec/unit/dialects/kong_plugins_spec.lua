@@ -130,7 +130,8 @@ describe("a plugin of Kong", function()
       assert.equal(1, #result.lost, table.concat(result.lost, "\n"))
       assert.matches("3: ", result.lost[1], 1, true)
       assert.matches(case[2], result.lost[1], 1, true)
-      assert.equal(not case.off, config.routes[1].enabled)
+      assert.is_true(config.routes[1].enabled)
+      assert.equal(case.off or false, foreign.is_shut(config.routes[1]))
     end)
   end
 

@@ -2,7 +2,8 @@
 --
 -- A route's own plugin counts before that of its plugin_config, and that before its service's. What global rules name
 -- runs besides. A plugin that keeps requests out must not get lost on the way: a route that would be open without one
--- is written with `enabled: false`.
+-- answers with 503.
+local answers = require "tidegate.dialects.foreign.answers"
 local chains = require "tidegate.dialects.foreign.chains"
 local equals = require "tidegate.dialects.apisix.equals"
 
@@ -114,13 +115,14 @@ function plugins.assign(pieces, rules, out)
     for _, use in ipairs(per_piece[i]) do count[use] = (count[use] or 0) + 1 end
   end
   for i, piece in ipairs(pieces) do
-    local chain = {}
+    local chain, is_shut = {}, false
     for _, use in ipairs(per_piece[i]) do
       chains.attach(chain, use.entries, count[use] > 1 and use.owner .. "_" .. use.name or nil, out.instances)
-      piece.owner.is_off = piece.owner.is_off or use.is_lost
+      is_shut = is_shut or use.is_lost
       piece.split = piece.split or use.split
     end
-    for _, use in ipairs(rules) do piece.owner.is_off = piece.owner.is_off or use.is_lost end
+    for _, use in ipairs(rules) do is_shut = is_shut or use.is_lost end
+    if is_shut then table.insert(chain, 1, answers.shut()) end
     if #chain > 0 then piece.route.plugins = chain end
   end
 end

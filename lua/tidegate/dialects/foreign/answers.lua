@@ -43,4 +43,10 @@ function answers.to_https(status)
   }
 end
 
+--- In place of a plugin that kept requests out and is not there any more, before all others: the route still takes its
+-- requests. Switched off, it would hand them to a wider one, past what guards it.
+function answers.shut()
+  return { use = "respond", band = "cors", priority = 1001, config = { status = 503, body = "not converted\n" } }
+end
+
 return answers

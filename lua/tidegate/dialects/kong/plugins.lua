@@ -2,7 +2,8 @@
 --
 -- In Kong the most specific of several uses of a plugin counts (route, then service, then everywhere), so each route
 -- is given what counts for it. A plugin that keeps requests out must not get lost on the way: a route that would be
--- open without one is written with `enabled: false`.
+-- open without one answers with 503.
+local answers = require "tidegate.dialects.foreign.answers"
 local chains = require "tidegate.dialects.foreign.chains"
 local equals = require "tidegate.dialects.kong.equals"
 
@@ -15,7 +16,7 @@ for name in ([[
   kafka-log proxy-cache proxy-cache-advanced correlation-id response-transformer response-transformer-advanced cors
   rate-limiting rate-limiting-advanced response-ratelimiting request-size-limiting grpc-web grpc-gateway session
   request-transformer request-transformer-advanced azure-functions aws-lambda forward-proxy route-by-header
-  exit-transformer request-termination redirect gzip standard-webhooks mocking canary tls-metadata-headers
+  exit-transformer redirect gzip standard-webhooks mocking canary tls-metadata-headers
 ]]):gmatch "%S+" do
   HARMLESS_TO_LOSE[name] = true
 end
@@ -148,14 +149,15 @@ function plugins.assign(pieces, uses, out)
     end
   end
   for i, piece in ipairs(pieces) do
-    local chain = {}
+    local chain, is_shut = {}, false
     if piece.owner.guard then chain[1] = piece.owner.guard end
     for _, use in ipairs(per_piece[i]) do
       local owner = use.scope.service or use.scope.route or "all"
       local shared_as = use.count > 1 and owner .. "_" .. use.name or nil
       if not global[use] then chains.attach(chain, use.entries or {}, shared_as, out.instances) end
-      if use.is_lost then piece.owner.is_off = true end
+      is_shut = is_shut or use.is_lost
     end
+    if is_shut then table.insert(chain, 1, answers.shut()) end
     if piece.rewrite then chain[#chain + 1] = piece.rewrite end
     if #chain > 0 then piece.route.plugins = chain end
   end
