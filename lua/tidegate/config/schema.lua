@@ -162,9 +162,14 @@ local function expected(field)
 end
 schema.expected = expected
 
+--- Where a value came from that does not stand in the file: " (environment PORT)", else "".
+local function origin(node)
+  return node.from and (" (%s)"):format(table.concat(node.from, ", ")) or ""
+end
+
 function Check:fail(node, parent, key, message, ...)
   self.failures = self.failures + 1
-  self.report:add(node, path_of(parent, key), message:format(...))
+  self.report:add(node, path_of(parent, key), message:format(...) .. origin(node))
 end
 
 --- The key of a map that a lone value in its place was meant for: the only one there is, or that has to be there.
@@ -199,7 +204,7 @@ function Check:mismatch(field, node, parent, key, why)
   local path = path_of(parent, key)
   why = advice(field, node) or why
   if field.many and node.kind == "list" then why = ("several go under %s"):format(schema.quote(field.many)) end
-  local tail = why and "; " .. why or ""
+  local tail = (why and "; " .. why or "") .. origin(node)
   self.failures = self.failures + 1
   self.report:add(node, path, ("expected %s, found %s%s"):format(expected(field), describe(node), tail))
 end
