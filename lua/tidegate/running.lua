@@ -9,6 +9,7 @@ local running = {
   quarantined = {},         -- see tidegate.config.quarantine
   path = nil,               -- of the main file
   rolled_back = nil,        -- the number of the generation whose texts these are, where the files say something else
+  trouble = nil,            -- why the newest of what is kept beside the pid file could not be written
 }
 
 --- Where the things beside a pid file are.
@@ -38,11 +39,15 @@ function running.set(result, number, cause, rolled_back)
   local name = files_of(running.pid_file)
   local before, now = running.digest, digest.of(result)
   running.texts, running.edits, running.digest, running.number = result.texts, result.edits or {}, now, number
+  local was_rolled_back = running.rolled_back
   running.quarantined, running.rolled_back = result.quarantined or {}, rolled_back
-  local bytes = History.write(name, kept_of(result, rolled_back))     -- nothing depends on it now
+  local bytes, why = History.write(name, kept_of(result, rolled_back))        -- nothing depends on it now
+  -- An older one is better than none for the next worker, but it must not bring back what a rollback had.
+  if not bytes and was_rolled_back and was_rolled_back ~= rolled_back then os.remove(name) end
   local what = before and digest.line(digest.compare(before, now)) or "the first since the worker began"
   if #running.quarantined > 0 then what = ("%s; %d in quarantine"):format(what, #running.quarantined) end
   running.history:add({ number = number, good = true, cause = cause, what = what }, bytes and name, bytes)
+  running.trouble = why or running.history.trouble
 end
 
 --- A configuration was refused.
@@ -50,6 +55,7 @@ end
 -- @tparam string report what was wrong
 function running.refused(cause, report)
   running.history:add { good = false, cause = cause, what = report:match "[^\n]+" or "" }
+  running.trouble = running.history.trouble or running.trouble
 end
 
 --- Loads the configuration in force once more, as it is.

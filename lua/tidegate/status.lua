@@ -140,6 +140,7 @@ function status.text(state)
     out[#out + 1] = ("  rollback     generation %d is in force again; the files say something else"):format(
       running.rolled_back)
   end
+  if running.trouble then out[#out + 1] = "  history      not kept: " .. running.trouble end
   if s.quarantined_items > 0 then
     local words = quarantine.words(running.quarantined):gsub("[^\n]+", "    %0"):gsub("\n$", "")
     out[#out + 1] = ("  quarantine   %d %s of the configuration:\n%s"):format(
@@ -155,6 +156,7 @@ function status.json(state)
   local s = status.read()
   s.last_reload = state or ""
   s.quarantined, s.rolled_back = json.array(running.quarantined), running.rolled_back
+  s.history_trouble = running.trouble
   s.in_force, s.needs_restart = status.in_force, json.array(status.needs_restart)
   return assert(json.encode(s, { sorted = true })) .. "\n"
 end

@@ -247,6 +247,19 @@ describe("a rollback", function()
     gw.stopped = true
   end)
 
+  it("ends with the next save also where that cannot be kept, which status tells, and the worker dies", function()
+    assert.equal(0, os.execute(("mkdir '%s/run/tidegate.pid.good.new'"):format(gw.folder)))
+    gw:write(config("refuse", route("a", "three")))
+    wait_for(gw, "/a", "200 three")
+    local _, text = gw:status()
+    assert.truthy(text:find("history      not kept: %S+: Is a directory"), text)
+    signal.kill(gw:worker_pid(), signal.SIGKILL)
+    gw:wait_log "worker ended unexpectedly"
+    clock.wait_until(function() return ask(gw, "/a") == "200 three" end, 10, "the new worker")
+    gw:kill()
+    gw.stopped = true
+  end)
+
   it("is over with a restart: then the files count, and the history is still there", function()
     gw:stop()
     local code, text = gw:command "start"
