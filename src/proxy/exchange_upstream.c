@@ -280,7 +280,8 @@ static enum next take_response(struct exchange *x)
         x->first_byte_us = clock_us();
     x->source = SOURCE_UPSTREAM;
     exchange_tell_breaker(x, x->res.status >= 500 ? BREAKER_BAD : BREAKER_GOOD);
-    report(x, service_is_answer(x->res.status), status_reason(x->res.status).at);
+    if (x->try_us)
+        report(x, service_is_answer(x->res.status), status_reason(x->res.status).at);
     if (x->req.is_head != (x->req.method == METHOD_HEAD))
         reframe_for_client(x);
     if (x->res.status != 101)

@@ -336,7 +336,8 @@ void router_find(const struct router *r, const struct router_query *q, struct ro
     s.is_refused = s.is_allowing = false;
     s.host = s.path = NULL;
     search_all(&s);
-    settle(&s);
+    if (s.count)
+        settle(&s);
     if (s.won) {
         out->route = s.won->route;
         name_params(&s);
