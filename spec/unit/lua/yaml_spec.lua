@@ -177,7 +177,7 @@ describe("a broken text", function()
     { "a: b: c", '1:5: unexpected ": "; a value that holds one needs quotes, and a key a line of its own' },
     { "a: [1, 2", "2:1: expected a comma or ] in the list that starts on line 1" },
     { "a: [1, }", "1:8: expected a value" },
-    { "a: {b: ${C}}", "1:9: expected a comma or } in the map that starts on line 1" },
+    { "a: {b: ${C}}", "1:9: a value with ${...} needs quotes between brackets or braces" },
     { "a: %x", "1:4: a word that starts with this character needs quotes" },
     { "a: &", "1:4: a word that starts with * or & needs quotes" },
     { 'a: "\\d"', "1:5: unknown escape: inside double quotes a backslash is written \\\\" },
