@@ -15,7 +15,8 @@ static bool is_plain(struct slice s)
 
 static void put(struct recent_head *h, size_t *at, struct slice s)
 {
-    memcpy(h->text + *at, s.at, s.len);
+    if (s.len)                          /* a host that is not there has no bytes to point to */
+        memcpy(h->text + *at, s.at, s.len);
     *at += s.len;
 }
 
