@@ -7,7 +7,8 @@ local report = {}
 
 -- The value below which a share of all lies, between two neighbours where it falls between them.
 local function quantile(values, share)
-  local sorted = { unpack(values) }
+  local sorted = {}
+  for i, value in ipairs(values) do sorted[i] = value end     -- thousands are too many for unpack
   table.sort(sorted)
   local at = 1 + (#sorted - 1) * share
   local below = math.floor(at)

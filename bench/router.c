@@ -185,7 +185,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--core") == 0) {
         cpu_set_t set;
         CPU_ZERO(&set);
-        CPU_SET(atoi(argv[2]), &set);
+        CPU_SET(strtoul(argv[2], NULL, 10), &set);
         if (sched_setaffinity(0, sizeof set, &set) != 0)
             perror("router: --core");
     }
