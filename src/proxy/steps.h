@@ -106,13 +106,18 @@ enum rc exchange_response_body(struct exchange *x, struct span *out, bool *last)
 /* Sends a chunk of the response body, through the plugins that want to see it. RC_OK: sent, or kept by the frontend;
  * RC_AGAIN: a plugin waits, call again without a new chunk. */
 enum rc exchange_send_down(struct exchange *x, struct span body, bool last);
-enum next exchange_start_tunnel(struct exchange *x);
 
 enum next step_relay(struct exchange *x);
-enum next step_tunnel(struct exchange *x);
 
 /* What is left of the upstream's body is not sent: the connection is given up, unless the body has ended. */
 void exchange_drop_body(struct exchange *x);
+
+/* -- exchange_tunnel.c -- */
+
+/* The 101 goes to the client. */
+enum next exchange_start_tunnel(struct exchange *x);
+
+enum next step_tunnel(struct exchange *x);
 
 /* -- exchange_hooks.c -- */
 
