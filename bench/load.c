@@ -7,6 +7,8 @@
  *   --mode idle          each connection sends one request and is then held open until standard input closes
  *   --tls                TLS 1.3
  *   --connections N      at the same time (64)
+ *   --message BYTES      a WebSocket on each connection, and binary messages of that size instead of requests: each is
+ *                        sent when the one before has come back; in idle mode one
  *   --body BYTES         POST a body of that size instead of GET; the same size is expected back
  *   --expect BYTES       the size of body that every response must have
  *   --status N           the status that every response must have (200)
@@ -54,6 +56,7 @@ struct client {
     enum client_state state;
     int fd;
     SSL *tls;               /* NULL: plain */
+    bool switched;          /* it is a WebSocket by now */
     const struct request *request;
     size_t sent;
     uint64_t started_ns;
@@ -64,14 +67,14 @@ static struct options {
     enum mode mode;
     bool tls;
     int connections, sources, status;
-    int64_t body_bytes, expect_bytes;   /* -1: not given */
+    int64_t body_bytes, expect_bytes, message_bytes;    /* -1: not given */
     double seconds, warmup_s, timeout_s;
     uint64_t request_count;             /* 0: by time */
     const char *targets_file, *server, *path;
     struct cpu_time watch;
 } options = {
     .connections = 64, .sources = 1, .status = 200, .body_bytes = -1, .expect_bytes = -1,
-    .seconds = 2, .warmup_s = 0.5, .timeout_s = 5,
+    .message_bytes = -1, .seconds = 2, .warmup_s = 0.5, .timeout_s = 5,
 };
 
 static struct run {
@@ -80,6 +83,7 @@ static struct run {
     SSL_CTX *tls;
     struct request *requests;           /* taken in turn */
     size_t request_kinds, next_request;
+    struct request message;             /* a frame with one */
     unsigned next_source;
     struct client *clients;
     int opened, held;                   /* idle mode */
@@ -117,6 +121,8 @@ static void requests_add(const char *host, const char *path)
     size_t len = (size_t)snprintf(bytes, room, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: load\r\nAccept: */*\r\n"
                                   "Accept-Encoding: gzip\r\n%s", options.body_bytes >= 0 ? "POST" : "GET", path, host,
                                   options.mode == MODE_CONNECT ? "Connection: close\r\n" : "");
+    if (options.message_bytes >= 0)
+        len += (size_t)snprintf(bytes + len, room - len, "%s", WEBSOCKET_OFFER);
     if (options.body_bytes >= 0)
         len += (size_t)snprintf(bytes + len, room - len, "Content-Length: %zu\r\n", body);
     len += (size_t)snprintf(bytes + len, room - len, "\r\n");
@@ -135,6 +141,16 @@ static void requests_read(const char *file_name)
     fclose(file);
     if (run.request_kinds == 0)
         die("%s: expected lines of HOST and PATH", file_name);
+}
+
+static void message_make(size_t len)
+{
+    run.message.bytes = malloc(WEBSOCKET_HEAD_MAX + len);
+    if (!run.message.bytes)
+        die("no memory for a message");
+    size_t head = websocket_write_head(run.message.bytes, len);
+    memset(run.message.bytes + head, 'x', len);         /* masked or not: nobody looks at it */
+    run.message.len = head + len;
 }
 
 /* ---- one connection ---- */
@@ -182,16 +198,22 @@ static void client_close(struct client *c)
 {
     SSL_free(c->tls);
     c->tls = NULL;
+    c->switched = false;
     close(c->fd);
 }
 
 static void client_start(struct client *c)
 {
-    c->request = &run.requests[run.next_request];
-    run.next_request = run.next_request + 1 == run.request_kinds ? 0 : run.next_request + 1;
     c->sent = 0;
     c->started_ns = run.now;
-    response_reset(&c->response);
+    if (c->switched) {
+        c->request = &run.message;
+        response_expect_message(&c->response);
+    } else {
+        c->request = &run.requests[run.next_request];
+        run.next_request = run.next_request + 1 == run.request_kinds ? 0 : run.next_request + 1;
+        response_reset(&c->response);
+    }
     c->state = CLIENT_SENDING;
 }
 
@@ -273,15 +295,17 @@ static enum outcome client_receive(struct client *c)
     return OUTCOME_DONE;
 }
 
-static bool response_is_expected(const struct response *r)
+static bool client_is_answered(const struct client *c)
 {
+    const struct response *r = &c->response;
+    int64_t expected = c->switched ? options.message_bytes : options.expect_bytes;
     char found[64];
     if (r->status != options.status) {
         snprintf(found, sizeof found, "%d, found %d", options.status, r->status);
         error_count("expected status", found);
         return false;
     }
-    if (options.expect_bytes >= 0 && r->body_bytes != (uint64_t)options.expect_bytes) {
+    if (expected >= 0 && r->body_bytes != (uint64_t)expected) {
         snprintf(found, sizeof found, "%llu bytes", (unsigned long long)r->body_bytes);
         error_count("unexpected size of body", found);
         return false;
@@ -307,13 +331,16 @@ static void client_hold(struct client *c)
 static void client_finish(struct client *c)
 {
     run.now = run.progress_ns = now_ns();
-    if (response_is_expected(&c->response)) {
+    bool opening = options.message_bytes >= 0 && !c->switched;     /* a WebSocket, which counts for nothing yet */
+    bool good = client_is_answered(c);
+    if (good && !opening) {
         run.completed++;
         histogram_add(&run.latency, run.now - c->started_ns);
     }
+    c->switched = c->switched || (opening && good);
     if (options.request_count && run.completed + run.errors >= options.request_count)
         run.stop = true;
-    if (options.mode == MODE_IDLE) {
+    if (options.mode == MODE_IDLE && !opening) {
         client_hold(c);
         return;
     }
@@ -492,9 +519,9 @@ static void options_parse(int argc, char **argv)
         { "expect", required_argument, NULL, 'e' },   { "targets", required_argument, NULL, 'f' },
         { "sources", required_argument, NULL, 'a' },  { "seconds", required_argument, NULL, 's' },
         { "requests", required_argument, NULL, 'n' }, { "warmup", required_argument, NULL, 'w' },
-        { "timeout", required_argument, NULL, 'o' },  { "core", required_argument, NULL, 'k' },
-        { "watch", required_argument, NULL, 'p' },    { "status", required_argument, NULL, 'u' },
-        { 0 },
+        { "timeout", required_argument, NULL, 'o' },  { "message", required_argument, NULL, 'g' },
+        { "core", required_argument, NULL, 'k' },     { "watch", required_argument, NULL, 'p' },
+        { "status", required_argument, NULL, 'u' },   { 0 },
     };
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (option) {
@@ -503,6 +530,7 @@ static void options_parse(int argc, char **argv)
         case 'c': options.connections = (int)parse_number("--connections", optarg, 1, 1e6); break;
         case 'b': options.body_bytes = (int64_t)parse_number("--body", optarg, 0, 1e9); break;
         case 'e': options.expect_bytes = (int64_t)parse_number("--expect", optarg, 0, 1e12); break;
+        case 'g': options.message_bytes = (int64_t)parse_number("--message", optarg, 0, 1e9); break;
         case 'f': options.targets_file = optarg; break;
         case 'a': options.sources = (int)parse_number("--sources", optarg, 1, 250); break;
         case 's': options.seconds = parse_number("--seconds", optarg, 0, 1e6); break;
@@ -521,6 +549,10 @@ static void options_parse(int argc, char **argv)
     options.path = argv[optind + 1];
     if (options.expect_bytes < 0)
         options.expect_bytes = options.body_bytes;
+    if (options.message_bytes >= 0 && (options.mode == MODE_CONNECT || options.body_bytes >= 0))
+        die("--message: not with --body or --mode connect");
+    if (options.message_bytes >= 0)
+        options.status = 101;
 }
 
 int main(int argc, char **argv)
@@ -535,6 +567,8 @@ int main(int argc, char **argv)
         requests_read(options.targets_file);
     else
         requests_add(options.server, options.path);
+    if (options.message_bytes >= 0)
+        message_make((size_t)options.message_bytes);
     run.epoll = epoll_create1(EPOLL_CLOEXEC);
     run.clients = calloc((size_t)options.connections, sizeof *run.clients);
     if (run.epoll < 0 || !run.clients)

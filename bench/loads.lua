@@ -50,6 +50,11 @@ return {
     figures = { { value = "cpu", most = 0.97 } },
   },
   {
+    name = "websocket", title = "64 byte WebSocket message and its echo, 64 connections",
+    load = { path = "/ws", message = 64 },
+    figures = { { value = "cpu", most = 1.03 } },
+  },
+  {
     name = "routes", title = "10,000 routes over 1,000 hosts", setup = "routes", alone = true,
     load = { targets = "targets", expect = 1024 }, without = { title = "one route", setup = "plain" },
     figures = { { value = "cpu", to = "without", most = 1.05 } },

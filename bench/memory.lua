@@ -1,5 +1,5 @@
---- Resident memory per idle keep-alive connection: what a proxy grows by when thousands of clients have sent one
--- request each and stay.
+--- Resident memory per idle connection: what a proxy grows by when thousands of clients have sent one request, or one
+-- WebSocket message, each and stay.
 local process = require "bench.process"
 local proxies = require "bench.proxies"
 
@@ -7,19 +7,24 @@ local memory = {
   loads = {
     { name = "idle_plain", title = "KiB per idle connection", most = 0.5 },
     { name = "idle_tls", title = "KiB per idle TLS connection", most = 14.3, tls = true },
+    { name = "idle_websocket", title = "KiB per idle WebSocket", most = 2, message = 64, sockets = 2 },
   },
 }
 
 local CONNECTIONS = 10000
+local OTHER_FILES = 2000        -- what a proxy has open beside connections; nginx drops some when a sixteenth is left
 local OPEN_S = 120              -- for all of them, handshakes included
 
 --- One proxy, freshly started so that earlier loads left no memory to reuse; a few connections come first, so that what
 -- it needs only once is not counted.
 -- @treturn number KiB per connection
 function memory.measure(entry, proxy, context)
-  local connections = math.min(CONNECTIONS, context.files - 1000)
+  local connections = math.min(CONNECTIONS, math.floor((context.files - OTHER_FILES) / (entry.sockets or 1)))
   local instance = proxies.start(proxy, context)
-  local options = { server = entry.tls and instance.tls_port or instance.port, tls = entry.tls, path = "/1k" }
+  local options = {
+    server = entry.tls and instance.tls_port or instance.port, tls = entry.tls, message = entry.message,
+    path = entry.message and "/ws" or "/1k",
+  }
   context.load(setmetatable({ seconds = 0.3, connections = 64 }, { __index = options }))
   local before = process.resident_kib(instance.pids)
   local load = context.start_load(setmetatable({

@@ -1,7 +1,9 @@
 #pragma once
 /* response: where a response ends, and whether it is the one expected. Pure: bytes in, no I/O.
  * Looks at the status, Content-Length, Transfer-Encoding and Connection, and at nothing else: a generator that parses
- * more than it must cannot keep up with what it measures. It is not a strict parser. */
+ * more than it must cannot keep up with what it measures. It is not a strict parser.
+ * After a 101, a response is one WebSocket message (websocket.h). */
+#include "websocket.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,8 +18,9 @@ enum response_state {
     RESPONSE_CHUNK_SIZE,
     RESPONSE_CHUNK,         /* left bytes, the CRLF behind them among them */
     RESPONSE_TRAILER,
+    RESPONSE_FRAME_HEAD,
     RESPONSE_DONE,
-    RESPONSE_BROKEN,        /* no length, a bad chunk size, an endless head */
+    RESPONSE_BROKEN,        /* no length, a bad chunk size, an endless head, a frame that is no whole message */
 };
 
 struct response {           /* response_reset before first use, with saved NULL */
@@ -30,6 +33,8 @@ struct response {           /* response_reset before first use, with saved NULL 
     size_t saved_bytes;
     bool in_extension;      /* of a chunk-size line */
     unsigned line_bytes;    /* of the trailer line so far */
+    uint8_t frame[WEBSOCKET_HEAD_MAX];
+    unsigned frame_bytes;   /* of the head of the frame so far */
 };
 
 static inline void response_reset(struct response *r)
@@ -41,6 +46,16 @@ static inline void response_reset(struct response *r)
     r->saved_bytes = 0;
     r->in_extension = false;
     r->line_bytes = 0;
+    r->frame_bytes = 0;
+}
+
+/* What comes next is a message; the status stays that of the handshake. */
+static inline void response_expect_message(struct response *r)
+{
+    int status = r->status;
+    response_reset(r);
+    r->status = status;
+    r->state = RESPONSE_FRAME_HEAD;
 }
 
 static inline bool response_line_is(const char *line, const char *end, const char *name, size_t len)
@@ -84,7 +99,7 @@ static inline void response_head(struct response *r, const char *head, size_t le
         line = next;
     }
     r->body_bytes = r->state == RESPONSE_BODY ? r->left : 0;
-    if (r->state == RESPONSE_BODY && r->left == 0)
+    if ((r->state == RESPONSE_BODY && r->left == 0) || r->status == 101)
         r->state = RESPONSE_DONE;
 }
 
@@ -155,6 +170,20 @@ static inline void response_trailer(struct response *r, char c)
         r->line_bytes++;
 }
 
+/* One byte of the head of a frame. */
+static inline void response_frame_head(struct response *r, char c)
+{
+    r->frame[r->frame_bytes++] = (uint8_t)c;
+    size_t head = websocket_head_bytes(r->frame, r->frame_bytes);
+    if (r->frame_bytes < head)
+        return;
+    r->left = r->body_bytes = websocket_payload_bytes(r->frame);
+    if (r->frame[0] != (WEBSOCKET_FIN | WEBSOCKET_BINARY) || (r->frame[1] & WEBSOCKET_MASKED))
+        r->state = RESPONSE_BROKEN;
+    else
+        r->state = r->left ? RESPONSE_BODY : RESPONSE_DONE;
+}
+
 /* Body bytes that the caller has thrown away unseen, at most left. */
 static inline void response_skip(struct response *r, uint64_t bytes)
 {
@@ -184,6 +213,9 @@ static inline size_t response_take(struct response *r, const char *data, size_t 
             break;
         case RESPONSE_TRAILER:
             response_trailer(r, data[at++]);
+            break;
+        case RESPONSE_FRAME_HEAD:
+            response_frame_head(r, data[at++]);
             break;
         case RESPONSE_DONE:
         case RESPONSE_BROKEN:

@@ -115,7 +115,7 @@ function context.can(load, proxy)
 end
 
 local GENERATOR_OPTIONS = {
-  "mode", "connections", "body", "expect", "status", "sources", "seconds", "warmup", "requests",
+  "mode", "connections", "body", "message", "expect", "status", "sources", "seconds", "warmup", "requests",
 }
 
 --- Starts the generator. Options are named like its own; server is a port, targets a file in the folder of the run.

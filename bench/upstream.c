@@ -4,8 +4,10 @@
  *
  * Listens on a free port of 127.0.0.1 and prints one line with it. Any path whose last segment is N, Nk or Nm gives a
  * body of that size, in bytes, KiB or MiB (GET /1k); a POST gives its body back. It speaks just the HTTP/1.1 that a
- * proxy needs: Content-Length bodies, one request after the other. */
+ * proxy needs: Content-Length bodies, one request after the other. A request for a WebSocket gets one, on any path,
+ * and its messages come back. */
 #include "machine.h"
+#include "websocket.h"
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <netinet/in.h>
@@ -35,11 +37,13 @@ struct head {               /* what matters of a request's head */
     bool post, close;
     size_t body_bytes;
     size_t page_bytes;
+    const char *key;        /* Sec-WebSocket-Key; NULL: a plain request */
 };
 
 struct peer {               /* one connection */
     int fd;
     bool close;             /* after this response */
+    bool switched;          /* a WebSocket by now */
     char *in;
     size_t in_len, in_room;
     struct iovec out[2];    /* still to send: for an echo the head, then the body, a view into in */
@@ -113,6 +117,8 @@ static bool head_parse(const char *in, size_t len, struct head *head)
             head->body_bytes = strtoull(line + 15, NULL, 10);
         else if ((*line | 0x20) == 'c' && strncasecmp(line, "connection: close", 17) == 0)
             head->close = true;
+        else if ((*line | 0x20) == 's' && strncasecmp(line, "sec-websocket-key: ", 19) == 0)
+            head->key = line + 19;
         line = memchr(line, '\n', (size_t)(end - line));
     }
     return true;
@@ -132,21 +138,47 @@ static bool peer_is_sending(const struct peer *p)
     return p->out[0].iov_len + p->out[1].iov_len > 0;
 }
 
+/* The frame in hand goes back: its head without the mask, in front of the payload, which is unmasked where it is. */
+static bool peer_echo(struct peer *p)
+{
+    const uint8_t *frame = (const uint8_t *)p->in;
+    size_t head = websocket_head_bytes(frame, p->in_len);
+    if (p->in_len < head)
+        return true;
+    uint64_t payload = websocket_payload_bytes(frame);
+    if (!(frame[1] & WEBSOCKET_MASKED) || payload > REQUEST_MAX)
+        return false;
+    if (p->in_len < head + payload)
+        return true;
+    websocket_unmask(p->in + head, payload, p->in + head - WEBSOCKET_MASK);
+    memmove(p->in + WEBSOCKET_MASK, p->in, head - WEBSOCKET_MASK);
+    p->in[WEBSOCKET_MASK + 1] &= (char)~WEBSOCKET_MASKED;
+    p->close = (p->in[WEBSOCKET_MASK] & WEBSOCKET_OPCODE) == WEBSOCKET_CLOSE;
+    p->consumed = head + payload;
+    p->out[0] = (struct iovec){ p->in + WEBSOCKET_MASK, p->consumed - WEBSOCKET_MASK };
+    return true;
+}
+
 /* Begins the response where a request is complete; false when it is one that cannot be served. */
 static bool peer_answer(struct peer *p)
 {
     struct head head;
     if (p->in_len == 0)
         return true;
+    if (p->switched)
+        return peer_echo(p);
     if (!head_parse(p->in, p->in_len, &head))
         return p->in_len < REQUEST_MAX;
-    if (head.body_bytes > REQUEST_MAX || (!head.post && head.page_bytes > PAGE_MAX))
+    if (head.body_bytes > REQUEST_MAX || (!head.post && !head.key && head.page_bytes > PAGE_MAX))
         return false;
     if (p->in_len < head.len + head.body_bytes)
         return true;
     p->consumed = head.len + head.body_bytes;
     p->close = head.close;
-    if (head.post) {
+    if (head.key) {
+        p->switched = true;
+        p->out[0] = (struct iovec){ p->echo_head, websocket_write_answer(p->echo_head, HEAD_MAX, head.key) };
+    } else if (head.post) {
         size_t len = response_head(p->echo_head, head.body_bytes);
         p->out[0] = (struct iovec){ p->echo_head, len };
         p->out[1] = (struct iovec){ p->in + head.len, head.body_bytes };
