@@ -6,7 +6,8 @@ local process = require "bench.process"
 local proxies = require "bench.proxies"
 
 -- few, many: the numbers of requests. Where Lua runs, few are so many that all of it has been compiled by then.
--- without: the path whose requests are subtracted.
+-- without: the requests that are subtracted, where they differ. message: not requests, but WebSocket messages of so
+-- many bytes.
 local instructions = {
   loads = {
     {
@@ -14,8 +15,17 @@ local instructions = {
       path = "/1k", few = 2000, many = 8000,
     },
     {
+      name = "watched_instructions",
+      title = "user-space instructions added by health checks, breaker and retries, nothing failing",
+      most = 800, setup = "watched", path = "/1k", without = { setup = "plain" }, few = 2000, many = 8000,
+    },
+    {
+      name = "websocket_instructions", title = "user-space instructions per 64 byte WebSocket message and its echo",
+      most = 1000, path = "/ws", message = 64, few = 2000, many = 8000,
+    },
+    {
       name = "hook_instructions", title = "user-space instructions added where Lua reads two headers and sets two",
-      most = 2000, setup = "plugins", path = "/hook/1k", without = "/none/1k", few = 5000, many = 20000,
+      most = 2000, setup = "plugins", path = "/hook/1k", without = { path = "/none/1k" }, few = 5000, many = 20000,
     },
   },
 }
@@ -36,7 +46,7 @@ local function read_counts(dir)
   return sum
 end
 
-local function count(entry, path, requests, proxy, context)
+local function count(entry, requests, proxy, context)
   remove_counts(context.dir)
   local instance = proxies.start(proxy, context, {
     setup = entry.setup,
@@ -44,14 +54,17 @@ local function count(entry, path, requests, proxy, context)
              "--callgrind-out-file=" .. context.dir .. "/callgrind.%p" },
     timeout_s = 60,
   })
-  context.load { server = instance.port, path = path, expect = 1024, connections = CONNECTIONS, requests = requests }
+  context.load {
+    server = instance.port, path = entry.path, message = entry.message, expect = not entry.message and 1024 or nil,
+    connections = CONNECTIONS, requests = requests,
+  }
   instance.process:stop()
   return read_counts(context.dir)
 end
 
-local function per_request(entry, path, proxy, context)
-  local few = count(entry, path, entry.few, proxy, context)
-  return (count(entry, path, entry.many, proxy, context) - few) / (entry.many - entry.few)
+local function per_request(entry, proxy, context)
+  local few = count(entry, entry.few, proxy, context)
+  return (count(entry, entry.many, proxy, context) - few) / (entry.many - entry.few)
 end
 
 --- @treturn ?string why it cannot be measured here, or nil
@@ -61,9 +74,9 @@ end
 
 --- @treturn number instructions per request
 function instructions.measure(entry, proxy, context)
-  local counted = per_request(entry, entry.path, proxy, context)
+  local counted = per_request(entry, proxy, context)
   if not entry.without then return counted end
-  return counted - per_request(entry, entry.without, proxy, context)
+  return counted - per_request(setmetatable(entry.without, { __index = entry }), proxy, context)
 end
 
 return instructions

@@ -60,6 +60,11 @@ return {
     figures = { { value = "cpu", to = "without", most = 1.05 } },
   },
   {
+    name = "watched", title = "health checks, breaker and retries, nothing failing", setup = "watched", alone = true,
+    turns = 4, load = { path = "/1k", expect = 1024 }, without = { title = "none of them", setup = "plain" },
+    figures = { { value = "cpu", to = "without", most = 1.03 } },
+  },
+  {
     name = "hook", title = "Lua reads two headers and sets two", setup = "plugins", turns = 4,
     load = { path = "/hook/1k", expect = 1024 }, without = { title = "no plugin", path = "/none/1k" },
     figures = { { value = "cpu", added = true, most = 0.4 }, { value = "cpu", most = 0.62 } },

@@ -7,19 +7,27 @@ local routes = require "bench.routes"
 local setups = {}
 
 local TEN = 10
+local ALL = '  - { path: "/*", service: app }\n'
 
 --- Everything goes to the upstream.
 setups.plain = {
   nginx = function() return { modules = "", http = "", locations = "" } end,
   haproxy = function() return {} end,
-  tidegate = function() return { routes = '  - { path: "/*", service: app }\n' } end,
+  tidegate = function() return { routes = ALL, service = "" } end,
+}
+
+--- All that watches a service is set, and has nothing to do: no request fails.
+setups.watched = {
+  tidegate = function(_, context)
+    return { routes = ALL, service = files.read(context.templates .. "/tidegate_watched_service.yaml") }
+  end,
 }
 
 --- 10,000 routes; the requests for them are in the file "targets".
 setups.routes = {
   tidegate = function(_, context)
     routes.write_targets(context.dir .. "/targets")
-    return { routes = routes.yaml() }
+    return { routes = routes.yaml(), service = "" }
   end,
 }
 
@@ -45,7 +53,7 @@ setups.plugins = {
   end,
   tidegate = function(folder, context)
     copy_plugins(context.plugins, folder .. "/plugins")
-    return { routes = files.read(context.templates .. "/tidegate_plugin_routes.yaml") }
+    return { routes = files.read(context.templates .. "/tidegate_plugin_routes.yaml"), service = "" }
   end,
 }
 
