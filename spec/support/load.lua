@@ -23,7 +23,7 @@ local function ask_on(o, folder, number)
       local sent = c:send(client.request { target = o.target, headers = o.headers, body = o.body, method = o.method })
       if sent then response, why = c:response { timeout = 10 } else why = "send" end
       if response and response.status ~= 200 then why = "status " .. response.status end
-      if response and response.status == 200 then why = nil end
+      if response and response.status == 200 then why = not response.complete and "cut: " .. response.ended or nil end
       local last = why or o.connect or (response:get "connection" or ""):lower() == "close"
       if last then
         c:close()

@@ -129,7 +129,9 @@ end
 
 --- Answers each request on a connection with a function of (connection, request) found by path, until it ends. What
 -- such a function returns true for ends the connection.
-function upstream.by_path(answers)
+-- @tparam table answers
+-- @tparam[opt] table o as for wire.listen
+function upstream.by_path(answers, o)
   return upstream.start(function(conn)
     while true do
       local head = conn:read_head()
@@ -137,7 +139,7 @@ function upstream.by_path(answers)
       local answer = answers[head.target:match("^[^?]*")] or answers.default or upstream.ok
       if answer(conn, head) then return end
     end
-  end)
+  end, o)
 end
 
 --- Reads the request and answers 200 with its head and body as the body.

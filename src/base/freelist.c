@@ -26,19 +26,25 @@ void freelist_free(struct freelist *f)
     f->slabs = f->free = NULL;
 }
 
+/* One writer: no locked instruction is needed. */
+static void count_live(struct freelist *f, int n)
+{
+    atomic_store_explicit(&f->live, freelist_live(f) + (uint32_t)n, memory_order_relaxed);
+}
+
 #ifdef FREELIST_PLAIN
 void *freelist_take(struct freelist *f)
 {
     void *object = malloc(f->size);
     if (!object)
         abort();
-    f->live++;
+    count_live(f, 1);
     return object;
 }
 
 void freelist_give(struct freelist *f, void *object)
 {
-    f->live--;
+    count_live(f, -1);
     free(object);
 }
 #else
@@ -62,7 +68,7 @@ void *freelist_take(struct freelist *f)
         grow(f);
     void *object = f->free;
     f->free = *(void **)object;
-    f->live++;
+    count_live(f, 1);
     return object;
 }
 
@@ -70,6 +76,6 @@ void freelist_give(struct freelist *f, void *object)
 {
     *(void **)object = f->free;
     f->free = object;
-    f->live--;
+    count_live(f, -1);
 }
 #endif

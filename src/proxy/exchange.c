@@ -64,7 +64,6 @@ static void exchange_finish(struct exchange *x, bool complete)
     else
         exchange_drop_up(x);
     count(&c->requests, 1);
-    atomic_store_explicit(&c->upstream_open, p->ups.live, memory_order_relaxed);
     count(&c->responses[x->head_sent && x->res.status < 600 ? x->res.status / 100 : 0], 1);
     count(&c->bytes_in, x->req.bytes_in);
     count(&c->bytes_out, x->req.bytes_out);

@@ -8,7 +8,6 @@ struct counters {
     _Atomic uint64_t responses[6];      /* by class; [0]: cut without a status */
     _Atomic uint64_t upstream_tries, upstream_reused, upstream_retries, upstream_failures;
     _Atomic uint64_t log_lines, log_lost, accept_errors, refused;
-    _Atomic uint64_t upstream_open;     /* connections, in use or idle */
 };
 
 /* One writer: no locked instruction is needed. */

@@ -50,7 +50,7 @@ void tide_status_read(struct tide_status *out)
         out->upstream_reused += counted(&n->upstream_reused);
         out->upstream_retries += counted(&n->upstream_retries);
         out->upstream_failures += counted(&n->upstream_failures);
-        out->upstream_open += (uint32_t)counted(&n->upstream_open);
+        out->upstream_open += freelist_live(&c->loops[i].plane.ups);
         out->log_lines += counted(&n->log_lines);
         out->log_lost += counted(&n->log_lost);
         out->accept_errors += counted(&n->accept_errors);
