@@ -174,8 +174,8 @@ describe("the pool", function()
   end)
 
   it("does not use a connection past pool.lifetime", function()
-    ok { target = "/aged/" }
     local start = clock.now()
+    ok { target = "/aged/" }
     clock.wait_until(function()
       ok { target = "/aged/" }
       return up:connections() > 1
