@@ -72,9 +72,10 @@ function control.refuse_rollback(number)
   return not known and ("error\n%s\n"):format(why) or nil
 end
 
--- While a configuration is loaded the memory grows and there is next to no garbage in it: looking for some at every
--- doubling takes a third of the time. When the load is over everything is collected at once (lua_tidy).
-local LOADING_PAUSE, USUAL_PAUSE = 400, 200
+-- While a configuration is loaded the memory grows to about ten times what it is between loads, and there is next to no
+-- garbage in it: looking for some on the way takes a third of the time. When the load is over everything is collected at
+-- once (lua_tidy).
+local LOADING_PAUSE, USUAL_PAUSE = 1200, 200
 
 --- Loads the configuration.
 -- @tparam string path absolute

@@ -28,6 +28,7 @@
 --
 -- Beside its fields a schema may hold one_of = { "a", "b" } (exactly one of these keys, or a list of such lists),
 -- conflicts = { "a", "b" } (one of them at most, or a list of lists) and requires = { a = { "b" } } (a only with b).
+local new_table = require "table.new"
 local Sources = require "tidegate.config.source"
 local types = require "tidegate.config.types"
 local yaml = require "tidegate.yaml"
@@ -42,8 +43,10 @@ function schema.quote(text)
   return '"' .. text:gsub("%c", "?") .. '"'
 end
 
---- The path of a key below a path; that path itself where there is no key.
+--- The path of a key below a path, or that path itself where there is no key. A path is a text, or the mark (see Marks)
+-- of what it leads to: most are never told, and the texts are made for those that are.
 local function path_of(parent, key)
+  if type(parent) == "table" then parent = parent.path or path_of(parent.parent, parent.key) end
   if key == nil then return parent end
   if type(key) == "number" then return ("%s[%d]"):format(parent, key) end
   local word = key:find "^[%w_-]+$" and key or ("[%s]"):format(schema.quote(key))
@@ -92,9 +95,44 @@ function schema.ordered(list)
   return fields
 end
 
+-- -- shapes --
+
+--- A rule of a schema; a field may have the same name.
+local function rule(fields, name)
+  return not is_field(fields[name]) and fields[name] or {}
+end
+
+--- one_of and conflicts are a list of names or a list of such lists.
+local function groups(fields, name)
+  local list = rule(fields, name)
+  return type(list[1]) == "string" and { list } or list
+end
+schema.groups = groups
+
+local shapes = setmetatable({}, { __mode = "k" })
+
+--- What every map of a schema is checked by, made once for each schema: its fields; names of those that count where
+-- they are not written, for they have a default or are required; its rules.
+local function shape_of(fields)
+  local shape = shapes[fields]
+  if shape then return shape end
+  shape = {
+    fields = {}, implied = {}, one_of = groups(fields, "one_of"), conflicts = groups(fields, "conflicts"), requires = {},
+  }
+  for _, name in ipairs(schema.names(fields)) do
+    local field = fields[name]
+    shape.fields[name] = field
+    if field.default ~= nil or field.required then table.insert(shape.implied, name) end
+  end
+  for name, needed in pairs(rule(fields, "requires")) do table.insert(shape.requires, { name, needed }) end
+  shapes[fields] = shape
+  return shape
+end
+
 -- -- where values came from --
 
---- Remembers for each table of the result the node it was made of, its path and its keys' nodes.
+--- Remembers for each table of the result a mark: the node it was made of; nodes, those of its keys; written_at, where
+-- its keys are others than were written; order, the keys of a map; path, or parent and key (see schema.path).
 local Marks = {}
 Marks.__index = Marks
 
@@ -103,7 +141,7 @@ Marks.__index = Marks
 -- @param[opt] key of it; where the key was not written, the owner's place is given
 function Marks:place(owner, key)
   local mark = self[owner]
-  return mark.nodes[key] or mark.node, path_of(mark.path, mark.written_at and mark.written_at[key] or key)
+  return mark.nodes[key] or mark.node, path_of(mark, mark.written_at and mark.written_at[key] or key)
 end
 
 --- Whether the key was written, and is not a default.
@@ -339,45 +377,62 @@ function Check:scalar(field, node, parent, key)
   return self:text(field, node, parent, key)
 end
 
+local plain_fields = {}      -- by type: a field that says no more than that
+
+local function plain_field(kind)
+  plain_fields[kind] = plain_fields[kind] or { type = kind }
+  return plain_fields[kind]
+end
+
 local function item_field(field)
-  if type(field.of) == "string" then return { type = field.of } end
-  return field.of or { type = "any" }
+  if type(field.of) == "string" then return plain_field(field.of) end
+  return field.of or plain_field "any"
 end
 
 local function is_nothing(node)
   return node.kind == "scalar" and node.type == "null"
 end
 
+--- A wrong item leaves no hole, but those after it keep their number.
+local function note_item(mark, items, place, i)
+  if not mark.written_at then
+    mark.nodes, mark.written_at = {}, {}
+    for k = 1, place - 1 do mark.nodes[k], mark.written_at[k] = items[k], k end
+  end
+  mark.nodes[place], mark.written_at[place] = items[i], i
+end
+
 function Check:list(field, node, parent, key)
-  local path = path_of(parent, key)
   local items = node.items
   if node.kind == "map" and node.implied and #node.entries == 0 then items = {} end
   if not items and field.single and not is_nothing(node) then items = { node } end
   if not items then return self:mismatch(field, node, parent, key) end
-  local result, nodes, written_at, of = {}, {}, {}, item_field(field)
-  self.marks[result] = { node = node, path = path, nodes = nodes, written_at = written_at }
-  for i, item in ipairs(items) do
-    local value = self:value(of, item, path, i)
-    if value ~= nil then            -- a wrong item leaves no hole, but those after it keep their number
-      result[#result + 1] = value
-      nodes[#result], written_at[#result] = item, i
+  local result, count, of = new_table(#items, 0), 0, item_field(field)
+  local mark = { node = node, parent = parent, key = key, nodes = items }
+  self.marks[result] = mark
+  for i = 1, #items do
+    local value = self:value(of, items[i], mark, i)
+    if value ~= nil then
+      count = count + 1
+      result[count] = value
+      if count ~= i then note_item(mark, items, count, i) end
     end
   end
-  if #items == #result then return self:finish(field, result, #result, node, parent, key) end
+  if #items == count then return self:finish(field, result, count, node, parent, key) end
   return result
 end
 
 function Check:map(field, node, parent, key)
-  local path = path_of(parent, key)
   if node.kind ~= "map" then return self:mismatch(field, node, parent, key) end
   local result, nodes, order, of = {}, {}, {}, item_field(field)
-  self.marks[result] = { node = node, path = path, nodes = nodes, order = order }
+  local path = { node = node, parent = parent, key = key, nodes = nodes, order = order }
+  self.marks[result] = path
   for _, entry in ipairs(node.entries) do
     local name = entry.key
     if field.keys then
       local as_node = { kind = "scalar", type = "string", text = name, line = entry.line, column = entry.column,
                         file = entry.file }
-      name = self:value({ type = field.keys }, as_node, path, entry.key)
+      name = self:value(plain_field(field.keys), as_node, path, entry.key)
     end
     if name ~= nil and nodes[name] then
       self:fail(entry, path, entry.key, "%s stands here twice", schema.quote(name))
@@ -397,60 +452,73 @@ local function words_of(names)
   return #names > 1 and table.concat(names, ", ", 1, #names - 1) .. " and " .. names[#names] or names[1]
 end
 
---- A rule of a schema; a field may have the same name.
-local function rule(fields, name)
-  return not is_field(fields[name]) and fields[name] or {}
-end
-
---- one_of and conflicts are a list of names or a list of such lists.
-local function groups(fields, name)
-  local list = rule(fields, name)
-  return type(list[1]) == "string" and { list } or list
-end
-schema.groups = groups
-
 --- Where nothing stands after a key ("labels:" with all below it commented out) lists and maps are not given.
 local function is_left_empty(field, node)
   local kind = field.type
   return (kind == "list" or kind == "map" or kind == "object") and not field.required and is_nothing(node)
 end
 
-function Check:ties(fields, node, path, meant)
-  local function present(names)
-    local found, last = {}, nil
-    for _, name in ipairs(names) do
-      local index = node.fields[name]
-      if index and not is_left_empty(fields[name], node.entries[index].value) then
-        found[#found + 1] = name
-        last = last and math.max(last, index) or index
-      end
-    end
-    return found, last and node.entries[last]
+--- How many of some keys are there.
+local function count_present(shape, node, names)
+  local count = 0
+  for i = 1, #names do
+    local index = node.fields[names[i]]
+    if index and not is_left_empty(shape.fields[names[i]], node.entries[index].value) then count = count + 1 end
   end
-  for _, names in ipairs(groups(fields, "one_of")) do
-    local found, last = present(names)
-    local is_misspelt = false
-    for _, name in ipairs(names) do is_misspelt = is_misspelt or meant[name] end
-    if #found > 1 or #found == 0 and not is_misspelt then
-      local known = {}
-      for _, name in ipairs(names) do
-        if fields[name].later ~= true then known[#known + 1] = name end
-      end
-      self:fail(last or node, path, nil, "expected exactly one of %s, found %s", table.concat(known, ", "),
-                #found == 0 and "none" or words_of(found))
+  return count
+end
+
+--- ... which they are, and the entry of the last one.
+local function present(shape, node, names)
+  local found, last = {}, nil
+  for _, name in ipairs(names) do
+    local index = node.fields[name]
+    if index and not is_left_empty(shape.fields[name], node.entries[index].value) then
+      found[#found + 1] = name
+      last = last and math.max(last, index) or index
     end
   end
-  for _, names in ipairs(groups(fields, "conflicts")) do
-    local found, last = present(names)
-    if #found > 1 then self:fail(last, path, nil, "expected one of %s, found both", words_of(found)) end
+  return found, last and node.entries[last]
+end
+
+--- Exactly one of these keys has to be there. One that was meant and is misspelt was told.
+function Check:one_of(shape, node, path, names, meant)
+  local found, last = present(shape, node, names)
+  local known = {}
+  for _, name in ipairs(names) do
+    if #found == 0 and meant[name] then return end
+    if shape.fields[name].later ~= true then known[#known + 1] = name end
   end
-  for name, needed in pairs(rule(fields, "requires")) do
-    local entry = node.fields[name] and node.entries[node.fields[name]]
-    for _, other in ipairs(entry and needed or {}) do
-      if not node.fields[other] then
-        self:fail(entry, path, name, "needs the key %s beside it", schema.quote(other))
-      end
+  self:fail(last or node, path, nil, "expected exactly one of %s, found %s", table.concat(known, ", "),
+            #found == 0 and "none" or words_of(found))
+end
+
+function Check:conflict(shape, node, path, names)
+  local found, last = present(shape, node, names)
+  self:fail(last, path, nil, "expected one of %s, found both", words_of(found))
+end
+
+function Check:requirement(node, path, name, needed)
+  local index = node.fields[name]
+  for _, other in ipairs(index and needed or {}) do
+    if not node.fields[other] then
+      self:fail(node.entries[index], path, name, "needs the key %s beside it", schema.quote(other))
     end
+  end
+end
+
+function Check:ties(shape, node, path, meant)
+  for i = 1, #shape.one_of do
+    local names = shape.one_of[i]
+    if count_present(shape, node, names) ~= 1 then self:one_of(shape, node, path, names, meant) end
+  end
+  for i = 1, #shape.conflicts do
+    local names = shape.conflicts[i]
+    if count_present(shape, node, names) > 1 then self:conflict(shape, node, path, names) end
+  end
+  for i = 1, #shape.requires do
+    local required = shape.requires[i]
+    self:requirement(node, path, required[1], required[2])
   end
 end
 
@@ -480,48 +548,58 @@ end
 local defaults = setmetatable({}, { __mode = "k" })
 
 --- The value of a key that was not written.
-function Check:default(field, node, path, name)
+function Check:default(field, node, parent, name)
   local value = defaults[field]
   if value ~= nil then return value end
-  value = self:value(field, node_of(field.default, node), path, name)
+  value = self:value(field, node_of(field.default, node), parent, name)
   if type(value) ~= "table" and field.type ~= "file" then defaults[field] = value end
   return value
 end
 
+local NONE = {}         -- misspelt keys, mostly
+
+function Check:written(fields, shape, mark, result)
+  local entries, nodes, meant = mark.node.entries, mark.nodes, NONE
+  for i = 1, #entries do
+    local entry = entries[i]
+    local name, known = entry.key, shape.fields[entry.key]
+    if not known then
+      if meant == NONE then meant = {} end
+      meant[self:unknown_key(fields, entry, mark) or ""] = true
+    elseif known.later == true then
+      self:fail(entry, mark, name, "not available in this version")
+    elseif not is_left_empty(known, entry.value) then
+      nodes[name] = entry.value
+      result[name] = self:value(known, entry.value, mark, name)
+    end
+  end
+  return meant
+end
+
 function Check:object(field, node, parent, key)
-  local path = path_of(parent, key)
-  local fields = field.fields
   node = not field.form and node or field.form(self, node, parent, key)
   if not node then return nil end
   if node.kind ~= "map" and field.short and not is_nothing(node) then
     node = long_form(node, field.short)
   end
   if node.kind ~= "map" then return self:mismatch(field, node, parent, key) end
-  local result, nodes, meant = {}, {}, {}
-  self.marks[result] = { node = node, path = path, nodes = nodes }
-  for _, entry in ipairs(node.entries) do
-    local known = fields[entry.key]
-    if not is_field(known) then
-      meant[self:unknown_key(fields, entry, path) or ""] = true
-    elseif known.later == true then
-      self:fail(entry, path, entry.key, "not available in this version")
-    elseif not is_left_empty(known, entry.value) then
-      nodes[entry.key] = entry.value
-      result[entry.key] = self:value(known, entry.value, path, entry.key)
-    end
-  end
-  for _, name in ipairs(schema.names(fields)) do
-    local known = fields[name]
-    local written = nodes[name]
-    if not written then
+  local shape, written = shape_of(field.fields), #node.entries
+  local implied, nodes = shape.implied, new_table(0, written)
+  local result, mark = new_table(0, written + #implied), { node = node, parent = parent, key = key, nodes = nodes }
+  self.marks[result] = mark
+  local meant = self:written(field.fields, shape, mark, result)
+  for i = 1, #implied do
+    local name = implied[i]
+    local known = shape.fields[name]
+    if nodes[name] == nil then
       if known.default ~= nil then
-        result[name] = self:default(known, node, path, name)
-      elseif known.required and not meant[name] then
-        self:fail(node, path, name, "missing, expected %s", expected(known))
+        result[name] = self:default(known, node, mark, name)
+      elseif not meant[name] then
+        self:fail(node, mark, name, "missing, expected %s", expected(known))
       end
     end
   end
-  self:ties(fields, node, path, meant)
+  self:ties(shape, node, mark, meant)
   return self:finish(field, result, nil, node, parent, key)
 end
 

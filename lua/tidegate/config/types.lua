@@ -146,8 +146,12 @@ types.url = {
   end,
 }
 
+local LABEL_MAX = 63
+
 --- RFC 1123 section 2.1, and underscores, which are in use. In lower case, without a trailing dot.
 local function host(text)
+  -- What most names look like, and is all right as it is.
+  if #text <= LABEL_MAX and text:find "^%l[%l%d.-]*%l$" and not text:find("..", 1, true) then return text end
   local name = text:lower():gsub("%.$", "")
   if name:find "^%[[%x:.]+%]$" then return name end
   if name:find "[\128-\255]" then return nil, "write an international name in its xn-- form" end
@@ -155,7 +159,7 @@ local function host(text)
   if name:find ":" then return nil, "a host has no port here" end
   if name == "" or #name > 253 or name:find "[^%w._-]" or name:find "%.%." or name:find "^%." then return nil end
   for label in name:gmatch "[^.]+" do
-    if #label > 63 then return nil, "a part between dots is longer than 63 bytes" end
+    if #label > LABEL_MAX then return nil, "a part between dots is longer than 63 bytes" end
   end
   return name
 end
@@ -190,6 +194,8 @@ types.host_pattern = {
 --- The form that request paths are brought to before they are compared: RFC 3986 section 6.2.2.
 local function normal_path(text)
   if text:sub(1, 1) ~= "/" then return nil, "it starts with a slash" end
+  -- What most paths look like, and is in normal form already.
+  if not text:find "[^%w/_-]" and not text:find("//", 1, true) then return text end
   if text:find "[?#]" then return nil, "a query is no part of a path" end
   if text:find "%c" then return nil, "it holds a control character" end
   if text:find " $" then return nil, "it ends with a space" end
