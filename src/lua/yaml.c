@@ -1,175 +1,65 @@
 #include "lua/yaml.h"
 
 #include <lauxlib.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <yaml.h>
 
+#include "lua/yaml_reader.h"
 #include "lua/yaml_scalar.h"
 
-enum { TEXT_MAX = 16 << 20, DEPTH_MAX = 64, NODES_MAX = 1000000, ERRORS_MAX = 100 };
+enum { TEXT_MAX = 16 << 20, DEPTH_MAX = 64, NODES_MAX = 1000000 };
 
-/* A userdata with a finalizer: an error thrown by Lua (no memory) leaks nothing. */
-struct reader {
-    lua_State *L;
-    yaml_parser_t parser;
-    yaml_event_t event;         /* the one in hand */
-    bool has_event;
-    const char *text;
-    size_t len;
-    int depth, nodes, errors;
+/* -- words -- */
+
+/* Keys and values that nodes are made of, in the order of their places on the stack: to push what is there is much
+ * quicker than to look for a text that Lua knows. */
+#define WORDS(X) \
+    X(KIND, "kind") X(TYPE, "type") X(VALUE, "value") X(TEXT, "text") X(STYLE, "style") X(LINE, "line") \
+    X(COLUMN, "column") X(FILE, "file") X(KEY, "key") X(ITEMS, "items") X(ENTRIES, "entries") X(FIELDS, "fields") \
+    X(SCALAR, "scalar") X(LIST, "list") X(MAP, "map") X(PLAIN, "plain") X(QUOTED, "quoted") X(BLOCK, "block")
+
+enum word {
+    WORD_BEFORE = AT_WORDS - 1,
+#define X(name, text) WORD_##name,
+    WORDS(X)
+#undef X
 };
 
-enum { AT_FILE = 2, AT_READER, AT_ERRORS, AT_ANCHORS };     /* places on the Lua stack of parse */
-
-/* -- errors -- */
-
-static void add_error_at(struct reader *r, size_t line, size_t column, const char *message)
+static void push_words(lua_State *L)
 {
-    lua_State *L = r->L;
-    if (r->errors >= ERRORS_MAX)
-        return;
-    lua_createtable(L, 0, 3);
-    lua_pushinteger(L, (lua_Integer)line + 1);
-    lua_setfield(L, -2, "line");
-    lua_pushinteger(L, (lua_Integer)column + 1);
-    lua_setfield(L, -2, "column");
-    lua_pushstring(L, message);
-    lua_setfield(L, -2, "message");
-    lua_rawseti(L, AT_ERRORS, ++r->errors);
+#define X(name, text) lua_pushliteral(L, text);
+    luaL_checkstack(L, 32, "YAML");
+    WORDS(X)
+#undef X
 }
 
-static void add_error(struct reader *r, yaml_mark_t at, const char *message)
+/* Takes the value on top into the table below it. */
+static void set(lua_State *L, enum word key)
 {
-    add_error_at(r, at.line, at.column, message);
+    lua_pushvalue(L, (int)key);
+    lua_insert(L, -2);
+    lua_rawset(L, -3);
 }
 
-static void add_error_about(struct reader *r, yaml_mark_t at, const char *before, const char *name, const char *after)
+static void set_word(lua_State *L, enum word key, enum word value)
 {
-    char message[256];
-    snprintf(message, sizeof message, "%s\"%.80s\"%s", before, name, after);
-    add_error(r, at, message);
+    lua_pushvalue(L, (int)key);
+    lua_pushvalue(L, (int)value);
+    lua_rawset(L, -3);
 }
 
-/* libyaml could not decode a byte; it gives the offset of the byte only. */
-static void add_decoding_error(struct reader *r)
+static void set_number(lua_State *L, enum word key, size_t value)
 {
-    size_t line = 0, column = 0, end = r->parser.problem_offset < r->len ? r->parser.problem_offset : r->len;
-    char message[128];
-    /* What is wrong with a character is found at the byte after it: go back to its first one. */
-    if (strstr(r->parser.problem, "trailing"))
-        while (end > 0 && ((unsigned char)r->text[--end] & 0xc0) == 0x80)
-            ;
-    unsigned byte = end < r->len ? (unsigned char)r->text[end] : 0;
-    for (size_t i = 0; i < end; i++) {
-        if (r->text[i] == '\n')
-            line++, column = 0;
-        else if (((unsigned char)r->text[i] & 0xc0) != 0x80)
-            column++;
-    }
-    if (strstr(r->parser.problem, "control"))
-        snprintf(message, sizeof message, "a control character (0x%02x) cannot stand in YAML", byte);
-    else
-        snprintf(message, sizeof message, "not UTF-8 (byte 0x%02x): save the file as UTF-8", byte);
-    add_error_at(r, line, column, message);
+    lua_pushvalue(L, (int)key);
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_rawset(L, -3);
 }
 
-/* The byte that a mark points at; 0 where there is none. Marks count lines and characters, not bytes. */
-static char byte_at(const struct reader *r, yaml_mark_t mark)
+/* Pushes the field of the table on top. */
+static void get(lua_State *L, enum word key)
 {
-    const char *at = r->text, *end = r->text + r->len;
-    for (size_t line = 0; line < mark.line && at; line++) {
-        at = memchr(at, '\n', (size_t)(end - at));
-        at = at ? at + 1 : NULL;
-    }
-    if (!at)
-        return 0;
-    for (size_t column = 0; column < mark.column && at < end; column++)
-        do
-            at++;
-        while (at < end && ((unsigned char)*at & 0xc0) == 0x80);
-    return at < end ? *at : 0;
-}
-
-/* Whether a mark points at the brace of a "${", which opens a map between brackets or braces. */
-static bool is_reference(const struct reader *r, yaml_mark_t mark)
-{
-    if (mark.column == 0 || byte_at(r, mark) != '{')
-        return false;
-    mark.column--;
-    return byte_at(r, mark) == '$';
-}
-
-/* Whether a line is one that version control leaves in a file where a merge did not work out. */
-static bool is_merge_mark(const struct reader *r, size_t number)
-{
-    static const char *const marks[] = { "<<<<<<< ", "=======", ">>>>>>> ", NULL };
-    const char *at = r->text, *end = r->text + r->len;
-    for (size_t line = 0; line < number && at; line++) {
-        at = memchr(at, '\n', (size_t)(end - at));
-        at = at ? at + 1 : NULL;
-    }
-    for (const char *const *mark = marks; at && *mark; mark++)
-        if ((size_t)(end - at) >= strlen(*mark) && memcmp(at, *mark, strlen(*mark)) == 0)
-            return true;
-    return false;
-}
-
-/* What usually is the matter when libyaml says that it has a problem. */
-static const struct trouble {
-    const char *problem;        /* a part of libyaml's words */
-    const char *message;
-    bool at_context;            /* stands where the thing began that went wrong, not where it ended */
-    bool tell_line;             /* goes on with the line where it began */
-} troubles[] = {
-    { "mapping values are not allowed",
-      "unexpected \": \"; a value that holds one needs quotes, and a key a line of its own", false, false },
-    { "could not find expected ':'", "expected a colon and a space after this key", true, false },
-    { "alphabetic or numeric", "a word that starts with * or & needs quotes", true, false },
-    { "did not find expected ',' or ']'", "expected a comma or ] in the list that starts on line", false, true },
-    { "did not find expected ',' or '}'", "expected a comma or } in the map that starts on line", false, true },
-    { "did not find expected key",
-      "expected a key, indented like its neighbours in the map that starts on line", false, true },
-    { "did not find expected '-'",
-      "expected \"- \", indented like its neighbours in the list that starts on line", false, true },
-    { "did not find expected node content", "expected a value", false, false },
-    { "block sequence entries are not", "a list cannot start here: \"- \" starts a line of its own", false, false },
-    { "unexpected end of stream", "this quote is not closed", true, false },
-    { "cannot start any token", "a word that starts with this character needs quotes", false, false },
-    { "unknown escape character", "unknown escape: inside double quotes a backslash is written \\\\", false, false },
-};
-
-static void add_syntax_error(struct reader *r)
-{
-    const yaml_parser_t *p = &r->parser;
-    const char *problem = p->problem ? p->problem : "not YAML";
-    const struct trouble *t = troubles, *end = troubles + sizeof troubles / sizeof troubles[0];
-    char message[256];
-    if (p->error == YAML_MEMORY_ERROR)
-        luaL_error(r->L, "not enough memory");
-    if (p->error == YAML_READER_ERROR) {
-        add_decoding_error(r);
-        return;
-    }
-    while (t < end && !strstr(problem, t->problem))
-        t++;
-    bool at_context = t < end && t->at_context && p->context;
-    if (strstr(problem, "cannot start any token") && byte_at(r, p->problem_mark) == '\t')
-        snprintf(message, sizeof message, "a tab cannot indent YAML: use spaces");
-    else if (strstr(problem, "expected node content") && byte_at(r, p->problem_mark) == ':')
-        snprintf(message, sizeof message, "a word that starts with a colon needs quotes between brackets or braces");
-    else if (t < end && t->tell_line && is_reference(r, p->problem_mark))
-        snprintf(message, sizeof message, "a value with ${...} needs quotes between brackets or braces");
-    else if (is_merge_mark(r, at_context ? p->context_mark.line : p->problem_mark.line))
-        snprintf(message, sizeof message, "this line is left over from a merge: choose one of the two versions");
-    else if (t == end)
-        snprintf(message, sizeof message, "%s%s%s", problem, p->context ? " " : "", p->context ? p->context : "");
-    else if (t->tell_line)
-        snprintf(message, sizeof message, "%s %zu", t->message, p->context_mark.line + 1);
-    else
-        snprintf(message, sizeof message, "%s", t->message);
-    add_error(r, at_context ? p->context_mark : p->problem_mark, message);
+    lua_pushvalue(L, (int)key);
+    lua_rawget(L, -2);
 }
 
 /* -- events -- */
@@ -185,7 +75,7 @@ static bool next_event(struct reader *r)
 {
     drop_event(r);
     if (!yaml_parser_parse(&r->parser, &r->event)) {
-        add_syntax_error(r);
+        yaml_error_of_syntax(r);
         return false;
     }
     r->has_event = true;
@@ -218,7 +108,7 @@ static const char *core_tag(struct reader *r)
         return r->event.type == YAML_SCALAR_EVENT ? "str" : NULL;
     if (strncmp(tag, prefix, sizeof prefix - 1) == 0 && is_one_of(tag + sizeof prefix - 1, names))
         return tag + sizeof prefix - 1;
-    add_error_about(r, r->event.start_mark, "unknown tag ", tag, "");
+    yaml_error_about(r, r->event.start_mark, "unknown tag ", tag, "");
     return NULL;
 }
 
@@ -228,27 +118,23 @@ static bool count_node(struct reader *r, yaml_mark_t at)
 {
     if (++r->nodes <= NODES_MAX)
         return true;
-    add_error(r, at, "more than a million values (aliases count with all they stand for)");
+    yaml_error(r, at, "more than a million values (aliases count with all they stand for)");
     return false;
 }
 
-static void push_place(struct reader *r, yaml_mark_t at)
+static void set_place(struct reader *r, yaml_mark_t at)
 {
-    lua_State *L = r->L;
-    lua_pushinteger(L, (lua_Integer)at.line + 1);
-    lua_setfield(L, -2, "line");
-    lua_pushinteger(L, (lua_Integer)at.column + 1);
-    lua_setfield(L, -2, "column");
-    lua_pushvalue(L, AT_FILE);
-    lua_setfield(L, -2, "file");
+    set_number(r->L, WORD_LINE, at.line + 1);
+    set_number(r->L, WORD_COLUMN, at.column + 1);
+    lua_pushvalue(r->L, AT_FILE);
+    set(r->L, WORD_FILE);
 }
 
-static void push_node(struct reader *r, const char *kind)
+static void push_node(struct reader *r, enum word kind)
 {
     lua_createtable(r->L, 0, 8);
-    lua_pushstring(r->L, kind);
-    lua_setfield(r->L, -2, "kind");
-    push_place(r, r->event.start_mark);
+    set_word(r->L, WORD_KIND, kind);
+    set_place(r, r->event.start_mark);
 }
 
 /* Remembers the node on top under the name of its anchor, if it has one. */
@@ -285,23 +171,24 @@ static bool read_scalar(struct reader *r)
     const char *tag = core_tag(r), *type = "string";
     if (!count_node(r, r->event.start_mark))
         return false;
-    push_node(r, "scalar");
+    push_node(r, WORD_SCALAR);
     if (tag ? strcmp(tag, "str") != 0 : style == YAML_PLAIN_SCALAR_STYLE && r->event.data.scalar.plain_implicit)
         type = yaml_scalar_push(L, text, len);
     else
         lua_pushlstring(L, text, len);
-    lua_setfield(L, -2, "value");
+    set(L, WORD_VALUE);
     for (size_t i = 0; tag && i < sizeof types / sizeof types[0]; i++)
         if (strcmp(tag, types[i].tag) == 0 && strcmp(type, types[i].type) != 0 &&
             !(strcmp(tag, "float") == 0 && strcmp(type, "integer") == 0))
-            add_error_about(r, r->event.start_mark, "", text, " does not fit its tag");
+            yaml_error_about(r, r->event.start_mark, "", text, " does not fit its tag");
     lua_pushstring(L, type);
-    lua_setfield(L, -2, "type");
+    set(L, WORD_TYPE);
     lua_pushlstring(L, text, len);
-    lua_setfield(L, -2, "text");
-    lua_pushstring(L, style == YAML_PLAIN_SCALAR_STYLE ? "plain"
-                      : style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE ? "block" : "quoted");
-    lua_setfield(L, -2, "style");
+    set(L, WORD_TEXT);
+    set_word(L, WORD_STYLE,
+             style == YAML_PLAIN_SCALAR_STYLE                                          ? WORD_PLAIN
+             : style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE ? WORD_BLOCK
+                                                                                       : WORD_QUOTED);
     keep_anchor(r, (const char *)r->event.data.scalar.anchor);
     return true;
 }
@@ -312,7 +199,7 @@ static bool go_deeper(struct reader *r)
         luaL_checkstack(r->L, 16, "YAML");
         return true;
     }
-    add_error(r, r->event.start_mark, "nested deeper than 64 levels");
+    yaml_error(r, r->event.start_mark, "nested deeper than 64 levels");
     return false;
 }
 
@@ -334,7 +221,7 @@ static bool read_list(struct reader *r)
     if (!count_node(r, r->event.start_mark) || !go_deeper(r))
         return false;
     const char *anchor = stash_anchor(r, r->event.data.sequence_start.anchor);
-    push_node(r, "list");
+    push_node(r, WORD_LIST);
     lua_newtable(L);
     for (int n = 1;; n++) {
         if (!next_event(r))
@@ -345,7 +232,7 @@ static bool read_list(struct reader *r)
             return false;
         lua_rawseti(L, -2, n);
     }
-    lua_setfield(L, -2, "items");
+    set(L, WORD_ITEMS);
     keep_anchor(r, anchor);
     lua_remove(L, -2);
     r->depth--;
@@ -357,13 +244,13 @@ static bool copy_node(struct reader *r, int depth, yaml_mark_t at)
 {
     lua_State *L = r->L;
     luaL_checkstack(L, 16, "YAML");
-    lua_getfield(L, -1, "kind");
+    get(L, WORD_KIND);
     bool is_node = !lua_isnil(L, -1);
     lua_pop(L, 1);
     if (is_node && !count_node(r, at))
         return false;
     if (is_node && ++depth > DEPTH_MAX) {
-        add_error(r, at, "nested deeper than 64 levels by aliases");
+        yaml_error(r, at, "nested deeper than 64 levels by aliases");
         return false;
     }
     lua_createtable(L, (int)lua_objlen(L, -1), is_node ? 8 : 0);
@@ -395,35 +282,33 @@ static bool read_alias(struct reader *r)
         return true;
     }
     if (lua_isnil(L, -1))
-        add_error_about(r, at, "alias ", name, " has no anchor above it");
+        yaml_error_about(r, at, "alias ", name, " has no anchor above it");
     else
-        add_error_about(r, at, "alias ", name, " stands inside its own anchor");
+        yaml_error_about(r, at, "alias ", name, " stands inside its own anchor");
     return false;
 }
 
-/* Puts the entry on top into the map at `map` (absolute); index is its place in the order. */
+/* A map that is being read is four values on the stack: its node, at `map`; its entries, its fields, and those that are
+ * to be merged into it or nil. */
+enum { OF_ENTRIES = 1, OF_FIELDS, OF_MERGES };
+
+/* Puts the entry on top into the map; index is its place in the order. */
 static void put_entry(struct reader *r, int map, int index)
 {
     lua_State *L = r->L;
-    lua_getfield(L, map, "fields");
-    lua_getfield(L, -2, "key");
+    get(L, WORD_KEY);
     lua_pushinteger(L, index);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-    lua_getfield(L, map, "entries");
-    lua_insert(L, -2);
-    lua_rawseti(L, -2, index);
-    lua_pop(L, 1);
+    lua_rawset(L, map + OF_FIELDS);
+    lua_rawseti(L, map + OF_ENTRIES, index);
 }
 
 /* Where the map has the key on top already, its index; 0 otherwise. */
 static int index_of_key(lua_State *L, int map)
 {
-    lua_getfield(L, map, "fields");
-    lua_pushvalue(L, -2);
-    lua_rawget(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, map + OF_FIELDS);
     int index = (int)lua_tointeger(L, -1);
-    lua_pop(L, 2);
+    lua_pop(L, 1);
     return index;
 }
 
@@ -431,10 +316,10 @@ static int index_of_key(lua_State *L, int map)
 static int merge_map(struct reader *r, int map, int count)
 {
     lua_State *L = r->L;
-    lua_getfield(L, -1, "entries");
+    get(L, WORD_ENTRIES);
     for (int i = 1, n = (int)lua_objlen(L, -1); i <= n; i++) {
         lua_rawgeti(L, -1, i);
-        lua_getfield(L, -1, "key");
+        get(L, WORD_KEY);
         int known = index_of_key(L, map);
         lua_pop(L, 1);
         if (known)
@@ -446,10 +331,10 @@ static int merge_map(struct reader *r, int map, int count)
     return count;
 }
 
-static bool is_kind(lua_State *L, const char *kind)
+static bool is_kind(lua_State *L, enum word kind)
 {
-    lua_getfield(L, -1, "kind");
-    bool is = strcmp(lua_tostring(L, -1), kind) == 0;
+    get(L, WORD_KIND);
+    bool is = lua_rawequal(L, -1, (int)kind);
     lua_pop(L, 1);
     return is;
 }
@@ -458,15 +343,15 @@ static bool is_kind(lua_State *L, const char *kind)
 static int merge(struct reader *r, int map, int count, yaml_mark_t at)
 {
     lua_State *L = r->L;
-    bool good = is_kind(L, "map");
+    bool good = is_kind(L, WORD_MAP);
     if (good) {
         count = merge_map(r, map, count);
-    } else if (is_kind(L, "list")) {
+    } else if (is_kind(L, WORD_LIST)) {
         good = true;
-        lua_getfield(L, -1, "items");
+        get(L, WORD_ITEMS);
         for (int i = 1, n = (int)lua_objlen(L, -1); i <= n && good; i++) {
             lua_rawgeti(L, -1, i);
-            good = is_kind(L, "map");
+            good = is_kind(L, WORD_MAP);
             if (good)
                 count = merge_map(r, map, count);
             lua_pop(L, 1);
@@ -474,7 +359,7 @@ static int merge(struct reader *r, int map, int count, yaml_mark_t at)
         lua_pop(L, 1);
     }
     if (!good)
-        add_error(r, at, "expected a map or a list of maps after the merge key <<");
+        yaml_error(r, at, "expected a map or a list of maps after the merge key <<");
     lua_pop(L, 1);
     return count;
 }
@@ -486,19 +371,19 @@ static bool read_key(struct reader *r)
     if (r->event.type == YAML_SCALAR_EVENT) {
         lua_pushlstring(L, (const char *)r->event.data.scalar.value, r->event.data.scalar.length);
         if (r->event.data.scalar.anchor)
-            add_error(r, r->event.start_mark, "a key cannot have an anchor");
+            yaml_error(r, r->event.start_mark, "a key cannot have an anchor");
         return true;
     }
     yaml_mark_t at = r->event.start_mark;
     if (!read_node(r))
         return false;
-    if (is_kind(L, "scalar"))
-        lua_getfield(L, -1, "text");
+    if (is_kind(L, WORD_SCALAR))
+        get(L, WORD_TEXT);
     else
         lua_pushnil(L);
     lua_remove(L, -2);
     if (lua_isnil(L, -1)) {
-        add_error(r, at, "expected a word as key, found a list or a map; a value that starts with { or [ needs quotes");
+        yaml_error(r, at, "expected a word as key, found a list or a map; a value that starts with { or [ needs quotes");
         lua_pop(L, 1);
         return false;
     }
@@ -509,16 +394,25 @@ static void report_duplicate(struct reader *r, int map, int index, yaml_mark_t a
 {
     lua_State *L = r->L;
     char after[64];
-    lua_getfield(L, map, "entries");
-    lua_rawgeti(L, -1, index);
-    lua_getfield(L, -1, "line");
+    lua_rawgeti(L, map + OF_ENTRIES, index);
+    get(L, WORD_LINE);
     snprintf(after, sizeof after, ", first on line %d", (int)lua_tointeger(L, -1));
-    lua_pop(L, 3);
-    add_error_about(r, at, "duplicate key ", lua_tostring(L, -1), after);
+    lua_pop(L, 2);
+    yaml_error_about(r, at, "duplicate key ", lua_tostring(L, -1), after);
+}
+
+/* Keeps the node on top for the end of the map. */
+static void keep_merge(lua_State *L, int map)
+{
+    if (lua_isnil(L, map + OF_MERGES)) {
+        lua_newtable(L);
+        lua_replace(L, map + OF_MERGES);
+    }
+    lua_rawseti(L, map + OF_MERGES, (int)lua_objlen(L, map + OF_MERGES) + 1);
 }
 
 /* Reads key and value; puts them into the map, or onto the list of what is merged in the end. */
-static bool read_entry(struct reader *r, int map, int *count, int merges)
+static bool read_entry(struct reader *r, int map, int *count)
 {
     lua_State *L = r->L;
     yaml_mark_t at = r->event.start_mark;
@@ -532,16 +426,16 @@ static bool read_entry(struct reader *r, int map, int *count, int merges)
     if (!next_event(r) || !read_node(r))
         return false;
     if (is_merge) {
-        lua_rawseti(L, merges, (int)lua_objlen(L, merges) + 1);
+        keep_merge(L, map);
         lua_pop(L, 1);
         return true;
     }
     lua_createtable(L, 0, 5);
-    push_place(r, at);
+    set_place(r, at);
     lua_insert(L, -2);
-    lua_setfield(L, -2, "value");
+    set(L, WORD_VALUE);
     lua_insert(L, -2);
-    lua_setfield(L, -2, "key");
+    set(L, WORD_KEY);
     if (known)
         lua_pop(L, 1);
     else
@@ -558,26 +452,30 @@ static bool read_map(struct reader *r)
     if (!count_node(r, at) || !go_deeper(r))
         return false;
     const char *anchor = stash_anchor(r, r->event.data.mapping_start.anchor);
-    push_node(r, "map");
-    lua_newtable(L);
-    lua_setfield(L, -2, "entries");
-    lua_newtable(L);
-    lua_setfield(L, -2, "fields");
-    lua_newtable(L);
-    int map = lua_gettop(L) - 1, merges = map + 1;
+    push_node(r, WORD_MAP);
+    int map = lua_gettop(L);
+    lua_createtable(L, 4, 0);
+    lua_createtable(L, 0, 4);
+    lua_pushnil(L);
     for (;;) {
         if (!next_event(r))
             return false;
         if (r->event.type == YAML_MAPPING_END_EVENT)
             break;
-        if (!read_entry(r, map, &count, merges))
+        if (!read_entry(r, map, &count))
             return false;
     }
-    for (int i = 1, n = (int)lua_objlen(L, merges); i <= n; i++) {
-        lua_rawgeti(L, merges, i);
+    for (int i = 1, n = lua_isnil(L, -1) ? 0 : (int)lua_objlen(L, -1); i <= n; i++) {
+        lua_rawgeti(L, map + OF_MERGES, i);
         count = merge(r, map, count, at);
     }
     lua_pop(L, 1);
+    lua_pushvalue(L, WORD_FIELDS);
+    lua_insert(L, -2);
+    lua_rawset(L, map);
+    lua_pushvalue(L, WORD_ENTRIES);
+    lua_insert(L, -2);
+    lua_rawset(L, map);
     keep_anchor(r, anchor);
     lua_remove(L, -2);
     r->depth--;
@@ -600,7 +498,7 @@ static bool read_node(struct reader *r)
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:    break;
     }
-    add_error(r, r->event.start_mark, "not YAML");
+    yaml_error(r, r->event.start_mark, "not YAML");
     return false;
 }
 
@@ -610,11 +508,11 @@ static bool read_document(struct reader *r)
     if (!next_event(r) || !next_event(r))           /* stream start; document start or stream end */
         return false;
     if (r->event.type == YAML_STREAM_END_EVENT) {
-        push_node(r, "scalar");
+        push_node(r, WORD_SCALAR);
         lua_pushliteral(r->L, "null");
-        lua_setfield(r->L, -2, "type");
+        set(r->L, WORD_TYPE);
         lua_pushliteral(r->L, "");
-        lua_setfield(r->L, -2, "text");
+        set(r->L, WORD_TEXT);
         return true;
     }
     if (!next_event(r) || !read_node(r) || !next_event(r))      /* ...; document end */
@@ -622,7 +520,7 @@ static bool read_document(struct reader *r)
     if (!next_event(r))
         return false;
     if (r->event.type != YAML_STREAM_END_EVENT)
-        add_error(r, r->event.start_mark, "a second document starts here; one file holds one");
+        yaml_error(r, r->event.start_mark, "a second document starts here; one file holds one");
     return true;
 }
 
@@ -665,6 +563,7 @@ static int parse(lua_State *L)
     struct reader *r = reader_new(L);       /* AT_READER */
     lua_newtable(L);                        /* AT_ERRORS */
     lua_newtable(L);                        /* AT_ANCHORS */
+    push_words(L);                          /* AT_WORDS */
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
         text += 3, len -= 3;
     r->text = text;
@@ -675,7 +574,7 @@ static int parse(lua_State *L)
     if (good)
         good = read_document(r);
     else
-        add_error_at(r, 0, 0, "larger than 16 MiB");
+        yaml_error_at(r, 0, 0, "larger than 16 MiB");
     if (!good)
         lua_pushnil(L);
     if (r->errors)
