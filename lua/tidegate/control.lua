@@ -73,8 +73,8 @@ function control.refuse_rollback(number)
 end
 
 -- While a configuration is loaded the memory grows to about ten times what it is between loads, and there is next to no
--- garbage in it: looking for some on the way takes a third of the time. When the load is over everything is collected at
--- once (lua_tidy).
+-- garbage in it: looking for some on the way takes a third of the time. When the load is over everything is collected
+-- at once (lua_tidy).
 local LOADING_PAUSE, USUAL_PAUSE = 1200, 200
 
 --- Loads the configuration.

@@ -383,7 +383,8 @@ static bool read_key(struct reader *r)
         lua_pushnil(L);
     lua_remove(L, -2);
     if (lua_isnil(L, -1)) {
-        yaml_error(r, at, "expected a word as key, found a list or a map; a value that starts with { or [ needs quotes");
+        yaml_error(r, at,
+                   "expected a word as key, found a list or a map; a value that starts with { or [ needs quotes");
         lua_pop(L, 1);
         return false;
     }

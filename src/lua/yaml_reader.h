@@ -1,5 +1,5 @@
 #pragma once
-/* yaml_reader: what lua/yaml.c, which makes tables, and lua/yaml_error.c, which finds words for what is wrong, share. */
+/* yaml_reader: what lua/yaml.c, which makes tables, and lua/yaml_error.c, which finds words for errors, share. */
 #include <lua.h>
 #include <stdbool.h>
 #include <yaml.h>

@@ -117,7 +117,8 @@ local function shape_of(fields)
   local shape = shapes[fields]
   if shape then return shape end
   shape = {
-    fields = {}, implied = {}, one_of = groups(fields, "one_of"), conflicts = groups(fields, "conflicts"), requires = {},
+    fields = {}, implied = {}, requires = {},
+    one_of = groups(fields, "one_of"), conflicts = groups(fields, "conflicts"),
   }
   for _, name in ipairs(schema.names(fields)) do
     local field = fields[name]
