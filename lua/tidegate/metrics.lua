@@ -178,11 +178,23 @@ local NODE_FIELDS = {
   { "ejections", "gauge", "node_ejections", "Ejections of the node that follow each other." },
 }
 
+-- Of nodes whose connections are counted.
+local POOL_FIELDS = {
+  { "open", "gauge", "node_connections", "Connections to the node, in use or idle." },
+  { "waiting", "gauge", "node_waiting", "Requests that wait for a connection to the node." },
+  { "waited", "counter", "node_waited_total", "Requests that have waited for a connection." },
+  { "turned_away", "counter", "node_turned_away_total", "Requests that found the node's queue full." },
+}
+
 local function add_nodes(text)
-  local list = require("tidegate.nodes").read()
+  local list, counted = require("tidegate.nodes").read(), {}
   for _, node in ipairs(list) do
     node.labels = labels_of("service", node.service, "node", node.node)
     node.healthy = node.usable and 1 or 0
+    if node.max_open > 0 then counted[#counted + 1] = node end
+  end
+  for _, field in ipairs(POOL_FIELDS) do
+    add_each(text, "tidegate_" .. field[3], field[4], counted, field[1], field[2])
   end
   for _, field in ipairs(NODE_FIELDS) do add_each(text, "tidegate_" .. field[3], field[4], list, field[1], field[2]) end
 end

@@ -20,7 +20,8 @@ end
 --- All nodes, in the order of the configuration.
 -- @tparam[opt] boolean with_checks
 -- @treturn {table,...} service, node, state, usable, backup, weight, connections, since (0: its state never changed),
--- reason, failures, ejections, changes, and checks where they are asked for
+-- reason, failures, ejections, changes, and checks where they are asked for; open, max_open (0: connections are not
+-- counted): connections, waiting, waited, turned_away: requests without one
 function nodes.read(with_checks)
   local list, service, node = {}, 0, 0
   while true do
@@ -29,6 +30,8 @@ function nodes.read(with_checks)
         service = text(raw.service), node = text(raw.address), state = ffi.string(raw.state), usable = raw.usable,
         backup = raw.backup, weight = raw.weight, connections = raw.active, since = raw.since,
         reason = text(raw.reason), failures = raw.failures, ejections = raw.ejections, changes = raw.changes,
+        open = raw.open, max_open = raw.max_open, waiting = raw.waiting, waited = raw.waited,
+        turned_away = raw.turned_away,
         checks = with_checks and read_checks(service, node) or nil,
       }
       node = node + 1

@@ -188,6 +188,15 @@ end
 
 local NODE_HEADS = { "service", "node", "weight", "state", "since", "in hand", "failures", "checks", "reason" }
 local NODE_NUMBERS = { [3] = true, [6] = true, [7] = true }
+local POOL_PLACE = 7                    -- of the column of connections, where they are counted
+local POOL_NUMBERS = { [3] = true, [6] = true, [7] = true, [8] = true }
+
+--- "2/3", and how many requests wait: "3/3+5".
+local function pool_words(n)
+  if n.max_open == 0 then return "-" end
+  local words = ("%d/%d"):format(n.open, n.max_open)
+  return n.waiting > 0 and ("%s+%d"):format(words, n.waiting) or words
+end
 
 --- The newest checks, the newest first: + for a good one, - for a bad one.
 local function check_signs(checks)
@@ -207,9 +216,16 @@ end
 --- How each node of each service is.
 -- @treturn string lines for people
 function status.nodes()
-  local rows = { NODE_HEADS }
-  for i, node in ipairs(nodes.read(true)) do rows[i + 1] = node_row(node) end
-  return #rows > 1 and say.columns(rows, NODE_NUMBERS) or "there is no node\n"
+  local list, rows, counted = nodes.read(true), { { unpack(NODE_HEADS) } }, false
+  if #list == 0 then return "there is no node\n" end
+  for i, node in ipairs(list) do
+    rows[i + 1] = node_row(node)
+    counted = counted or node.max_open > 0
+  end
+  if not counted then return say.columns(rows, NODE_NUMBERS) end
+  table.insert(rows[1], POOL_PLACE, "open")
+  for i, node in ipairs(list) do table.insert(rows[i + 1], POOL_PLACE, pool_words(node)) end
+  return say.columns(rows, POOL_NUMBERS)
 end
 
 --- The same for programs: a list; times are seconds, since is 0 where the state never changed.

@@ -42,6 +42,10 @@ local answers = {
   ["/chunked"] = upstream.with "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n",
   ["/head"] = upstream.with "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
   ["/1xx"] = upstream.with("HTTP/1.1 103 Early Hints\r\n\r\n" .. OK),
+  ["/keeps"] = function(conn, head)
+    conn:read_body(head)
+    conn:send((OK:gsub("\r\n\r\n", "\r\nKeep-Alive: " .. head:get "x-keeps" .. "\r\n\r\n")))
+  end,
   ["/unread"] = function(conn)
     conn:send(OK)
     conn:wait_end()
@@ -139,6 +143,45 @@ describe("the pool", function()
     assert.truthy(clock.now() - start < 1.5)
     ok { target = "/short/" }
     assert.equal(2, up:connections())
+  end)
+
+  describe("an upstream that says how long it keeps a connection", function()
+    local function keeps(value) ok { target = "/keeps", headers = { "X-Keeps: " .. value } } end
+
+    it("does not have to close it: half of a short time, or a second before", function()
+      for _, row in ipairs { { "timeout=1", 0.45, 0.95 }, { "max=5, Timeout=2", 0.95, 1.9 } } do
+        up:forget()
+        local start = clock.now()
+        keeps(row[1])
+        assert.equal("eof", up:wait_event("ended").how)
+        local took = clock.now() - start
+        assert.is_true(took > row[2] and took < row[3], ("%s: %gs"):format(row[1], took))
+      end
+    end)
+
+    local counts = {
+      { "max=3", { 3, 3, 1 } }, { "timeout=60, max=1", { 1, 1, 1, 1, 1, 1, 1 } }, { "max=0", { 1, 1, 1, 1, 1, 1, 1 } },
+      { "max=100", { 7 } },
+    }
+    for _, row in ipairs(counts) do
+      it("gets no more requests on it than it takes: " .. row[1], function()
+        for _ = 1, 7 do keeps(row[1]) end
+        local each = {}
+        for _, got in ipairs(up:requests()) do each[got.connection] = (each[got.connection] or 0) + 1 end
+        assert.same(row[2], each)
+      end)
+    end
+
+    local senseless = {
+      "timeout=abc, max=-1", "timeout=", "timeout=99999999999999999999, max=99999999999999999999", "max", ",,=,",
+      "timeout=4294967, max=4294967295",
+    }
+    for _, value in ipairs(senseless) do
+      it("is not believed where it makes no sense: " .. value, function()
+        for _ = 1, 4 do keeps(value) end
+        assert.equal(1, up:connections())
+      end)
+    end
   end)
 
   it("keeps pool.idle_per_node connections at most", function()

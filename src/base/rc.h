@@ -28,6 +28,9 @@
     X(UPSTREAM_TLS, "TLS with the upstream failed", 502)                                                               \
     X(NO_NODE, "no node available", 503)                                                                               \
     X(OPEN, "circuit breaker is open", 503)                                                                            \
+    X(NODE_FULL, "all connections to the upstream are in use", 503)                                                    \
+    X(OVERLOAD, "service is overloaded", 503)                                                                          \
+    X(QUEUE_TIMEOUT, "waited too long for the upstream", 503)                                                          \
     X(FULL, "gateway is full", 503)                                                                                    \
     X(CONNECT_TIMEOUT, "upstream connect timed out", 504)                                                              \
     X(SEND_TIMEOUT, "upstream read too slowly", 504)                                                                   \

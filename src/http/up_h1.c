@@ -18,13 +18,22 @@ static void on_event(struct io *io)
     u->on_wake(u);
 }
 
-struct up *up_connect(struct loop *loop, struct freelist *home, const struct addr *to, struct tls_context *tls,
-                      const char *server_name)
+static struct up *make(struct loop *loop, struct freelist *home)
 {
     struct up *u = freelist_take(home);
     memset(u, 0, sizeof *u);
     u->loop = loop;
     u->home = home;
+    h1_input_init(&u->input, &u->stream, loop, UP_HEAD_BYTES + SCRATCH_BYTES);
+    h1_output_init(&u->output, &u->stream, loop, &u->sent);
+    u->trailers.max = H1_TRAILERS_MAX;
+    return u;
+}
+
+struct up *up_connect(struct loop *loop, struct freelist *home, const struct addr *to, struct tls_context *tls,
+                      const char *server_name)
+{
+    struct up *u = make(loop, home);
     int why = dial(loop, &u->stream, to, tls ? DIAL_HTTPS : DIAL_HTTP);
     if (why && why != EINPROGRESS) {
         freelist_give(home, u);
@@ -37,9 +46,6 @@ struct up *up_connect(struct loop *loop, struct freelist *home, const struct add
     u->born_ms = loop->clock.now_ms;
     u->connecting = why != 0;
     u->shaking = tls != NULL;
-    h1_input_init(&u->input, &u->stream, loop, UP_HEAD_BYTES + SCRATCH_BYTES);
-    h1_output_init(&u->output, &u->stream, loop, &u->sent);
-    u->trailers.max = H1_TRAILERS_MAX;
     if ((tls && !stream_tls_connect(&u->stream, tls, server_name)) || !loop_add(loop, &u->stream.io)) {
         up_close(u);
         errno = ENOMEM;
@@ -84,14 +90,52 @@ static void bury(struct grave *g)
     freelist_give(u->home, u);
 }
 
-void up_close(struct up *u)
+static void give_up_memory(struct up *u)
 {
-    stream_close(&u->stream);
     link_remove(&u->in_pool);
     h1_input_reset(&u->input);
     buf_reset(&u->output.kept);
     buf_reset(&u->trailers);
     loop_bury(u->loop, &u->grave, bury);
+}
+
+void up_close(struct up *u)
+{
+    stream_close(&u->stream);
+    if (u->on_end)
+        u->on_end(u);
+    give_up_memory(u);
+}
+
+/* -- from loop to loop -- */
+
+void up_pack(struct up *u, struct up_parcel *out)
+{
+    *out = (struct up_parcel){ u->stream, u->on_end, u->counted_by, u->born_ms, u->sent, u->requests,
+                                u->requests_max };
+    loop_remove(u->loop, &u->stream.io);
+    out->stream.io.registered = false;
+    give_up_memory(u);
+}
+
+struct up *up_unpack(const struct up_parcel *p, struct loop *loop, struct freelist *home)
+{
+    struct up *u = make(loop, home);
+    u->stream = p->stream;
+    u->stream.io.on_event = on_event;
+    u->born_ms = p->born_ms;
+    u->sent = p->sent;
+    u->requests = p->requests;
+    u->requests_max = p->requests_max;
+    if (u->stream.tls)
+        stream_tls_moved(&u->stream);
+    if (!loop_add(loop, &u->stream.io)) {
+        up_close(u);
+        return NULL;
+    }
+    u->on_end = p->on_end;
+    u->counted_by = p->counted_by;
+    return u;
 }
 
 /* -- sending -- */
@@ -133,7 +177,31 @@ struct slice up_detach(struct up *u, struct arena *a) { return h1_input_detach(&
 
 struct framing { unsigned lengths, codings; bool close, keep_alive, named, bad; };
 
-static void read_field(struct header *h, struct response *p, struct framing *seen)
+static bool has_name(struct slice member, struct slice name)
+{
+    return member.len > name.len && slice_equal_nocase(slice_make(member.at, name.len), name);
+}
+
+/* "timeout=5, max=100" (RFC 2068 section 19.7.1.1): how long the upstream keeps the connection while it is idle, in
+ * seconds, and how many requests it takes. Some count those that are left, some all: the lesser is meant. What cannot
+ * be read says nothing. */
+static void read_keep_alive(struct up *u, struct slice list)
+{
+    enum { SECONDS_MAX = 1000000 };
+    static const struct slice timeout = SLICE("timeout="), max = SLICE("max=");
+    struct slice member;
+    uint64_t n;
+    while (slice_next_member(&list, &member)) {
+        if (has_name(member, timeout) && slice_to_u64(slice_from(member, timeout.len), SECONDS_MAX, &n)) {
+            u->keep_ms = n ? (uint32_t)n * 1000 : 1;
+        } else if (has_name(member, max) && slice_to_u64(slice_from(member, max.len), UINT32_MAX / 2, &n)) {
+            uint32_t all = u->requests + (uint32_t)(n ? n - 1 : 0);
+            u->requests_max = u->requests_max && u->requests_max < all ? u->requests_max : all;
+        }
+    }
+}
+
+static void read_field(struct up *u, struct header *h, struct response *p, struct framing *seen)
 {
     struct slice list = h->value, member;
     switch (h->id) {
@@ -155,6 +223,10 @@ static void read_field(struct header *h, struct response *p, struct framing *see
                 seen->named = true;
         }
         break;
+    case HEADER_KEEP_ALIVE:
+        h->skip = true;
+        read_keep_alive(u, h->value);
+        break;
     default: h->skip = true; break;
     }
 }
@@ -165,7 +237,7 @@ static enum rc read_framing(struct up *u, const struct request *r, const struct 
     struct framing seen = { 0 };
     for (struct header *h = p->headers.at, *end = h + p->headers.count; h < end; h++)
         if ((h1_hop_by_hop | 1ull << HEADER_CONTENT_LENGTH) >> h->id & 1)
-            read_field(h, p, &seen);
+            read_field(u, h, p, &seen);
     for (uint32_t i = 0; seen.named && i < p->headers.count; i++)
         if (p->headers.at[i].id == HEADER_CONNECTION)
             h1_skip_named(&p->headers, p->headers.at[i].value);

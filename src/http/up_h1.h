@@ -18,10 +18,15 @@ struct up {
     void (*on_wake)(struct up *u);      /* while it is held */
     void *holder;                       /* the exchange, or the pool's node */
     struct link in_pool;                /* pool.idle, oldest first */
+    void (*on_end)(struct up *u);       /* whoever counts it is told that it closes; NULL: nobody does */
+    void *counted_by;
     struct grave grave;
     struct h1_input input;
     struct h1_output output;
-    uint64_t born_ms, idle_since_ms;
+    uint64_t born_ms;
+    uint64_t idle_due_ms;               /* in a pool: when it has been idle too long */
+    uint32_t keep_ms;                   /* so long the upstream keeps it while it is idle; 0: it has not said */
+    uint32_t requests_max;              /* ... and for so many requests; 0: it has not said */
     uint64_t body_left;
     uint64_t sent_before;               /* bytes this connection had sent before the current request */
     uint64_t sent;                      /* bytes the kernel took, ever */
@@ -37,6 +42,15 @@ struct up {
     const char *why;                    /* the TLS handshake failed; until another one fails in this thread */
 };
 
+/* An idle connection on its way to another loop. */
+struct up_parcel {
+    struct stream stream;
+    void (*on_end)(struct up *u);
+    void *counted_by;
+    uint64_t born_ms, sent;
+    uint32_t requests, requests_max;
+};
+
 enum { UP_HEAD_BYTES = 64 * 1024, UP_HEADERS = 256 };
 
 /* Starts to connect. NULL with errno-like words in why when the kernel refuses at once. server_name (for TLS) is used
@@ -47,6 +61,11 @@ struct up *up_connect(struct loop *loop, struct freelist *home, const struct add
 enum rc up_check(struct up *u);
 /* Closes and frees. */
 void up_close(struct up *u);
+
+/* Takes a connection that is reusable, and is in no pool, out of its loop; u is gone. */
+void up_pack(struct up *u, struct up_parcel *out);
+/* The same connection in another loop. NULL: the kernel refuses; it is closed, and on_end was not called. */
+struct up *up_unpack(const struct up_parcel *p, struct loop *loop, struct freelist *home);
 
 /* A new request on an open connection. RC_OK: all taken by the socket; RC_AGAIN: kept, bring no more before a wake-up;
  * RC_RESET: the upstream closed. */

@@ -403,6 +403,8 @@ struct tide_node {
     double failures;                    /* in a row, as clients see them */
     double ejections, changes;
     double checks;                      /* made ever */
+    double open, max_open;              /* connections that count; max_open 0: they are not counted */
+    double waiting, waited, turned_away;        /* requests: now, and ever */
 };
 /* From 0 on both, in the order of the configuration. False where there is none, and *more tells whether there is such a
  * service. */

@@ -312,6 +312,8 @@ static void add_node(struct generation *g, struct service *s, const struct node_
     struct node *n = registry_node(node_key(g, s, a, host), a);
     if (!n->state)
         n->state = node_state_get(s->state, state_key(g, s, a, host), n->text);
+    if (!n->supply)
+        n->supply = supply_keep(n->state->supply);
     if (n->refs == 1) {
         n->traffic = traffic_number("node", s->settings.name, slice_make(n->text, n->text_len));
         uint16_t usual = s->settings.protocol == PROTOCOL_HTTPS ? 443 : 80;

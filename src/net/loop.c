@@ -164,6 +164,14 @@ bool loop_add(struct loop *loop, struct io *io)
     return true;
 }
 
+void loop_remove(struct loop *loop, struct io *io)
+{
+    if (io->registered)
+        (void)epoll_ctl(inside(loop)->epoll, EPOLL_CTL_DEL, io->fd, NULL);  /* it is there */
+    io->registered = false;
+    io->fd = -1;                    /* the rest of the batch forgets it */
+}
+
 void io_close(struct io *io)
 {
     if (io->fd >= 0)

@@ -90,6 +90,9 @@ bool loop_add(struct loop *loop, struct io *io);
 /* Closes the fd; no event follows. */
 void io_close(struct io *io);
 
+/* Lets go of the fd, which stays open for another loop; no event follows. */
+void loop_remove(struct loop *loop, struct io *io);
+
 void loop_ready(struct loop *loop, struct task *t);
 void loop_bury(struct loop *loop, struct grave *g, void (*free_fn)(struct grave *g));
 

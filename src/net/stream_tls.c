@@ -177,6 +177,12 @@ static SSL *attach(struct stream *s, struct tls_context *t)
     return ssl;
 }
 
+void stream_tls_moved(struct stream *s)
+{
+    if (!kernel_tls)
+        BIO_set_data(SSL_get_rbio(s->tls), s);
+}
+
 bool stream_tls_accept(struct stream *s, struct tls_context *t)
 {
     SSL *ssl = attach(s, t);

@@ -8,6 +8,9 @@ bool stream_tls_accept(struct stream *s, struct tls_context *t);
 /* server_name is sent as SNI and checked against the certificate when the context verifies; NUL-terminated. */
 bool stream_tls_connect(struct stream *s, struct tls_context *t, const char *server_name);
 
+/* The bytes of the stream lie elsewhere now. */
+void stream_tls_moved(struct stream *s);
+
 struct tls_facts {
     const char *version;            /* "TLSv1.3"; static */
     const char *cipher;             /* static */

@@ -35,6 +35,9 @@ static void drop_up(struct call *c)
 static enum next end(struct call *c, enum call_state state)
 {
     drop_up(c);
+    if (c->ticket)
+        ticket_drop(c->ticket);
+    c->ticket = NULL;
     balancer_leave(&c->pick);
     if (c->adhoc)
         adhoc_drop(c->adhoc);
@@ -143,11 +146,21 @@ static enum next step_connect(struct call *c)
 {
     struct service *s = service_of(c);
     if (!c->up) {
-        struct up *u = c->fresh ? NULL : pool_take(node_pool(c->node, c->plane->index), &s->settings);
-        c->reused = u != NULL;
-        enum rc rc = u ? RC_OK : service_connect(s, c->node, loop_of(c), &c->plane->ups, &u);
+        struct up *u;
+        bool waited = c->ticket;
+        enum rc rc = supply_take(&c->ticket, s, c->node, c->plane, &c->wake, c->fresh, &u);
+        if (rc == RC_AGAIN) {
+            if (!waited)
+                c->attempt_due_ms = loop_of(c)->clock.now_ms + s->settings.pool_queue_ms;
+            return NEXT_WAIT;
+        }
+        if (rc == RC_NODE_FULL)
+            return fail(c, rc, "%s", rc_word(rc));
         if (rc != RC_OK)
             return connect_failed(c, rc);
+        if (waited)
+            c->attempt_due_ms = loop_of(c)->clock.now_ms + c->connect_ms;
+        c->reused = u->requests > 0;
         hold(c, u);
         if (c->reused)
             return go(c, CALL_SEND);
@@ -313,8 +326,11 @@ static void on_wake(struct task *t)
 static void on_timer(struct deadline *d)
 {
     struct call *c = LINK_OWNER(d, struct call, timer);
-    if (is_connecting(c) && c->up && c->due_ms > loop_of(c)->clock.now_ms)
+    bool is_early = c->due_ms > loop_of(c)->clock.now_ms;
+    if (is_connecting(c) && c->up && is_early)
         run_from(c, connect_failed(c, RC_CONNECT_TIMEOUT));
+    else if (c->ticket && is_early)
+        run_from(c, fail(c, RC_QUEUE_TIMEOUT, "%s", rc_word(RC_QUEUE_TIMEOUT)));
     else
         run_from(c, fail(c, is_connecting(c) ? RC_CONNECT_TIMEOUT : RC_ROUTE_TIMEOUT, "timeout"));
 }

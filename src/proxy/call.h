@@ -41,6 +41,7 @@ struct call {
     struct plane *plane;
     struct node *node;
     struct up *up;
+    struct ticket *ticket;      /* it waits for a connection; else NULL */
     struct task wake;
     struct deadline timer;
     uint64_t due_ms, attempt_due_ms;

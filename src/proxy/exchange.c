@@ -37,6 +37,8 @@ static enum next (*const steps[])(struct exchange *) = {
 static void exchange_free(struct exchange *x)
 {
     struct plane *p = x->plane;
+    if (x->ticket)
+        ticket_drop(x->ticket);
     balancer_leave(&x->pick);
     breaker_cancel(&x->leave);
     if (x->number)
@@ -90,6 +92,7 @@ static uint64_t limit_of(const struct exchange *x, enum wait w, enum rc *meaning
     case WAIT_BODY: *meaning = RC_CLIENT_SLOW; return t->body_ms;
     case WAIT_CLIENT_WRITE: *meaning = RC_CLIENT_GONE; return t->write_ms;
     case WAIT_TUNNEL: *meaning = RC_IDLE_TIMEOUT; return s->idle_ms;
+    case WAIT_QUEUE: *meaning = RC_QUEUE_TIMEOUT; return s->pool_queue_ms;
     }
     *meaning = RC_INTERNAL;
     return 0;

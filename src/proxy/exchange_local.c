@@ -13,6 +13,9 @@ enum { DRAIN_MAX = 64 * 1024 }; /* unread request body thrown away to keep a con
 
 void exchange_drop_up(struct exchange *x)
 {
+    if (x->ticket)
+        ticket_drop(x->ticket);
+    x->ticket = NULL;
     if (!x->up)
         return;
     if (x->splicing) {

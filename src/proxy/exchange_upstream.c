@@ -1,5 +1,6 @@
 /* The exchange on the upstream's side: choosing a node, reaching it, sending the head and reading the answer's. */
 #include "base/log.h"
+#include "base/log_limit.h"
 #include "http/h1_trailers.h"
 #include "proxy/adhoc.h"
 #include "proxy/forward.h"
@@ -131,23 +132,55 @@ enum next exchange_connect_failed(struct exchange *x, enum rc rc)
     return exchange_pick(x);
 }
 
+/* All connections to the node are in use, and its queue is full: another one may have room. */
+static enum next node_is_full(struct exchange *x)
+{
+    static _Thread_local struct log_limit limit;
+    if (!x->adhoc && ++x->full < x->service->node_count && x->full < UINT8_MAX)
+        return exchange_pick(x);
+    if (log_limit_passes(&limit, "pool"))
+        warn(x, rc_word(RC_NODE_FULL));
+    return exchange_fail(x, RC_NODE_FULL);
+}
+
+/* RC_OK: a connection is in hand, idle or on its way. */
+static enum rc take_connection(struct exchange *x)
+{
+    struct up *u;
+    bool waited = x->ticket;
+    enum rc rc = supply_take(&x->ticket, x->service, x->node, x->plane, &x->wake, false, &u);
+    if (rc == RC_AGAIN) {
+        if (!waited)
+            touch(x, WAIT_QUEUE);
+        wait_for(x, WAIT_QUEUE);
+    }
+    if (rc != RC_OK)
+        return rc;
+    if (waited && x->try_us)
+        x->try_us = clock_us();         /* what it waited for here is not the node's latency */
+    hold(x, u);
+    x->full = 0;
+    x->reused = u->requests > 0;
+    if (x->reused)
+        count(&x->plane->counters.upstream_reused, 1);
+    else
+        touch(x, WAIT_CONNECT);
+    return RC_OK;
+}
+
 enum next step_connect(struct exchange *x)
 {
     if (!x->up) {
-        struct service *s = x->service;
-        struct up *u = pool_take(node_pool(x->node, x->plane->index), &s->settings);
-        x->reused = u != NULL;
-        if (u) {
-            count(&x->plane->counters.upstream_reused, 1);
-            hold(x, u);
-            return go(x, STEP_SEND);
-        }
-        x->up_started_us = clock_us();
-        enum rc rc = service_connect(s, x->node, loop_of(x), &x->plane->ups, &u);
+        enum rc rc = take_connection(x);
+        if (rc == RC_AGAIN)
+            return NEXT_WAIT;
+        if (rc == RC_NODE_FULL)
+            return node_is_full(x);
         if (rc != RC_OK)
             return exchange_connect_failed(x, rc);
-        hold(x, u);
-        touch(x, WAIT_CONNECT);
+        if (x->reused)
+            return go(x, STEP_SEND);
+        x->up_started_us = clock_us();
     }
     enum rc rc = up_check(x->up);
     if (rc == RC_AGAIN) {

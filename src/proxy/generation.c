@@ -88,9 +88,12 @@ struct generation *generation_new(void)
 void generation_open(struct generation *g, uint32_t loops)
 {
     for (uint32_t i = 0; i < g->service_count; i++) {
-        balancer_open(g->services[i], loops);
-        for (uint32_t k = 0; k < g->services[i]->node_count; k++)
-            node_open_pools(g->services[i]->nodes[k], loops);
+        struct service *s = g->services[i];
+        balancer_open(s, loops);
+        for (uint32_t k = 0; k < s->node_count; k++) {
+            node_open_pools(s->nodes[k], loops);
+            gate_set(&s->nodes[k]->supply->gate, s->settings.pool_max_per_node, s->settings.pool_queue, NULL);
+        }
     }
 }
 

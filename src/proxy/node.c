@@ -41,6 +41,8 @@ void node_set_host(struct node *n, struct slice host, uint16_t port, uint16_t us
 void node_free(struct node *n)
 {
     tls_context_drop(n->tls);
+    if (n->supply)
+        supply_drop(n->supply);
     free((char *)(uintptr_t)n->key.at);
     free(n->pools);
     free(n);

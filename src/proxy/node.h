@@ -6,6 +6,7 @@
 #include "net/addr.h"
 #include "proxy/node_state.h"
 #include "proxy/pool.h"
+#include "proxy/supply.h"
 
 struct node {
     struct slice key;                   /* identity, its own copy */
@@ -15,6 +16,7 @@ struct node {
     char host[256];                     /* as configured: SNI and certificate check, and Host under HOST_NODE */
     char host_port[272];
     struct node_state *state;           /* NULL: nobody counts what it does */
+    struct supply *supply;              /* its connections, counted; NULL: they are not */
     struct pool *pools;                 /* one per loop, touched by that loop only */
     uint32_t pool_count;
     unsigned refs;                      /* generations; control thread only */

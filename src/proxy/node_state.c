@@ -24,6 +24,7 @@ struct node_state *node_state_get(struct service_state *s, struct slice key, con
         n->key = slice_make(copy, key.len);
         snprintf(n->text, sizeof n->text, "%s", text);
         n->service = registry_service(s->name);
+        n->supply = supply_new();
         map_put(&states, n->key, n);
     }
     n->refs++;
@@ -40,6 +41,7 @@ void node_state_drop(struct node_state *n)
     health_forget(n);
     least_remove(&n->service->least, n);
     registry_service_drop(n->service);
+    supply_drop(n->supply);
     free((char *)(uintptr_t)n->key.at);
     free(n);
 }

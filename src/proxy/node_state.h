@@ -7,6 +7,7 @@
 #include "proxy/health.h"
 
 struct service_state;
+struct supply;
 
 struct node_state {
     _Alignas(64) _Atomic uint32_t active;       /* requests in its hands */
@@ -14,6 +15,7 @@ struct node_state {
     uint32_t place;                     /* 1 + place in its service's heap, 0: not there; under that lock */
     uint64_t unit;                      /* what one request more counts there; heavier nodes count less */
     struct health health;
+    struct supply *supply;
     char text[ADDR_TEXT];               /* its address, for people */
     struct slice key;                   /* its own copy */
     struct service_state *service;

@@ -16,6 +16,7 @@ void plane_open(struct plane *p, uint32_t index)
     fronts_init(&p->fronts, p->loop, &exchange_events);
     freelist_init(&p->ups, sizeof(struct up), 32);
     freelist_init(&p->exchanges, sizeof(struct exchange), 8);
+    freelist_init(&p->tickets, sizeof(struct ticket), 32);
     queue_init(&p->log, LOG_RING);
     if (getrandom(random, sizeof random, 0) != sizeof random)
         random[0] = random[1] = clock_us() ^ (uint64_t)getpid() << 32;
@@ -40,6 +41,7 @@ void plane_close(struct plane *p)
     fronts_free(&p->fronts);
     freelist_free(&p->ups);
     freelist_free(&p->exchanges);
+    freelist_free(&p->tickets);
     pipes_free(&p->pipes);
     recent_free(&p->recent);
     series_free(&p->hook_stats);

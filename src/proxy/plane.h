@@ -17,7 +17,7 @@ struct plane {
     uint32_t index;
     struct generation *generation;      /* the current one */
     struct fronts fronts;
-    struct freelist ups, exchanges;
+    struct freelist ups, exchanges, tickets;
     struct pipes pipes;
     struct counters counters;
     struct queue log;                   /* to the writer thread */

@@ -15,12 +15,14 @@ enum rc service_connect(const struct service *s, const struct node *n, struct lo
 
 void service_keep(const struct service *s, const struct node *n, uint32_t loop, struct up *u)
 {
-    if (!up_is_reusable(u)) {
+    struct pool *pool = node_pool(n, loop);
+    if (!up_is_reusable(u) || pool_is_worn(u, &s->settings)) {
         up_close(u);
         return;
     }
     h1_input_reset(&u->input);
-    pool_put(node_pool(n, loop), u, &s->settings);
+    if (!u->counted_by || !supply_offer(u->counted_by, n, pool, u))
+        pool_put(pool, u, &s->settings);
 }
 
 bool service_may_repeat(const struct up *u, enum method m, enum rc rc)

@@ -115,6 +115,9 @@ struct service_settings {
     uint32_t idle_ms;             /* between two reads of the response */
     uint32_t attempts;            /* further tries after the first: 0 = never retry */
     uint32_t pool_idle_per_node;  /* per loop */
+    uint32_t pool_max_per_node;   /* connections of all loops; 0: no limit */
+    uint32_t pool_queue;          /* requests that may wait for one */
+    uint32_t pool_queue_ms;       /* ... and for how long */
     uint32_t pool_idle_ms;
     uint32_t pool_lifetime_ms;    /* 0: no limit */
     uint32_t pool_max_requests;   /* 0: no limit */

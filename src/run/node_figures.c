@@ -28,6 +28,17 @@ static void read_health(const struct service *s, struct health *h, struct tide_n
     out->reason = slice_text(h->reason);        /* others may write another one now; it ends with a NUL for ever */
 }
 
+static void read_supply(struct supply *v, struct tide_node *out)
+{
+    lock_take(&v->gate.lock);
+    out->open = v->gate.used;
+    out->max_open = v->gate.limit;
+    out->waiting = v->gate.waits;
+    out->waited = (double)v->gate.waited;
+    out->turned_away = (double)v->gate.refused;
+    lock_leave(&v->gate.lock);
+}
+
 bool tide_node_read(int service, int node, struct tide_node *out, bool *more)
 {
     const struct service *s = service_at(service);
@@ -42,6 +53,7 @@ bool tide_node_read(int service, int node, struct tide_node *out, bool *more)
     out->weight = s->weights[node];
     out->active = atomic_load_explicit(&n->active, memory_order_relaxed);
     read_health(s, &n->health, out);
+    read_supply(n->supply, out);
     return true;
 }
 

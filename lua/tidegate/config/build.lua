@@ -209,6 +209,7 @@ function Builder:service(name, service)
   s.attempts = service.retries.attempts
   s.pool_idle_per_node, s.pool_idle_ms = pool.idle_per_node, ms(pool.idle)
   s.pool_lifetime_ms, s.pool_max_requests = ms(pool.lifetime), pool.max_requests
+  s.pool_max_per_node, s.pool_queue, s.pool_queue_ms = pool.max_per_node, pool.queue, ms(pool.queue_timeout)
   s.tls_verify = tls.verify
   self:text(s.tls_ca, tls.ca)
   self:text(s.tls_server_name, tls.server_name)

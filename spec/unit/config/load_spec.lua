@@ -30,7 +30,8 @@ routes:
     assert.same({ "127.0.0.1/32" }, gateway.trusted_proxies)
     local service = config.services.app
     assert.same({ connect = 2, send = 30, first_byte = 30, idle = 60 }, service.timeouts)
-    assert.same({ idle_per_node = 64, idle = 60, lifetime = 3600, max_requests = 10000 }, service.pool)
+    assert.same({ idle_per_node = 64, idle = 60, lifetime = 3600, max_requests = 10000, max_per_node = 0, queue = 256,
+                  queue_timeout = 1 }, service.pool)
     assert.same({ "http", "preserve", "round_robin", 1, true },
                 { service.protocol, service.host_header, service.balance.algorithm, service.retries.attempts,
                   service.tls.verify })
