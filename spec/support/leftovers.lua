@@ -1,5 +1,6 @@
 --- What a gateway still has when all is over: nothing. Connections, requests that nodes have in hand.
 local cjson = require "cjson"
+local client = require "support.client"
 local clock = require "support.clock"
 
 local leftovers = {}
@@ -20,6 +21,16 @@ function leftovers.of(gw)
   if s.upstream_open > 0 then return s.upstream_open .. " upstream connections" end
   for _, node in ipairs(leftovers.status(gw, "--nodes")) do
     if node.connections > 0 then return ("%d requests in hand of %s"):format(node.connections, node.node) end
+  end
+end
+
+--- The figures of a gateway whose metrics listen at unix:metrics.sock.
+-- @treturn function (line): the number behind the name and labels; those that are absent are 0
+function leftovers.metrics(gw)
+  local text = assert(client.ask(gw.folder .. "/metrics.sock", client.request { target = "/metrics" })).body
+  return function(line)
+    local _, stop = ("\n" .. text):find("\n" .. line .. " ", 1, true)
+    return stop and tonumber(text:match("^[%d.e+-]+", stop)) or 0
   end
 end
 
