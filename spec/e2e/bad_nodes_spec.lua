@@ -61,12 +61,12 @@ routes: [{ path: "/*", service: app }]
   --- Kills one after the other, each while clients ask, and lets it come back.
   local function kill_all(clients)
     for i = 1, 3 do
-      clients:wait(30)
+      clients:wait(15)
       nodes:kill(i)
-      clients:wait(30)
+      clients:wait(15)
       nodes:revive(i)
     end
-    clients:wait(30)
+    clients:wait(15)
     return clients:stop()
   end
 
