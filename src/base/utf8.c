@@ -13,29 +13,42 @@ static const uint8_t classes[256] = {
     [0xf5 ... 0xff] = NEVER,
 };
 
-/* ONE, TWO, THREE: that many bytes of the character are still to come. */
-enum { WHOLE = UTF8_WHOLE, ONE, TWO, THREE, AFTER_E0, AFTER_ED, AFTER_F0, AFTER_F4, BROKEN = UTF8_BROKEN, STATES };
-
-/* RFC 3629 section 4, rule by rule. */
-static const uint8_t nexts[STATES][CLASSES] = {
-    [WHOLE]    = { [ASCII] = WHOLE, [LOW ... HIGH] = BROKEN, [LEAD_2] = ONE, [LEAD_3] = TWO, [LEAD_4] = THREE,
-                   [LEAD_E0] = AFTER_E0, [LEAD_ED] = AFTER_ED, [LEAD_F0] = AFTER_F0, [LEAD_F4] = AFTER_F4,
-                   [NEVER] = BROKEN },
-    [ONE]      = { [ASCII] = BROKEN, [LOW ... HIGH] = WHOLE, [LEAD_2 ... NEVER] = BROKEN },
-    [TWO]      = { [ASCII] = BROKEN, [LOW ... HIGH] = ONE, [LEAD_2 ... NEVER] = BROKEN },
-    [THREE]    = { [ASCII] = BROKEN, [LOW ... HIGH] = TWO, [LEAD_2 ... NEVER] = BROKEN },
-    [AFTER_E0] = { [ASCII ... MIDDLE] = BROKEN, [HIGH] = ONE, [LEAD_2 ... NEVER] = BROKEN },
-    [AFTER_ED] = { [ASCII] = BROKEN, [LOW ... MIDDLE] = ONE, [HIGH ... NEVER] = BROKEN },
-    [AFTER_F0] = { [ASCII ... LOW] = BROKEN, [MIDDLE ... HIGH] = TWO, [LEAD_2 ... NEVER] = BROKEN },
-    [AFTER_F4] = { [ASCII] = BROKEN, [LOW] = TWO, [MIDDLE ... NEVER] = BROKEN },
-    [BROKEN]   = { [ASCII ... NEVER] = BROKEN },
+/* A state is where in a row the state behind it stands: a step is a shift. ONE, TWO, THREE: that many bytes of the
+ * character are still to come. */
+enum {
+    WHOLE = UTF8_WHOLE, BROKEN = UTF8_BROKEN, ONE = 12, TWO = 18, THREE = 24, AFTER_E0 = 30, AFTER_ED = 36,
+    AFTER_F0 = 42, AFTER_F4 = 48, STATE_MASK = 63,
 };
 
-static inline uint8_t step(uint8_t state, unsigned char byte) { return nexts[state][classes[byte]]; }
+#define ROW(whole, one, two, three, e0, ed, f0, f4)                                                                    \
+    ((uint64_t)(whole) << WHOLE | (uint64_t)BROKEN << BROKEN | (uint64_t)(one) << ONE | (uint64_t)(two) << TWO |       \
+     (uint64_t)(three) << THREE | (uint64_t)(e0) << AFTER_E0 | (uint64_t)(ed) << AFTER_ED |                            \
+     (uint64_t)(f0) << AFTER_F0 | (uint64_t)(f4) << AFTER_F4)
+#define FIRST(next) ROW(next, BROKEN, BROKEN, BROKEN, BROKEN, BROKEN, BROKEN, BROKEN)
 
-uint8_t utf8_next(uint8_t state, struct slice bytes, uint64_t key)
+/* RFC 3629 section 4, rule by rule. */
+static const uint64_t rows[CLASSES] = {
+    /* behind:      WHOLE   ONE    TWO  THREE E0      ED      F0      F4 */
+    [LOW]     = ROW(BROKEN, WHOLE, ONE, TWO,  BROKEN, ONE,    BROKEN, TWO),
+    [MIDDLE]  = ROW(BROKEN, WHOLE, ONE, TWO,  BROKEN, ONE,    TWO,    BROKEN),
+    [HIGH]    = ROW(BROKEN, WHOLE, ONE, TWO,  ONE,    BROKEN, TWO,    BROKEN),
+    [ASCII]   = FIRST(WHOLE),
+    [LEAD_2]  = FIRST(ONE),
+    [LEAD_E0] = FIRST(AFTER_E0),
+    [LEAD_3]  = FIRST(TWO),
+    [LEAD_ED] = FIRST(AFTER_ED),
+    [LEAD_F0] = FIRST(AFTER_F0),
+    [LEAD_4]  = FIRST(THREE),
+    [LEAD_F4] = FIRST(AFTER_F4),
+    [NEVER]   = FIRST(BROKEN),
+};
+
+static inline unsigned step(unsigned state, unsigned char byte) { return rows[classes[byte]] >> state & STATE_MASK; }
+
+uint8_t utf8_next(uint8_t before, struct slice bytes, uint64_t key)
 {
     enum { WORD = sizeof(uint64_t) };
+    unsigned state = before;
     unsigned char keys[WORD];
     memcpy(keys, &key, WORD);
     size_t i = 0;
@@ -54,13 +67,13 @@ uint8_t utf8_next(uint8_t state, struct slice bytes, uint64_t key)
     }
     for (unsigned k = 0; i < bytes.len; i++, k++)
         state = step(state, (unsigned char)bytes.at[i] ^ keys[k]);
-    return state;
+    return (uint8_t)state;
 }
 
 size_t utf8_prefix(struct slice text, size_t max)
 {
     size_t whole = 0;
-    uint8_t state = WHOLE;
+    unsigned state = WHOLE;
     for (size_t i = 0; i < text.len && i < max && state != BROKEN; i++) {
         state = step(state, (unsigned char)text.at[i]);
         if (state == WHOLE)

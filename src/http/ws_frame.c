@@ -62,11 +62,11 @@ size_t ws_head_write(char out[WS_HEAD_MAX], const struct ws_head *h)
 
 uint64_t ws_mask_key(const uint8_t mask[4], uint64_t offset)
 {
-    uint8_t bytes[8];
+    uint8_t thrice[12];
     uint64_t key;
-    for (unsigned i = 0; i < sizeof bytes; i++)
-        bytes[i] = mask[(offset + i) & 3];
-    memcpy(&key, bytes, sizeof key);
+    for (unsigned i = 0; i < sizeof thrice; i += 4)
+        memcpy(thrice + i, mask, 4);
+    memcpy(&key, thrice + (offset & 3), sizeof key);
     return key;
 }
 
