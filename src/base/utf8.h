@@ -9,8 +9,8 @@ enum utf8_state {
     UTF8_BROKEN = 6,        /* stays */
 };
 
-/* The state after `before` and these bytes. They are taken as if XORed with the eight bytes of `key`, over and over, as they lie in
- * memory; 0 takes them as they are. */
+/* The state after `before` and these bytes. They are taken as if XORed with the eight bytes of `key`, over and over, as
+ * they lie in memory; 0 takes them as they are. */
 uint8_t utf8_next(uint8_t before, struct slice bytes, uint64_t key);
 
 static inline bool utf8_is_valid(struct slice text) { return utf8_next(UTF8_WHOLE, text, 0) == UTF8_WHOLE; }
