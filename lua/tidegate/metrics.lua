@@ -44,6 +44,8 @@ local WHOLE = {
   { "upstream_tries", "counter", "Requests sent to upstreams, further tries among them.", "upstream_tries_total" },
   { "upstream_reused", "counter", "Of these, those on a kept connection.", "upstream_reused_total" },
   { "upstream_retries", "counter", "Of these, further tries.", "upstream_retries_total" },
+  { "upstream_retries_refused", "counter", "Further tries that a budget did not allow.",
+    "upstream_retries_refused_total" },
   { "upstream_failures", "counter", "Tries that failed.", "upstream_failures_total" },
   { "log_lines", "counter", "Lines of the access log.", "log_lines_total" },
   { "log_lost", "counter", "Lines that no log took.", "log_lines_lost_total" },

@@ -15,7 +15,8 @@ local status = { in_force = {}, needs_restart = {} }
 
 local FIELDS = {
   "generation", "requests", "connections_total", "connections_open", "bytes_in", "bytes_out", "upstream_tries",
-  "upstream_reused", "upstream_retries", "upstream_failures", "upstream_open", "log_lines", "log_lost",
+  "upstream_reused", "upstream_retries", "upstream_retries_refused", "upstream_failures", "upstream_open", "log_lines",
+  "log_lost",
   "accept_errors", "refused", "reloads_good", "reloads_bad", "worker_restarts", "threads", "supervisor_pid",
   "worker_pid", "regex_limit_hits",
 }
@@ -124,8 +125,9 @@ function status.text(state)
     ("  requests     %d (1xx %d, 2xx %d, 3xx %d, 4xx %d, 5xx %d, cut %d)"):format(
       s.requests, r["1xx"], r["2xx"], r["3xx"], r["4xx"], r["5xx"], r.cut),
     ("  bytes        %s in, %s out"):format(bytes(s.bytes_in), bytes(s.bytes_out)),
-    ("  upstream     %d open, %d tries, %d on kept connections, %d retries, %d failures"):format(
-      s.upstream_open, s.upstream_tries, s.upstream_reused, s.upstream_retries, s.upstream_failures),
+    ("  upstream     %d open, %d tries, %d on kept connections, %d retries (%d refused), %d failures"):format(
+      s.upstream_open, s.upstream_tries, s.upstream_reused, s.upstream_retries, s.upstream_retries_refused,
+      s.upstream_failures),
     ("  access log   %d lines, %d lost"):format(s.log_lines, s.log_lost),
   }
   if s.regex_limit_hits > 0 then

@@ -78,7 +78,7 @@ end
 -- What picks nodes stands on much of the rest.
 for _, name in ipairs {
   "base/lock.h", "base/freelist.h", "base/log.h", "http/h1_input.h", "http/h1_output.h", "http/up_h1.h",
-  "proxy/window.h", "proxy/breaker.h", "proxy/gate.h", "proxy/supply.h",
+  "proxy/window.h", "proxy/retry.h", "proxy/breaker.h", "proxy/gate.h", "proxy/supply.h",
   "proxy/health.h", "proxy/node_state.h", "proxy/pool.h", "proxy/node.h", "proxy/ring.h",
   "proxy/least.h", "proxy/service.h", "proxy/balancer.h", "proxy/generation.h",
 } do

@@ -35,6 +35,7 @@
     X(CONNECT_TIMEOUT, "upstream connect timed out", 504)                                                              \
     X(SEND_TIMEOUT, "upstream read too slowly", 504)                                                                   \
     X(FIRST_BYTE_TIMEOUT, "upstream did not answer in time", 504)                                                      \
+    X(TRY_TIMEOUT, "upstream took too long for one try", 504)                                                          \
     X(IDLE_TIMEOUT, "upstream stopped in its response", 504)                                                           \
     X(ROUTE_TIMEOUT, "route timeout", 504)                                                                             \
     X(VERSION, "HTTP version not supported", 505)                                                                      \

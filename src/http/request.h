@@ -14,12 +14,11 @@ enum method { METHOD_OTHER, METHOD_TABLE(METHOD_ENUM) METHOD_COUNT };
 #undef METHOD_ENUM
 
 enum method method_of(struct slice name);
-/* RFC 9110 section 9.2.2. */
-static inline bool method_is_idempotent(enum method m)
-{
-    return m == METHOD_GET || m == METHOD_HEAD || m == METHOD_PUT || m == METHOD_DELETE || m == METHOD_OPTIONS ||
-           m == METHOD_TRACE;
-}
+/* A bit per method: RFC 9110 section 9.2.2. */
+enum {
+    METHODS_IDEMPOTENT = 1 << METHOD_GET | 1 << METHOD_HEAD | 1 << METHOD_PUT | 1 << METHOD_DELETE |
+                         1 << METHOD_OPTIONS | 1 << METHOD_TRACE,
+};
 
 /* A run of body bytes with free room around it, so that framing can be put there without a copy. */
 struct span {

@@ -41,6 +41,8 @@ int tide_generation_add_certificate(struct generation *g, const char *cert, cons
  * 0, or -1 with the reason. */
 int tide_generation_add_host(struct generation *g, const char *host, size_t len, struct tide_error *e);
 int tide_generation_add_path(struct generation *g, const char *path, size_t len, struct tide_error *e);
+/* The bit of a method in a mask of them; 0 where it has none. */
+uint32_t tide_method_bit(const char *method, size_t len);
 int tide_generation_add_method(struct generation *g, const char *method, size_t len, struct tide_error *e);
 int tide_generation_add_header(struct generation *g, const char *name, size_t name_len,
                                const char *value, size_t value_len, struct tide_error *e);
@@ -316,6 +318,7 @@ struct tide_status {
     uint64_t generation, started_ms, requests, connections_total, connections_open, bytes_in, bytes_out;
     uint64_t responses[6];                      /* by class; [0]: cut without a status */
     uint64_t upstream_tries, upstream_reused, upstream_retries, upstream_failures;
+    uint64_t upstream_retries_refused;          /* by a budget */
     uint64_t log_lines, log_lost, accept_errors, refused, reloads_good, reloads_bad, worker_restarts;
     uint64_t regex_limit_hits;                  /* matches given up because they took too long */
     uint64_t lua_bytes, lua_bytes_most, lua_bytes_max;  /* of all loops, of the one that has most, what one may have */

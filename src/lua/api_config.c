@@ -204,6 +204,12 @@ int tide_generation_add_path(struct generation *g, const char *path, size_t len,
     return add_pattern(&b.wishes[g->route_count - 1]->paths_end, pattern, &wrong, e);
 }
 
+uint32_t tide_method_bit(const char *method, size_t len)
+{
+    enum method m = method_of(slice_make(method, len));
+    return m == METHOD_OTHER ? 0 : 1u << m;
+}
+
 int tide_generation_add_method(struct generation *g, const char *method, size_t len, struct tide_error *e)
 {
     struct route *r = g->routes[g->route_count - 1];

@@ -269,7 +269,10 @@ struct service *adhoc_service(void)
         .settings = {
             .host_policy = HOST_PRESERVE,
             .connect_ms = 2000, .send_ms = 30000, .first_byte_ms = 30000, .idle_ms = 60000,
-            .attempts = 1,
+            .retry = {
+                .attempts = 1, .on = RETRY_ON_CONNECT | RETRY_ON_RESET, .methods = METHODS_IDEMPOTENT,
+                .backoff_ms = 25, .backoff_max_ms = 250, .budget_percent = 20, .budget_min = 10,
+            },
             .pool_idle_per_node = 64, .pool_idle_ms = 60000, .pool_lifetime_ms = 3600000, .pool_max_requests = 10000,
             .tls_verify = true,
         },

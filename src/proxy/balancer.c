@@ -368,6 +368,17 @@ struct node *balancer_take(struct pick *p, struct service *s, uint32_t index, ui
     return take(p, s, index);
 }
 
+bool balancer_has_other(const struct pick *p, const struct service *s, uint32_t loop, uint64_t now_ms)
+{
+    if (s->only)
+        return false;
+    const struct choices *c = choices_of(s, loop, now_ms);
+    for (uint32_t i = 0; i < c->count; i++)
+        if (!is_in(p->tried, c->nodes[i]))
+            return true;
+    return false;
+}
+
 /* What was counted is what the service in hand says, even where a newer generation counts otherwise. */
 void balancer_uncount(const struct service *s, struct node *n)
 {

@@ -62,3 +62,6 @@ static inline struct node *balancer_pick(struct pick *p, struct service *s, uint
 
 /* The same with a node that is wanted for a reason of its own; NULL where it is not usable, or was tried. */
 struct node *balancer_take(struct pick *p, struct service *s, uint32_t index, uint32_t loop, uint64_t now_ms);
+
+/* Whether a node is usable that was not tried yet. */
+bool balancer_has_other(const struct pick *p, const struct service *s, uint32_t loop, uint64_t now_ms);

@@ -89,7 +89,7 @@ static void report(struct call *c, bool is_good, const char *why)
 
 static bool may_try_again(const struct call *c)
 {
-    return c->service ? c->tries <= c->service->settings.attempts : adhoc_has_more(c->adhoc);
+    return c->service ? c->tries <= c->service->settings.retry.attempts : adhoc_has_more(c->adhoc);
 }
 
 static enum next connect_failed(struct call *c, enum rc rc)
@@ -217,7 +217,8 @@ static void pump(struct call *c)
 /* The connection ended before the head was there. */
 static enum next died(struct call *c, enum rc rc)
 {
-    bool may_repeat = service_may_repeat(c->up, c->req.method, rc), begun = c->up->got_bytes;
+    bool begun = c->up->got_bytes, may_repeat = service_took_nothing(c->up, rc);
+    may_repeat |= !begun && retry_repeats(&service_of(c)->settings.retry, c->req.method);
     if (!c->reused)
         report(c, false, rc_word(rc));
     drop_up(c);

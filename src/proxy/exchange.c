@@ -23,6 +23,7 @@ static enum next (*const steps[])(struct exchange *) = {
     [STEP_PICK] = step_pick,
     [STEP_CONNECT] = step_connect,
     [STEP_SEND] = step_send,
+    [STEP_BACKOFF] = step_backoff,
     [STEP_HEAD] = step_head,
     [STEP_RESPONSE] = step_response,
     [STEP_RELAY] = step_relay,
@@ -93,9 +94,26 @@ static uint64_t limit_of(const struct exchange *x, enum wait w, enum rc *meaning
     case WAIT_CLIENT_WRITE: *meaning = RC_CLIENT_GONE; return t->write_ms;
     case WAIT_TUNNEL: *meaning = RC_IDLE_TIMEOUT; return s->idle_ms;
     case WAIT_QUEUE: *meaning = RC_QUEUE_TIMEOUT; return s->pool_queue_ms;
+    case WAIT_BACKOFF: *meaning = RC_AGAIN; return x->backoff_ms;
     }
     *meaning = RC_INTERNAL;
     return 0;
+}
+
+uint64_t exchange_due_ms(const struct exchange *x)
+{
+    uint64_t whole_ms = x->timeout_ms || !x->route ? x->timeout_ms : x->route->settings.timeout_ms;
+    return whole_ms ? x->req.started_us / 1000 + whole_ms : DEADLINE_NEVER;
+}
+
+/* A node's time for one try: until the head of its answer, and not as long as the client's body still comes. */
+static uint64_t try_due_ms(const struct exchange *x)
+{
+    if (!x->retry || !x->retry->per_try_ms)
+        return DEADLINE_NEVER;
+    bool is_nodes = (x->step == STEP_CONNECT && x->up) ||
+                    (x->step == STEP_HEAD && (x->body_ended || x->req.sent_body == BODY_NONE));
+    return is_nodes ? x->try_since_ms + x->retry->per_try_ms : DEADLINE_NEVER;
 }
 
 static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
@@ -110,16 +128,18 @@ static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
             *meaning = m;
         }
     }
-    uint64_t whole_ms = x->timed_out ? 0 : x->timeout_ms || !x->route ? x->timeout_ms : x->route->settings.timeout_ms;
-    if (whole_ms && x->step != STEP_TUNNEL) {
-        uint64_t at = x->req.started_us / 1000 + whole_ms;
-        if (at < due) {
-            due = at;
-            *meaning = RC_ROUTE_TIMEOUT;
-        }
+    uint64_t at = try_due_ms(x);
+    if (at < due) {
+        due = at;
+        *meaning = RC_TRY_TIMEOUT;
+    }
+    at = x->timed_out || x->step == STEP_TUNNEL ? DEADLINE_NEVER : exchange_due_ms(x);
+    if (at <= due && at != DEADLINE_NEVER) {
+        due = at;
+        *meaning = RC_ROUTE_TIMEOUT;
     }
     if (x->half_closed && !x->head_sent) {
-        uint64_t at = x->req.started_us / 1000 + HALF_CLOSED_MS;
+        at = x->req.started_us / 1000 + HALF_CLOSED_MS;
         if (at < due) {
             due = at;
             *meaning = RC_CLIENT_GONE;
@@ -201,6 +221,26 @@ static void on_client_wake(struct request *r)
     loop_ready(loop_of(x), &x->wake);
 }
 
+/* What comes next when a wait has taken too long. */
+static enum next out_of_time(struct exchange *x, enum rc meaning)
+{
+    if (meaning == RC_AGAIN)
+        return NEXT_STEP;           /* that was what it waited for */
+    if (x->step == STEP_FLUSH && meaning == RC_CLIENT_SLOW)
+        return NEXT_DONE;           /* the reply is out; the rest of the body does not come */
+    if (meaning == RC_CONNECT_TIMEOUT || (meaning == RC_TRY_TIMEOUT && x->step == STEP_CONNECT))
+        return exchange_connect_failed(x, meaning);
+    bool is_first = x->step == STEP_HEAD;
+    if (is_first && (meaning == RC_FIRST_BYTE_TIMEOUT || meaning == RC_SEND_TIMEOUT || meaning == RC_TRY_TIMEOUT))
+        return exchange_try_late(x, meaning);
+    if (x->up && meaning != RC_CLIENT_SLOW && meaning != RC_CLIENT_GONE)
+        exchange_warn(x, rc_word(meaning));
+    if (is_first && meaning == RC_ROUTE_TIMEOUT && x->up->request_done)
+        exchange_blame_node(x, meaning);
+    x->timed_out |= meaning == RC_ROUTE_TIMEOUT;
+    return exchange_fail(x, meaning);
+}
+
 static void on_timeout(struct request *r)
 {
     struct exchange *x = of(r);
@@ -210,19 +250,7 @@ static void on_timeout(struct request *r)
         r->ops->arm(r, due);
         return;
     }
-    if (x->up && meaning != RC_CLIENT_SLOW && meaning != RC_CLIENT_GONE)
-        log_warn("upstream", rc_word(meaning), "service", log_slice(x->service->settings.name), "node", x->node->text,
-                 "request", log_slice(x->id));
-    bool is_node_late = meaning == RC_FIRST_BYTE_TIMEOUT || meaning == RC_ROUTE_TIMEOUT;
-    if (is_node_late && x->step == STEP_HEAD && x->up->request_done)
-        exchange_blame_node(x, meaning);
-    x->timed_out |= meaning == RC_ROUTE_TIMEOUT;
-    if (x->step == STEP_FLUSH && meaning == RC_CLIENT_SLOW)
-        run_from(x, NEXT_DONE);     /* the reply is out; the rest of the body does not come */
-    else if (meaning == RC_CONNECT_TIMEOUT)
-        run_from(x, exchange_connect_failed(x, meaning));
-    else
-        run_from(x, exchange_fail(x, meaning));
+    run_from(x, out_of_time(x, meaning));
 }
 
 static void on_drop(struct request *r) { exchange_free(of(r)); }

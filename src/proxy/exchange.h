@@ -9,7 +9,7 @@
 
 enum wait {                     /* what an exchange may be waiting for, each with its own time limit */
     WAIT_CONNECT = 1, WAIT_HEAD = 2, WAIT_UP_READ = 4, WAIT_UP_WRITE = 8, WAIT_BODY = 16, WAIT_CLIENT_WRITE = 32,
-    WAIT_TUNNEL = 64, WAIT_QUEUE = 128,
+    WAIT_TUNNEL = 64, WAIT_QUEUE = 128, WAIT_BACKOFF = 256,
 };
 
 struct log_entry {              /* a field that a plugin has added to the access log */
@@ -76,17 +76,23 @@ struct exchange {
     bool response_hooked, failure_hooked;       /* those chains have begun, and are not run again */
     bool request_sent;          /* the head, to an upstream: no plugin can change it any more */
     struct pick pick;           /* which nodes were tried, and which it has in hand */
-    uint64_t since_ms[8];       /* last progress of each wait, by bit number */
+    uint64_t since_ms[9];       /* last progress of each wait, by bit number */
     uint64_t drained;           /* body bytes thrown away after a reply */
     uint64_t connect_us, first_byte_us, sent_us, up_started_us;
     struct breaker_leave leave; /* of the service's breaker */
     uint32_t retry_after_s;     /* for an answer with 503; 0: a moment */
+    const struct retry_settings *retry;         /* the service's, or what the route makes of them */
+    const struct service *retry_for;            /* that service */
+    uint64_t try_since_ms;      /* when its time began: a node was taken, or the last of the body was there */
+    uint32_t backoff_ms;        /* until the next try; 0: at once */
     uint64_t try_us;            /* when the node was taken, as long as its service waits for news of it; else 0 */
     uint64_t splice_left;
     enum rc failure;            /* why it failed, RC_OK if it did not */
-    uint8_t step, waits;
+    uint16_t waits;             /* bit per enum wait */
+    uint8_t step;
     uint8_t tries, retries, interims;
     uint8_t full;               /* nodes in a row where it could not even wait */
+    uint8_t rounds;             /* of tries, after each of which the nodes begin anew */
     bool share_is_new;          /* the client has to be told */
     bool sticks;                /* the client's cookie names the node */
     bool hash_given;            /* pick.hash is a plugin's */

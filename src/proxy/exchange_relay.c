@@ -12,7 +12,7 @@ enum {
 
 static bool may_replay(const struct exchange *x)
 {
-    return x->reused || (x->service->settings.attempts && method_is_idempotent(x->req.method));
+    return x->reused || (x->retry->attempts && retry_repeats(x->retry, x->req.method));
 }
 
 /* From the client, or what was gathered of its body because a plugin wanted to see it whole. */
@@ -78,6 +78,8 @@ enum rc exchange_next_body(struct exchange *x, struct span *out, bool *last)
     if (rc != RC_OK)
         return rc;
     x->body_ended = *last;
+    if (*last)
+        x->try_since_ms = loop_of(x)->clock.now_ms;
     if (!x->body_lost && out->len) {
         x->replay.max = REPLAY_MAX;
         if (!may_replay(x) || buf_append(&x->replay, slice_make(out->at, out->len)) != RC_OK) {

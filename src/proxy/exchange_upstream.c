@@ -17,7 +17,7 @@ enum next exchange_pick(struct exchange *x)
     return has(x, HOOK_UPSTREAM) ? go(x, STEP_UPSTREAM) : step_pick(x);
 }
 
-static void warn(const struct exchange *x, const char *what)
+void exchange_warn(const struct exchange *x, const char *what)
 {
     struct slice service = x->service->settings.name;
     log_warn("upstream", what, "service", service.len ? log_slice(service) : NULL, "node",
@@ -32,6 +32,11 @@ static void report(struct exchange *x, bool is_good, const char *why)
     uint64_t us = clock_us() - x->try_us;
     x->try_us = 0;
     service_report(x->service, x->node, is_good, why, us, loop_of(x)->clock.now_ms);
+}
+
+void exchange_report_answer(struct exchange *x)
+{
+    report(x, service_is_answer(x->res.status), status_reason(x->res.status).at);
 }
 
 void exchange_blame_node(struct exchange *x, enum rc rc) { report(x, false, rc_word(rc)); }
@@ -62,6 +67,7 @@ static enum rc ask_breaker(struct exchange *x)
 static enum next take_node(struct exchange *x, struct node *n)
 {
     x->node = n;
+    x->try_since_ms = loop_of(x)->clock.now_ms;
     x->try_us = x->service->is_watched && n->state ? clock_us() : 0;
     if (x->service->settings.host_policy == HOST_NODE || x->req.upstream_host.len == 0)
         x->req.upstream_host = slice_text(n->host_port);
@@ -81,15 +87,33 @@ static enum next pick_adhoc(struct exchange *x)
     if (rc == RC_OK)
         return take_node(x, x->node);
     if (rc != RC_AGAIN) {
-        warn(x, adhoc_why(x->adhoc));
+        exchange_warn(x, adhoc_why(x->adhoc));
         return exchange_fail(x, rc);
     }
     wait_for(x, WAIT_CONNECT);
     return NEXT_WAIT;
 }
 
+/* Once per request and service: what is tried again, and one more request for its budget. */
+static void begin_tries(struct exchange *x)
+{
+    const struct retry_settings *service = &x->service->settings.retry, *route = &x->route->settings.retry;
+    if (x->retry_for == x->service)
+        return;
+    x->retry_for = x->service;
+    x->retry = service;
+    if (route->given) {
+        struct retry_settings *merged = arena_alloc(&x->req.arena, sizeof *merged);
+        retry_merge(service, route, merged);
+        x->retry = merged;
+    }
+    if (x->service->state && x->retry->attempts)
+        retry_count(&x->service->state->retries, loop_of(x)->clock.now_ms);
+}
+
 enum next step_pick(struct exchange *x)
 {
+    begin_tries(x);
     if (x->adhoc)
         return pick_adhoc(x);
     if (x->service->settings.breaker.is_on && ask_breaker(x) != RC_OK)
@@ -115,23 +139,6 @@ static void hold(struct exchange *x, struct up *u)
     x->up_deaf = false;
 }
 
-enum next exchange_connect_failed(struct exchange *x, enum rc rc)
-{
-    exchange_blame_node(x, rc);
-    count(&x->plane->counters.upstream_failures, 1);
-    warn(x, rc_word(rc));
-    exchange_drop_up(x);
-    int32_t attempts = x->route->settings.attempts;
-    if (attempts < 0)
-        attempts = (int32_t)x->service->settings.attempts;
-    bool is_another = x->adhoc && adhoc_has_more(x->adhoc);     /* addresses of one name all have their turn */
-    if (!is_another && x->retries >= (uint32_t)attempts)
-        return exchange_fail(x, rc);
-    x->retries++;
-    count(&x->plane->counters.upstream_retries, 1);
-    return exchange_pick(x);
-}
-
 /* All connections to the node are in use, and its queue is full: another one may have room. */
 static enum next node_is_full(struct exchange *x)
 {
@@ -139,7 +146,7 @@ static enum next node_is_full(struct exchange *x)
     if (!x->adhoc && ++x->full < x->service->node_count && x->full < UINT8_MAX)
         return exchange_pick(x);
     if (log_limit_passes(&limit, "pool"))
-        warn(x, rc_word(RC_NODE_FULL));
+        exchange_warn(x, rc_word(RC_NODE_FULL));
     return exchange_fail(x, RC_NODE_FULL);
 }
 
@@ -156,6 +163,8 @@ static enum rc take_connection(struct exchange *x)
     }
     if (rc != RC_OK)
         return rc;
+    if (waited)
+        x->try_since_ms = loop_of(x)->clock.now_ms;
     if (waited && x->try_us)
         x->try_us = clock_us();         /* what it waited for here is not the node's latency */
     hold(x, u);
@@ -217,31 +226,6 @@ enum next step_send(struct exchange *x)
 }
 
 /* -- the response -- */
-
-/* The upstream ended before it answered. */
-static enum next up_died(struct exchange *x, enum rc rc)
-{
-    bool can = service_may_repeat(x->up, x->req.method, rc) && !x->body_lost;
-    int32_t attempts = x->route->settings.attempts;
-    if (attempts < 0)
-        attempts = (int32_t)x->service->settings.attempts;
-    bool stale = x->reused;
-    if (!stale) {
-        count(&x->plane->counters.upstream_failures, 1);
-        exchange_blame_node(x, RC_RESET);
-    }
-    if (!can || (!stale && x->retries >= (uint32_t)attempts)) {
-        warn(x, rc_word(RC_RESET));
-        return exchange_fail(x, RC_RESET);
-    }
-    exchange_drop_up(x);
-    count(&x->plane->counters.upstream_retries, 1);
-    x->replay_at = 0;
-    if (stale)                  /* the same node: the connection was old, not the node bad */
-        return go(x, STEP_CONNECT);
-    x->retries++;
-    return exchange_pick(x);
-}
 
 /* RC_OK: take the next head. */
 static enum rc pass_interim(struct exchange *x)
@@ -314,7 +298,7 @@ static enum next take_response(struct exchange *x)
     x->source = SOURCE_UPSTREAM;
     exchange_tell_breaker(x, x->res.status >= 500 ? BREAKER_BAD : BREAKER_GOOD);
     if (x->try_us)
-        report(x, service_is_answer(x->res.status), status_reason(x->res.status).at);
+        exchange_report_answer(x);
     if (x->req.is_head != (x->req.method == METHOD_HEAD))
         reframe_for_client(x);
     if (x->res.status != 101)
@@ -340,7 +324,7 @@ enum next step_head(struct exchange *x)
             return NEXT_WAIT;
         }
         if (rc == RC_EOF || rc == RC_RESET)
-            return up_died(x, rc);
+            return exchange_up_died(x, rc);
         if (rc == RC_OK && x->res.status == 101) {
             if (x->req.wants_upgrade)
                 return take_response(x);
@@ -350,12 +334,11 @@ enum next step_head(struct exchange *x)
             if (rc == RC_OK)
                 continue;
         }
-        if (rc != RC_OK) {
-            count(&x->plane->counters.upstream_failures, 1);
-            exchange_blame_node(x, rc);
-            warn(x, rc_word(rc));
-            return exchange_fail(x, rc);
-        }
+        if (rc != RC_OK)
+            return exchange_head_broken(x, rc);
+        enum next next;
+        if (x->res.status >= 400 && exchange_answer_unwanted(x, &next))
+            return next;
         return take_response(x);
     }
 }

@@ -7,6 +7,7 @@ struct counters {
     _Atomic uint64_t requests, connections_total, bytes_in, bytes_out;
     _Atomic uint64_t responses[6];      /* by class; [0]: cut without a status */
     _Atomic uint64_t upstream_tries, upstream_reused, upstream_retries, upstream_failures;
+    _Atomic uint64_t upstream_retries_refused;  /* by a budget */
     _Atomic uint64_t log_lines, log_lost, accept_errors, refused;
 };
 

@@ -25,10 +25,9 @@ void service_keep(const struct service *s, const struct node *n, uint32_t loop, 
         pool_put(pool, u, &s->settings);
 }
 
-bool service_may_repeat(const struct up *u, enum method m, enum rc rc)
+bool service_took_nothing(const struct up *u, enum rc rc)
 {
-    return !u->got_bytes &&
-           (method_is_idempotent(m) || u->sent == u->sent_before || (rc == RC_EOF && up_sent_nothing(u)));
+    return !u->got_bytes && (u->sent == u->sent_before || (rc == RC_EOF && up_sent_nothing(u)));
 }
 
 void service_report(const struct service *s, struct node *n, bool is_good, const char *why, uint64_t us,

@@ -4,6 +4,7 @@
 #include "proxy/breaker.h"
 #include "proxy/least.h"
 #include "proxy/node.h"
+#include "proxy/retry.h"
 #include "proxy/ring.h"
 #include "proxy/settings.h"
 
@@ -15,6 +16,7 @@ struct service_state {
     _Atomic uint32_t ejected;           /* nodes */
     struct least least;
     struct breaker breaker;
+    _Alignas(64) struct retry_budget retries;
     struct slice name;                  /* its own copy */
     uint64_t order;                     /* of its newest generation; control thread only */
     bool is_published;                  /* one of them was; control thread only */
@@ -71,6 +73,6 @@ enum rc service_connect(const struct service *s, const struct node *n, struct lo
                         struct up **out);
 /* Gives a connection to a node back: for others to use where it is fit for another request, else it is closed. */
 void service_keep(const struct service *s, const struct node *n, uint32_t loop, struct up *u);
-/* Whether a request may be sent again whose connection ended (rc) before a byte of the answer: the work must not be
- * done twice, so the method allows that, or the connection never took the request. */
-bool service_may_repeat(const struct up *u, enum method m, enum rc rc);
+/* A connection ended (rc) before a byte of the answer, and nothing of the request can have reached the node: whatever
+ * it is, it may be sent again. */
+bool service_took_nothing(const struct up *u, enum rc rc);

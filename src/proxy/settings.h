@@ -76,6 +76,24 @@ struct breaker_settings {
     uint32_t probes;              /* let through at a time after that */
 };
 
+/* What of a try's end asks for another try; and which keys of its retries a route has itself. */
+enum retry_on { RETRY_ON_CONNECT = 1, RETRY_ON_RESET = 2, RETRY_ON_TIMEOUT = 4, RETRY_ON_STATUS = 8 };
+enum retry_key {
+    RETRY_KEY_ATTEMPTS = 1, RETRY_KEY_ON = 2, RETRY_KEY_PER_TRY = 4, RETRY_KEY_BACKOFF = 8, RETRY_KEY_METHODS = 16,
+};
+
+struct retry_settings {
+    uint32_t given;               /* bit per enum retry_key; of a route */
+    uint32_t attempts;            /* further tries after the first: 0 = never retry */
+    uint32_t on;                  /* bit per enum retry_on */
+    uint64_t statuses[10];        /* bit per status, for RETRY_ON_STATUS */
+    uint32_t methods;             /* bit per enum method that a node may get twice */
+    uint32_t per_try_ms;          /* from the pick of a node to the head of its answer; 0: no limit */
+    uint32_t backoff_ms, backoff_max_ms;  /* longest first wait before nodes are asked again, and longest of all */
+    uint32_t budget_percent;      /* of the requests, that may be sent again; of a service */
+    uint32_t budget_min;          /* a second, whatever that is */
+};
+
 enum check_type { CHECK_HTTP, CHECK_TCP };
 enum { CHECK_STATUSES = 600 };
 
@@ -113,7 +131,7 @@ struct service_settings {
     uint32_t send_ms;             /* without progress while the request is written */
     uint32_t first_byte_ms;       /* request sent to the first byte of the response */
     uint32_t idle_ms;             /* between two reads of the response */
-    uint32_t attempts;            /* further tries after the first: 0 = never retry */
+    struct retry_settings retry;
     uint32_t pool_idle_per_node;  /* per loop */
     uint32_t pool_max_per_node;   /* connections of all loops; 0: no limit */
     uint32_t pool_queue;          /* requests that may wait for one */
@@ -150,7 +168,7 @@ struct route_settings {
     struct slice strip_prefix;    /* cut off the path on segment borders */
     struct slice add_prefix;
     uint32_t timeout_ms;          /* the whole exchange; 0: none */
-    int32_t attempts;             /* -1: the service's */
+    struct retry_settings retry;  /* instead of the service's, as far as given */
     uint64_t listeners;           /* bit per listener, in the order they were added; 0: all */
     uint32_t hooks;               /* bit per enum hook that the route's own chain has */
     bool preflight;               /* a plugin of that chain answers CORS preflights */

@@ -4,7 +4,8 @@
 
 enum step {
     STEP_START, STEP_GLOBAL, STEP_ROUTE, STEP_REQUEST, STEP_ACTION, STEP_UPSTREAM, STEP_PICK, STEP_CONNECT, STEP_SEND,
-    STEP_HEAD, STEP_RESPONSE, STEP_RELAY, STEP_TUNNEL, STEP_ECHO, STEP_INTERNAL, STEP_FAILURE, STEP_ANSWER, STEP_FLUSH,
+    STEP_BACKOFF, STEP_HEAD, STEP_RESPONSE, STEP_RELAY, STEP_TUNNEL, STEP_ECHO, STEP_INTERNAL, STEP_FAILURE,
+    STEP_ANSWER, STEP_FLUSH,
 };
 enum next { NEXT_STEP, NEXT_WAIT, NEXT_DONE, NEXT_CUT };
 
@@ -34,7 +35,7 @@ static inline void wait_for(struct exchange *x, enum wait w)
         touch(x, w);
     x->written_seen = x->req.written;
     x->sent_seen = x->up ? x->up->sent : 0;
-    x->waits |= (uint8_t)w;
+    x->waits |= (uint16_t)w;
 }
 
 static inline bool has(const struct exchange *x, enum hook hook) { return x->hooks >> hook & 1; }
@@ -44,6 +45,11 @@ static inline bool is_internal(const struct exchange *x)
 {
     return x->generation->internal_listeners >> x->req.listener & 1;
 }
+
+/* -- exchange.c -- */
+
+/* When the whole exchange has to be over, in the loop's time; DEADLINE_NEVER: no matter. */
+uint64_t exchange_due_ms(const struct exchange *x);
 
 /* -- exchange_local.c -- */
 
@@ -82,6 +88,9 @@ enum next exchange_send_response(struct exchange *x);
 /* The try has failed by the node's fault: its service learns that, if it wants to. */
 void exchange_blame_node(struct exchange *x, enum rc rc);
 
+/* The try has brought an answer: so does this. */
+void exchange_report_answer(struct exchange *x);
+
 /* How it went with the service, if that has a breaker and was not told yet. */
 enum breaker_news { BREAKER_NOTHING, BREAKER_GOOD, BREAKER_BAD };
 void exchange_tell_breaker(struct exchange *x, enum breaker_news news);
@@ -90,8 +99,21 @@ enum next step_pick(struct exchange *x);
 enum next step_connect(struct exchange *x);
 enum next step_send(struct exchange *x);
 enum next step_head(struct exchange *x);
-/* Nothing of the request was sent: any method may be tried again, on another node. */
+void exchange_warn(const struct exchange *x, const char *what);
+
+/* -- exchange_retry.c: what becomes of a try that has failed -- */
+
+/* There is no connection. Nothing of the request was sent: any method may be tried again. */
 enum next exchange_connect_failed(struct exchange *x, enum rc rc);
+/* The upstream ended (RC_EOF, RC_RESET) before the head of its answer was there. */
+enum next exchange_up_died(struct exchange *x, enum rc rc);
+/* What came of it is no answer. */
+enum next exchange_head_broken(struct exchange *x, enum rc rc);
+/* It is late: with the head of its answer, or with taking the request. */
+enum next exchange_try_late(struct exchange *x, enum rc rc);
+/* The answer is one that asks for another try, and there will be one: it is thrown away, *out is what comes next. */
+bool exchange_answer_unwanted(struct exchange *x, enum next *out);
+enum next step_backoff(struct exchange *x);
 
 /* -- exchange_relay.c -- */
 

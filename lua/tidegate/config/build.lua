@@ -4,6 +4,7 @@ local ffi = require "ffi"
 local C = require "tidegate.ffi"
 local pack = require "tidegate.plugin.pack"
 local questions = require "tidegate.config.questions"
+local retry_words = require "tidegate.config.tree_retries"
 
 local why = ffi.new "struct tide_error"
 local part, index = ffi.new "int[1]", ffi.new "int[1]"
@@ -139,14 +140,10 @@ function Builder:balance(s, balance)
   s.load_percent = math.floor((balance.load_factor or 1.25) * 100 + 0.5)
 end
 
---- Sets the bits of statuses: { "200", "300-399" }.
-local function set_statuses(bits, list)
-  for _, text in ipairs(list) do
-    local first, last = text:match "^(%d+)%-?(%d*)$"
-    for status = tonumber(first), tonumber(last) or tonumber(first) do
-      local word = math.floor(status / 64)
-      bits[word] = bit.bor(bits[word], bit.lshift(1ULL, status % 64))
-    end
+local function set_statuses(bits, first, last)
+  for status = first, last do
+    local word = math.floor(status / 64)
+    bits[word] = bit.bor(bits[word], bit.lshift(1ULL, status % 64))
   end
 end
 
@@ -162,7 +159,10 @@ function Builder:active(a, active)
     fields[#fields + 1] = name .. "\0" .. active.headers[name] .. "\0"
   end
   self:text(a.fields, table.concat(fields))
-  set_statuses(a.expect, active.expect or { "200-399" })
+  for _, text in ipairs(active.expect or { "200-399" }) do
+    local first, last = text:match "^(%d+)%-?(%d*)$"
+    set_statuses(a.expect, tonumber(first), tonumber(last) or tonumber(first))
+  end
   a.interval_ms, a.timeout_ms = ms(active.interval), ms(active.timeout)
   a.healthy, a.unhealthy = active.healthy, active.unhealthy
 end
@@ -173,6 +173,39 @@ local function fill_passive(p, passive)
   p.error_percent = math.ceil(passive.error_ratio * 100)
   p.window_ms, p.eject_ms = ms(passive.window), ms(passive.eject)
   p.max_ejected_percent = math.floor(passive.max_ejected * 100 + 0.5)
+end
+
+local RETRY_ON = { connect = C.RETRY_ON_CONNECT, reset = C.RETRY_ON_RESET, timeout = C.RETRY_ON_TIMEOUT }
+local RETRY_KEYS = {
+  attempts = C.RETRY_KEY_ATTEMPTS, on = C.RETRY_KEY_ON, per_try = C.RETRY_KEY_PER_TRY, backoff = C.RETRY_KEY_BACKOFF,
+  methods = C.RETRY_KEY_METHODS,
+}
+
+local function fill_causes(r, retries)
+  local causes = retries.on or { "connect", "reset", (retries.per_try or 0) > 0 and "timeout" or nil }
+  for _, word in ipairs(causes) do
+    r.on = bit.bor(r.on, RETRY_ON[word] or C.RETRY_ON_STATUS)
+    if not RETRY_ON[word] then set_statuses(r.statuses, retry_words.statuses(word)) end
+  end
+end
+
+local function fill_retries(r, retries)
+  for key, value in pairs(RETRY_KEYS) do
+    if retries[key] ~= nil then r.given = bit.bor(r.given, value) end
+  end
+  r.attempts = retries.attempts or 0
+  r.per_try_ms = ms(retries.per_try or 0)
+  fill_causes(r, retries)
+  for _, method in ipairs(retries.methods or {}) do
+    r.methods = bit.bor(r.methods, C.tide_method_bit(method, #method))
+  end
+  local backoff, budget = retries.backoff, retries.budget
+  if backoff then
+    r.backoff_ms, r.backoff_max_ms = ms(backoff.base), ms(backoff.max or 10 * backoff.base)
+  end
+  if budget then
+    r.budget_percent, r.budget_min = math.floor(budget.share * 100 + 0.5), budget.min
+  end
 end
 
 function Builder:health(s, service)
@@ -206,7 +239,7 @@ function Builder:service(name, service)
   end
   s.connect_ms, s.send_ms = ms(times.connect), ms(times.send)
   s.first_byte_ms, s.idle_ms = ms(times.first_byte), ms(times.idle)
-  s.attempts = service.retries.attempts
+  fill_retries(s.retry, service.retries)
   s.pool_idle_per_node, s.pool_idle_ms = pool.idle_per_node, ms(pool.idle)
   s.pool_lifetime_ms, s.pool_max_requests = ms(pool.lifetime), pool.max_requests
   s.pool_max_per_node, s.pool_queue, s.pool_queue_ms = pool.max_per_node, pool.queue, ms(pool.queue_timeout)
@@ -311,7 +344,7 @@ function Builder:route_of(route)
   self:text(r.strip_prefix, route.strip_prefix and route.strip_prefix:gsub("/$", ""))
   self:text(r.add_prefix, route.add_prefix and route.add_prefix:gsub("/$", ""))
   r.timeout_ms = ms(route.timeout or 0)
-  r.attempts = route.retries and route.retries.attempts or -1
+  if route.retries then fill_retries(r.retry, route.retries) end
   r.listeners = 0
   for _, name in ipairs(route.on or {}) do
     r.listeners = bit.bor(r.listeners, bit.lshift(1ULL, self.listeners[name]))

@@ -26,22 +26,7 @@ local labels = {
   "labels", type = "map", of = "string", keys = "name", doc = "words of your own, for people and tools",
 }
 
-local retries = {
-  "retries", type = "object", default = {}, doc = "another try at another node, where that is safe",
-  fields = ordered {
-    count("attempts", 1, "further tries after the first; 0: none", 0, 100),
-    later "on", later "per_try", later "budget",
-  },
-}
-
--- The same for a route, where a key left away means the service's.
-local route_retries = {
-  "retries", type = "object", doc = "instead of the service's",
-  fields = ordered {
-    count("attempts", nil, "further tries after the first; 0: none; default: the service's", 0, 100),
-    later "on", later "per_try", later "budget",
-  },
-}
+local retries = require "tidegate.config.tree_retries"
 
 -- -- gateway --
 
@@ -271,7 +256,7 @@ local route = {
     { "add_prefix", type = "path", doc = "put before the path when it is sent on" },
     rewrite,
     duration("timeout", nil, "the whole exchange; 0: no limit; default: no limit", "0"),
-    route_retries,
+    retries.of_route,
     labels,
     later "circuit_breaker", later "websocket",
     entry.chain("plugins", "run for the requests of this route, after the global ones; a name alone means one of " ..
@@ -448,7 +433,7 @@ local service = {
         duration("first_byte", "30s", "from the request sent to the first byte of the response"),
         duration("idle", "60s", "between two reads of the response"),
       } },
-    retries,
+    retries.of_service,
     { "pool", type = "object", default = {}, doc = "connections to the nodes",
       fields = ordered {
         count("idle_per_node", 64, "idle connections that each loop keeps for one node; 0: none", 0, 1000000),

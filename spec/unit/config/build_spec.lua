@@ -128,7 +128,8 @@ services:
     local s = added.services[1]
     assert.same({ "plain", C.PROTOCOL_HTTP, C.HOST_FIXED, "app.internal", C.BALANCE_WEIGHTED_ROUND_ROBIN },
                 { text(s.name), s.protocol, s.host_policy, text(s.host), s.balance })
-    assert.same({ 1000, 2000, 3000, 4000, 5 }, { s.connect_ms, s.send_ms, s.first_byte_ms, s.idle_ms, s.attempts })
+    assert.same({ 1000, 2000, 3000, 4000, 5 },
+                { s.connect_ms, s.send_ms, s.first_byte_ms, s.idle_ms, s.retry.attempts })
     assert.same({ 6, 7000, 0, 8 }, { s.pool_idle_per_node, s.pool_idle_ms, s.pool_lifetime_ms, s.pool_max_requests })
     s = added.services[2]
     assert.same({ C.PROTOCOL_HTTPS, C.HOST_NODE, nil, false, "app.internal" },
@@ -137,6 +138,45 @@ services:
     for i, n in ipairs(added.nodes) do seen[i] = { text(n.host), n.port, n.is_unix, n.enabled, n.weight } end
     assert.same({ { "127.0.0.1", 9000, false, true, 3 }, { "::1", 9001, false, false, 1 },
                   { folder .. "/app.sock", 0, true, true, 1 }, { "127.0.0.1", 443, false, true, 1 } }, seen)
+  end)
+
+  it("has retries of services and of routes", function()
+    build [[
+services:
+  usual: "127.0.0.1:1"
+  own:
+    nodes: "127.0.0.1:2"
+    retries: { attempts: 3, on: [timeout, 503], per_try: 1s, backoff: 10ms, budget: 5%, methods: [GET, POST] }
+  late: { nodes: "127.0.0.1:3", retries: { per_try: 1s, backoff: { base: 1s, max: 2s }, budget: { min: 0 } } }
+routes:
+  - { service: own, path: /a, retries: { on: [connect, 5xx, 404-405], per_try: 500ms } }
+  - { service: own, path: /b, retries: { backoff: 30ms, methods: PUT } }
+]]
+    local function causes(r)
+      local statuses = {}
+      for status = 0, 599 do
+        if bit.band(r.statuses[math.floor(status / 64)], bit.lshift(1ULL, status % 64)) ~= 0 then
+          statuses[#statuses + 1] = status
+        end
+      end
+      return { r.on, #statuses, statuses[1], statuses[#statuses] }
+    end
+    local usual, own, late = added.services[1].retry, added.services[2].retry, added.services[3].retry
+    assert.same({ 1, 25, 250, 20, 10, 0 }, { usual.attempts, usual.backoff_ms, usual.backoff_max_ms,
+                                             usual.budget_percent, usual.budget_min, usual.per_try_ms })
+    assert.same({ C.RETRY_ON_CONNECT + C.RETRY_ON_RESET, 0 }, causes(usual))
+    assert.same({ 3, 10, 100, 5, 10, 1000 }, { own.attempts, own.backoff_ms, own.backoff_max_ms, own.budget_percent,
+                                               own.budget_min, own.per_try_ms })
+    assert.same({ C.RETRY_ON_TIMEOUT + C.RETRY_ON_STATUS, 1, 503, 503 }, causes(own))
+    assert.equal(C.tide_method_bit("GET", 3) + C.tide_method_bit("POST", 4), own.methods)
+    assert.same({ 1, 1000, 2000, 20, 0 }, { late.attempts, late.backoff_ms, late.backoff_max_ms, late.budget_percent,
+                                            late.budget_min })
+    assert.same({ C.RETRY_ON_CONNECT + C.RETRY_ON_RESET + C.RETRY_ON_TIMEOUT, 0 }, causes(late))
+    local a, b = added.routes[1].retry, added.routes[2].retry
+    assert.same({ C.RETRY_ON_CONNECT + C.RETRY_ON_STATUS, 102, 404, 599 }, causes(a))
+    assert.equal(C.RETRY_KEY_ON + C.RETRY_KEY_PER_TRY, a.given)
+    assert.same({ C.RETRY_KEY_BACKOFF + C.RETRY_KEY_METHODS, 30, 300, C.tide_method_bit("PUT", 3) },
+                { b.given, b.backoff_ms, b.backoff_max_ms, b.methods })
   end)
 
   it("has routes that lead to services", function()
@@ -151,13 +191,14 @@ routes:
 ]]
     assert.equal(2, #added.routes)
     local r = added.routes[1]
-    assert.same({ "route 1", folder .. "/tidegate.yaml:4", C.ACTION_SERVICE, 1, -2, 5000, 0, "/y", "/z" },
-                { text(r.name), text(r.source), r.action, r.service, r.priority, r.timeout_ms, r.attempts,
+    assert.same({ "route 1", folder .. "/tidegate.yaml:4", C.ACTION_SERVICE, 1, -2, 5000, C.RETRY_KEY_ATTEMPTS,
+                  "/y", "/z" },
+                { text(r.name), text(r.source), r.action, r.service, r.priority, r.timeout_ms, r.retry.given,
                   text(r.strip_prefix), text(r.add_prefix) })
     assert.equal(6, tonumber(r.listeners))
     assert.same({ { "a.b", "*.c" }, { "/x", "/y/*" }, { "GET", "PURGE" } }, { added.hosts, added.paths, added.methods })
     r = added.routes[2]
-    assert.same({ "route 3", 0, 0, -1, nil }, { text(r.name), r.service, r.timeout_ms, r.attempts,
+    assert.same({ "route 3", 0, 0, 0, nil }, { text(r.name), r.service, r.timeout_ms, r.retry.given,
                                                 text(r.strip_prefix) })
     assert.equal(0, tonumber(r.listeners))
   end)

@@ -21,10 +21,15 @@ describe("the service for nodes that a plugin names", function()
     local usual = ffi.cast(settings, C.generation_service(result.generation, ffi.new("struct slice", "app", 3)))
     local own = ffi.cast(settings, C.adhoc_service())
     for _, name in ipairs {
-      "protocol", "host_policy", "connect_ms", "send_ms", "first_byte_ms", "idle_ms", "attempts", "pool_idle_per_node",
+      "protocol", "host_policy", "connect_ms", "send_ms", "first_byte_ms", "idle_ms", "pool_idle_per_node",
       "pool_idle_ms", "pool_lifetime_ms", "pool_max_requests", "tls_verify",
     } do
       assert.equal(usual[name], own[name], name)
+    end
+    for _, name in ipairs {
+      "attempts", "on", "methods", "per_try_ms", "backoff_ms", "backoff_max_ms", "budget_percent", "budget_min",
+    } do
+      assert.equal(usual.retry[name], own.retry[name], name)
     end
     assert.is_true(own.name.at == nil)
     C.tide_generation_drop(result.generation)
