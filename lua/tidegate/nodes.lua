@@ -17,30 +17,38 @@ local function read_checks(service, node)
   return list
 end
 
---- All nodes, in the order of the configuration.
+local function row(checks)
+  return {
+    service = text(raw.service), node = text(raw.address), state = ffi.string(raw.state), usable = raw.usable,
+    backup = raw.backup, weight = raw.weight, connections = raw.active, since = raw.since,
+    reason = text(raw.reason), failures = raw.failures, ejections = raw.ejections, changes = raw.changes,
+    open = raw.open, max_open = raw.max_open, waiting = raw.waiting, waited = raw.waited,
+    turned_away = raw.turned_away,
+    checks = checks,
+  }
+end
+
+--- All nodes, in the order of the configuration, and then those that were taken out and still have something in hand.
 -- @tparam[opt] boolean with_checks
 -- @treturn {table,...} service, node, state, usable, backup, weight, connections, since (0: its state never changed),
 -- reason, failures, ejections, changes, and checks where they are asked for; open, max_open (0: connections are not
 -- counted): connections, waiting, waited, turned_away: requests without one
 function nodes.read(with_checks)
   local list, service, node = {}, 0, 0
-  while true do
+  repeat
     if C.tide_node_read(service, node, raw, more) then
-      list[#list + 1] = {
-        service = text(raw.service), node = text(raw.address), state = ffi.string(raw.state), usable = raw.usable,
-        backup = raw.backup, weight = raw.weight, connections = raw.active, since = raw.since,
-        reason = text(raw.reason), failures = raw.failures, ejections = raw.ejections, changes = raw.changes,
-        open = raw.open, max_open = raw.max_open, waiting = raw.waiting, waited = raw.waited,
-        turned_away = raw.turned_away,
-        checks = with_checks and read_checks(service, node) or nil,
-      }
+      list[#list + 1] = row(with_checks and read_checks(service, node) or nil)
       node = node + 1
-    elseif not more[0] then
-      return list
     else
       service, node = service + 1, 0
     end
+  until not more[0]
+  local gone = 0
+  while C.tide_draining_read(gone, raw) do
+    list[#list + 1] = row(with_checks and {} or nil)
+    gone = gone + 1
   end
+  return list
 end
 
 local breaker = ffi.new "struct tide_breaker"

@@ -1,6 +1,6 @@
 --- An upstream in one process, which answers many connections at a time after a while, and counts: how many connections
 -- were open at once (exactly: at each new one it looks who has gone), how many requests it had in hand at once, and in
--- which order they came. Told to end (SIGTERM) it drains as a server should: it takes no new connection, finishes what
+-- which order they came. Told to end it drains as a server should: it takes no new connection, finishes what
 -- it has, answers with `Connection: close`, and leaves when its connections are closed.
 local cjson = require "cjson"
 local clock = require "support.clock"
@@ -8,7 +8,7 @@ local fcntl = require "posix.fcntl"
 local files = require "support.files"
 local poll = require "posix.poll"
 local processes = require "support.processes"
-local signal = require "posix.signal"
+local unistd = require "posix.unistd"
 local wire = require "support.wire"
 
 local crew = {}
@@ -30,7 +30,10 @@ end
 
 function Process:forget(fd)
   wire.close(fd)
+  if self.conns[fd].due then self.in_hand = self.in_hand - 1 end
   self.conns[fd] = nil
+  self.seen.ended = self.seen.ended + 1
+  self.changed = true
 end
 
 local function has_gone(fd)
@@ -101,20 +104,32 @@ function Process:nearest()
   return clock.left(due)
 end
 
+--- Nobody is left at the door when it closes.
+function Process:leave_door()
+  if not self.listening then return end
+  while wire.ready(self.listening, "IN", 0) do self:accept() end
+  wire.close(self.listening)
+  self.listening = nil
+end
+
 function Process:turn()
   local fds = {}
-  if not self.draining then fds[self.listening] = { events = { IN = true } } end
+  if not self.draining then fds[self.ear] = { events = { IN = true } } end
+  if self.listening and not self.draining then fds[self.listening] = { events = { IN = true } } end
   for fd in pairs(self.conns) do fds[fd] = { events = { IN = true } } end
   local ready = poll.poll(fds, self:nearest())
   if ready and ready > 0 then
+    local told = fds[self.ear]
+    self.draining = self.draining or (told.revents and told.revents.IN)
     for fd, one in pairs(fds) do
       if self.conns[fd] and one.revents and next(one.revents) and (one.revents.IN or one.revents.HUP) then
         self:read(fd)
       end
     end
-    local at_door = fds[self.listening]
+    local at_door = self.listening and fds[self.listening]
     if at_door and at_door.revents and at_door.revents.IN then self:accept() end
   end
+  if self.draining and self.options.owns then self:leave_door() end
   for fd, conn in pairs(self.conns) do
     if conn.due then self:answer(fd, conn) end
     if not conn.due and not conn.done then self:take(fd, conn) end
@@ -124,7 +139,6 @@ function Process:turn()
 end
 
 local function serve(self)
-  signal.signal(signal.SIGTERM, function() self.draining = true end)
   self:tell()
   repeat self:turn() until self.draining and not next(self.conns)
   self:tell()
@@ -136,29 +150,40 @@ end
 local function launch(self)
   local notes = ("%s/notes%d"):format(self.folder, #self.all_notes + 1)
   table.insert(self.all_notes, notes)
+  if not self.listening then
+    self.listening, self.port = wire.listen { port = self.port }
+    assert(fcntl.fcntl(self.listening, fcntl.F_SETFL, fcntl.O_NONBLOCK))
+  end
+  local ear, mouth = unistd.pipe()
+  self.mouth = mouth
   local process = setmetatable({
-    listening = self.listening, options = self.options, notes = notes, conns = {}, in_hand = 0,
-    seen = { accepted = 0, answered = 0, most_open = 0, most_in_hand = 0, targets = {} },
+    ear = ear, listening = self.listening, options = self.options, notes = notes, conns = {}, in_hand = 0,
+    seen = { accepted = 0, ended = 0, answered = 0, most_open = 0, most_in_hand = 0, targets = {} },
   }, Process)
   self.pid = processes.fork(function() return serve(process) end)
+  unistd.close(ear)
+  if self.options.owns then self:shut_door() end
   clock.wait_until(function() return files.read(notes) end, 5, "an upstream")
 end
 
 --- Starts one.
--- @tparam[opt] table o delay: seconds until an answer; headers: lines of each answer. A request with `X-Hold` is
--- answered after Crew:release.
+-- @tparam[opt] table o delay: seconds until an answer; headers: lines of each answer; owns: the listening socket is the
+-- process's, and goes with it. Else it is its supervisor's, as with socket activation: connections that come while a
+-- process has gone wait for the next one. A request with `X-Hold` is answered after Crew:release.
 function crew.start(o)
-  local listening, port = wire.listen {}
-  assert(fcntl.fcntl(listening, fcntl.F_SETFL, fcntl.O_NONBLOCK))
-  local self = setmetatable({
-    listening = listening, port = port, node = "127.0.0.1:" .. port, options = o or {}, folder = files.folder(),
-    all_notes = {},
-  }, Crew)
+  local self = setmetatable({ options = o or {}, folder = files.folder(), all_notes = {} }, Crew)
   launch(self)
+  self.node = "127.0.0.1:" .. self.port
   return self
 end
 
---- What the process that runs now has seen: accepted, answered, most_open, most_in_hand, targets in order.
+function Crew:shut_door()
+  if self.listening then wire.close(self.listening) end
+  self.listening = nil
+end
+
+--- What the process that runs now has seen: accepted, ended (connections), answered, most_open, most_in_hand, targets
+-- in order.
 function Crew:seen() return cjson.decode(files.read(self.all_notes[#self.all_notes])) end
 
 --- Waits until so many requests have come.
@@ -176,23 +201,17 @@ function Crew:answered()
   return sum
 end
 
---- Tells it to end, and waits until it has finished what it had.
-function Crew:drain()
-  processes.kill(self.pid, signal.SIGTERM)
-  return processes.join(self.pid, 20)
-end
-
---- ... and starts another process in its place. The listening socket is the supervisor's, as with socket activation:
--- connections that come meanwhile wait for the new process.
+--- Tells its process to end, waits until that has finished what it had, and starts another one in its place.
 function Crew:restart()
-  self:drain()
+  unistd.write(self.mouth, "x")
+  unistd.close(self.mouth)
+  assert(processes.join(self.pid, 20) == 0)
   launch(self)
 end
 
 function Crew:stop()
   processes.finish(self.pid)
-  if self.listening then wire.close(self.listening) end
-  self.listening = nil
+  self:shut_door()
 end
 
 return crew

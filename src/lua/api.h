@@ -399,7 +399,7 @@ int tide_socket_count(void);
 
 struct tide_node {
     struct slice service, address, reason;      /* of the newest change of its state */
-    const char *state;                  /* "healthy", "unhealthy", "ejected", "slow start" */
+    const char *state;                  /* "healthy", "unhealthy", "ejected", "slow start", "draining" */
     bool usable, backup;
     double weight, active;              /* requests in hand */
     double since;                       /* of that change; 0: there was none */
@@ -412,6 +412,8 @@ struct tide_node {
 /* From 0 on both, in the order of the configuration. False where there is none, and *more tells whether there is such a
  * service. */
 bool tide_node_read(int service, int node, struct tide_node *out, bool *more);
+/* Nodes that were taken out and still have something in hand: "draining". From 0 on, false behind the last. */
+bool tide_draining_read(int index, struct tide_node *out);
 
 /* Of a service with a circuit breaker. False where it has none; *more as above. */
 struct tide_breaker { struct slice service; const char *state; double opened, failures, requests; };

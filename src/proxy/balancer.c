@@ -132,7 +132,14 @@ static void make_room(const struct service *s, struct choices *c, uint32_t loop)
     c->random = clock_us() * 0x9e3779b97f4a7c15u + loop + 1;
 }
 
-enum need { NEED_HEALTH, NEED_NOTHING };
+enum need { NEED_STAY, NEED_HEALTH, NEED_NOTHING };
+
+static bool is_fit(const struct node_state *n, enum need need)
+{
+    return need == NEED_NOTHING ||
+           (health_is_good(&n->health) &&
+            (need == NEED_HEALTH || !atomic_load_explicit(&n->is_leaving, memory_order_relaxed)));
+}
 
 static void take_usable(const struct service *s, struct choices *c, bool backups, enum need need)
 {
@@ -141,8 +148,7 @@ static void take_usable(const struct service *s, struct choices *c, bool backups
     c->count = c->turn_count = 0;
     c->weight = 0;
     for (uint32_t i = 0; i < s->node_count; i++) {
-        bool is_fit = need == NEED_NOTHING || health_is_good(&s->states[i]->health);
-        c->is_usable[i] = s->backups[i] == backups && is_fit;
+        c->is_usable[i] = s->backups[i] == backups && is_fit(s->states[i], need);
         if (!c->is_usable[i])
             continue;
         c->nodes[c->count++] = (uint16_t)i;
@@ -161,16 +167,16 @@ static void find_ramps(const struct service *s, struct choices *c, uint64_t now_
             c->ramps[c->ramp_count++] = c->nodes[i];
 }
 
-/* Backups count only where no other is usable; and where none at all is, it may be that we see it wrong. */
+/* Backups count only where no other is usable, and nodes that leave only where none stays; and where none at all is
+ * usable, it may be that we see it wrong. */
 static void look(const struct service *s, struct choices *c, uint32_t version, uint64_t now_ms)
 {
-    take_usable(s, c, false, NEED_HEALTH);
-    if (!c->count)
-        take_usable(s, c, true, NEED_HEALTH);
-    if (!c->count && !s->settings.fails_when_down) {
-        take_usable(s, c, false, NEED_NOTHING);
+    enum need most = s->settings.fails_when_down ? NEED_HEALTH : NEED_NOTHING;
+    c->count = 0;
+    for (enum need need = NEED_STAY; !c->count && need <= most; need++) {
+        take_usable(s, c, false, need);
         if (!c->count)
-            take_usable(s, c, true, NEED_NOTHING);
+            take_usable(s, c, true, need);
     }
     find_ramps(s, c, now_ms);
     c->version = version;

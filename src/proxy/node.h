@@ -21,6 +21,8 @@ struct node {
     uint32_t pool_count;
     unsigned refs;                      /* generations; control thread only */
     uint32_t traffic;                   /* its number in traffic_labels */
+    unsigned wanted;                    /* services in force that name it; control thread only */
+    _Atomic bool is_leaving;            /* there is none: proxy/drain */
     _Atomic uint32_t closing;           /* loops that still have to close their pool */
     bool is_adhoc;                      /* one loop's own: no configuration names it, and tls counts, not a service's */
     struct tls_context *tls;            /* NULL: plain */

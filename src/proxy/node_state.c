@@ -36,6 +36,7 @@ void node_state_drop(struct node_state *n)
     if (--n->refs)
         return;
     map_remove(&states, n->key);
+    link_remove(&n->in_leaving);
     if (states.count == 0)
         map_free(&states);
     health_forget(n);

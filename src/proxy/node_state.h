@@ -3,6 +3,7 @@
  * that address in that service, however else the configuration changes. */
 #include <stdatomic.h>
 
+#include "base/list.h"
 #include "net/addr.h"
 #include "proxy/health.h"
 
@@ -19,7 +20,11 @@ struct node_state {
     char text[ADDR_TEXT];               /* its address, for people */
     struct slice key;                   /* its own copy */
     struct service_state *service;
+    _Atomic bool is_leaving;            /* no service in force names it: proxy/drain */
     /* Control thread only. */
+    unsigned wanted;                    /* services in force that name it, as often as they do */
+    struct link in_leaving;
+    uint64_t left_ms;                   /* wall time; while it leaves */
     bool is_known;                      /* it was in a generation that was published */
     bool is_checked;                    /* by a check that is set up; one is enough */
     uint64_t check_due_ms;              /* when the next one begins */

@@ -16,7 +16,8 @@ enum rc service_connect(const struct service *s, const struct node *n, struct lo
 void service_keep(const struct service *s, const struct node *n, uint32_t loop, struct up *u)
 {
     struct pool *pool = node_pool(n, loop);
-    if (!up_is_reusable(u) || pool_is_worn(u, &s->settings)) {
+    bool is_leaving = atomic_load_explicit(&n->is_leaving, memory_order_relaxed);
+    if (!up_is_reusable(u) || is_leaving || pool_is_worn(u, &s->settings)) {
         up_close(u);
         return;
     }

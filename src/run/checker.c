@@ -155,7 +155,8 @@ void checker_use(struct checker *c, struct generation *g)
         for (uint32_t k = 0; k < s->node_count; k++) {
             struct node_state *n = s->states[k];
             /* Nodes that join others which are at work already start slowly; those of a new service do not. */
-            health_settle(s, n, c->loop->clock.now_ms, !is_first && !n->is_known && s->state->is_published);
+            bool is_new = (!n->is_known || n->is_leaving) && !is_first && s->state->is_published;
+            health_settle(s, n, c->loop->clock.now_ms, is_new);
             n->is_known = true;
             if (s->settings.active.is_on && !n->is_checked)
                 begin(c, s, s->nodes[k]);

@@ -277,6 +277,13 @@ void loop_thread_stop(struct loop_thread *t) { post(t, run_stop); }
 
 struct close_pool { struct job job; struct node *node; };
 
+static void run_close_idle(struct loop *loop, struct job *job)
+{
+    struct node *n = ((struct close_pool *)(void *)job)->node;
+    free(job);
+    pool_close(&n->pools[plane_of(loop)->index]);
+}
+
 static void run_close_pool(struct loop *loop, struct job *job)
 {
     struct node *n = ((struct close_pool *)(void *)job)->node;
@@ -286,12 +293,15 @@ static void run_close_pool(struct loop *loop, struct job *job)
         node_free(n);
 }
 
-void loop_thread_close_pool(struct loop_thread *t, struct node *n)
+static void post_close(struct loop_thread *t, struct node *n, void (*run_job)(struct loop *loop, struct job *job))
 {
     struct close_pool *c = calloc(1, sizeof *c);
     if (!c)
         abort();
-    c->job.run = run_close_pool;
+    c->job.run = run_job;
     c->node = n;
     loop_post(t->plane.loop, &c->job);
 }
+
+void loop_thread_close_idle(struct loop_thread *t, struct node *n) { post_close(t, n, run_close_idle); }
+void loop_thread_close_pool(struct loop_thread *t, struct node *n) { post_close(t, n, run_close_pool); }

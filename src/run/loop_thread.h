@@ -55,5 +55,7 @@ void loop_thread_install(struct loop_thread *t, struct generation *g, const stru
 void loop_thread_drain(struct loop_thread *t);
 /* Cuts what is left and ends the loop. */
 void loop_thread_stop(struct loop_thread *t);
+/* Closes the loop's idle connections to a node, which somebody still names. */
+void loop_thread_close_idle(struct loop_thread *t, struct node *n);
 /* Closes the loop's pool of a node; the last loop frees it. */
 void loop_thread_close_pool(struct loop_thread *t, struct node *n);

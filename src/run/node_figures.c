@@ -1,5 +1,6 @@
 /* node_figures: the calls of api.h that tell about nodes. Control thread. */
 #include "lua/api.h"
+#include "proxy/drain.h"
 #include "proxy/generation.h"
 #include "run/control.h"
 
@@ -53,6 +54,22 @@ bool tide_node_read(int service, int node, struct tide_node *out, bool *more)
     out->weight = s->weights[node];
     out->active = atomic_load_explicit(&n->active, memory_order_relaxed);
     read_health(s, &n->health, out);
+    read_supply(n->supply, out);
+    return true;
+}
+
+bool tide_draining_read(int index, struct tide_node *out)
+{
+    struct node_state *n = drain_look(index);
+    *out = (struct tide_node){ 0 };
+    if (!n)
+        return false;
+    out->service = n->service->name;
+    out->address = slice_text(n->text);
+    out->active = atomic_load_explicit(&n->active, memory_order_relaxed);
+    out->state = "draining";
+    out->since = (double)n->left_ms / 1000;
+    out->reason = SLICE_OF("no longer in the configuration");
     read_supply(n->supply, out);
     return true;
 }

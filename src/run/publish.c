@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "proxy/drain.h"
 #include "run/control_state.h"
 #include "run/watchdog.h"
 
@@ -38,6 +39,13 @@ void publish_orphan(struct node *n)
     n->closing = c->loop_count;
     for (uint32_t i = 0; i < c->loop_count; i++)
         loop_thread_close_pool(&c->loops[i], n);
+}
+
+/* Those of a node that nobody in force names; whoever still uses it holds it until all loops have done this. */
+static void close_idle(struct node *n)
+{
+    for (uint32_t i = 0; i < the_control->loop_count; i++)
+        loop_thread_close_idle(&the_control->loops[i], n);
 }
 
 struct bound *bound_find(struct control *c, struct slice address)
@@ -216,6 +224,8 @@ bool publish(struct control *c, struct generation *g)
     struct generation *old = c->generation;
     generation_open(g, c->loop_count);
     checker_use(c->checker, g);
+    for (uint32_t i = 0; i < g->service_count; i++)
+        drain_keep(g->services[i]);
     number_listeners(c, g);
     g->number = ++c->generation_number;
     g->unused = on_unused;
@@ -231,6 +241,8 @@ bool publish(struct control *c, struct generation *g)
     acks_wait(&acks);
     c->generation = g;
     if (old) {
+        for (uint32_t i = 0; i < old->service_count; i++)
+            drain_leave(old->services[i], close_idle);
         unbind_old(c, g);
         generation_drop(old);
     }
