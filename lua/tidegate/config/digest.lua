@@ -40,15 +40,27 @@ end
 
 -- -- flattening --
 
-local function put(out, path, value, shown, hidden)
+-- The object at hand: path, value and what is shown of it, each with a NUL behind it, key after key.
+local out = buffer.new()
+
+local function clean(text) return text:find("\0", 1, true) and text:gsub("%z", "\\0") or text end
+
+local function put(path, value, shown, hidden)
   if path == "" then path = "value" end
   if hidden then
-    out[path] = fingerprint(value) .. "\0" .. HIDDEN
-    return
+    value, shown = fingerprint(value), HIDDEN
+  else
+    if #shown > SHOWN_MAX then shown = shown:sub(1, SHOWN_MAX) .. "..." end
+    value, shown = clean(value), clean(shown)
   end
-  value = value:gsub("%z", "\\0")
-  if #shown > SHOWN_MAX then shown = shown:sub(1, SHOWN_MAX) .. "..." end
-  out[path] = value .. "\0" .. shown
+  out:put(clean(path), "\0", value, "\0", shown, "\0")
+end
+
+--- The keys of an object: { [path] = { value, shown } }.
+local function keys_of(text)
+  local keys = {}
+  for path, value, shown in text:gmatch "([^%z]*)%z([^%z]*)%z([^%z]*)%z" do keys[path] = { value, shown } end
+  return keys
 end
 
 local function join(path, key)
@@ -56,26 +68,26 @@ local function join(path, key)
   return path == "" and key or path .. "." .. key
 end
 
-local function flatten_node(out, node, path)
-  if node.kind == "scalar" then return put(out, path, node.text, node.text, is_hidden(node, path)) end
-  for i, item in ipairs(node.items or {}) do flatten_node(out, item, join(path, i)) end
-  for _, entry in ipairs(node.entries or {}) do flatten_node(out, entry.value, join(path, entry.key)) end
+local function flatten_node(node, path)
+  if node.kind == "scalar" then return put(path, node.text, node.text, is_hidden(node, path)) end
+  for i, item in ipairs(node.items or {}) do flatten_node(item, join(path, i)) end
+  for _, entry in ipairs(node.entries or {}) do flatten_node(entry.value, join(path, entry.key)) end
   return nil
 end
 
-local function flatten(out, marks, value, path, node)
+local function flatten(marks, value, path, node)
   if type(value) ~= "table" then
     local text = tostring(value)
     local shown = node and node.kind == "scalar" and node.text or text
-    return put(out, path, text, shown, is_hidden(node, path))
+    return put(path, text, shown, is_hidden(node, path))
   end
   local mark = marks[value]
   if mark then
-    for key, inner in pairs(value) do flatten(out, marks, inner, join(path, key), mark.nodes[key]) end
+    for key, inner in pairs(value) do flatten(marks, inner, join(path, key), mark.nodes[key]) end
   elseif node then
-    flatten_node(out, node, path)
+    flatten_node(node, path)
   else
-    for key, inner in pairs(value) do flatten(out, marks, inner, join(path, key)) end
+    for key, inner in pairs(value) do flatten(marks, inner, join(path, key)) end
   end
   return nil
 end
@@ -85,22 +97,28 @@ end
 local Digest = {}
 Digest.__index = Digest
 
-function Digest:add(kind, name, keys, place)
+--- Adds what was put.
+function Digest:add(kind, name, place)
   local id = kind .. "\0" .. name
   local seen = self.seen[id]
   self.seen[id] = (seen or 0) + 1
   if seen then id = ("%s (%d)"):format(id, seen + 1) end
-  self.objects[id] = buffer.encode(keys)
+  self.objects[id] = out:get()
   self.places[id] = place and place.line and ("%s:%d"):format(place.file, place.line) or nil
   return id
 end
 
 function Digest:object(marks, kind, name, value, place)
-  local keys = {}
-  flatten(keys, marks, value, "", place)
-  -- A name that was not written is made from the place.
-  if keys.name and marks[value] and not marks:is_written(value, "name") then keys.name = nil end
-  return self:add(kind, name, keys, place)
+  local mark = marks[value]
+  if not mark then
+    flatten(marks, value, "", place)
+    return self:add(kind, name, place)
+  end
+  for key, inner in pairs(value) do
+    -- A name that was not written is made from the place.
+    if key ~= "name" or mark.nodes.name then flatten(marks, inner, join("", key), mark.nodes[key]) end
+  end
+  return self:add(kind, name, place)
 end
 
 local function named(marks, route)
@@ -129,9 +147,10 @@ function Digest:list(marks, section, list)
   if ORDERED[section] then self.orders[kind] = buffer.encode(order) end
 end
 
-local function print_of(text)
+--- Puts a text that is too long to be kept, or shown.
+local function put_print(text)
   local print = crypto.hex(crypto.digest("sha256", text))
-  return print .. "\0sha256 " .. print:sub(1, 12)
+  put("text", print, "sha256 " .. print:sub(1, 12))
 end
 
 local function source_of(file, modules)
@@ -144,8 +163,8 @@ end
 
 function Digest:sources(bundle)
   for name, file in pairs(bundle and bundle.files or {}) do
-    self:add("plugin source", name, { text = print_of(source_of(file, bundle.modules[name])) },
-             { file = file.path, line = 1 })
+    put_print(source_of(file, bundle.modules[name]))
+    self:add("plugin source", name, { file = file.path, line = 1 })
   end
 end
 
@@ -156,7 +175,8 @@ function Digest:certificates(listeners)
       local file = io.open(certificate.cert, "rb")
       local text = file and file:read(1024 * 1024) or ""
       if file then file:close() end
-      self:add("certificate", certificate.cert, { text = print_of(text) })
+      put_print(text)
+      self:add("certificate", certificate.cert)
     end
   end
 end
@@ -167,6 +187,7 @@ function digest.of(result)
   local self = setmetatable({ objects = {}, places = {}, orders = {}, seen = {} }, Digest)
   local config, marks = result.config, result.marks
   judged = {}
+  out:reset()
   for section, value in pairs(config) do
     if LISTS[section] then
       self:list(marks, section, value)
@@ -176,7 +197,8 @@ function digest.of(result)
       local mark = marks[value]
       self:object(marks, section, "", value, mark and mark.node)
     else
-      self:add(section, "", { value = tostring(value) .. "\0" .. tostring(value) })
+      put("value", tostring(value), tostring(value))
+      self:add(section, "")
     end
   end
   self:sources(result.plugins and result.plugins.bundle)
@@ -186,10 +208,8 @@ end
 
 -- -- comparing --
 
-local function shown(text) return text and text:match "%z(.*)$" end
-
 local function changed_keys(before, after)
-  local old, new, names, list = buffer.decode(before), buffer.decode(after), {}, {}
+  local old, new, names, list = keys_of(before), keys_of(after), {}, {}
   for key in pairs(old) do names[#names + 1] = key end
   for key in pairs(new) do
     if old[key] == nil then names[#names + 1] = key end
@@ -197,8 +217,8 @@ local function changed_keys(before, after)
   table.sort(names)
   for _, key in ipairs(names) do
     local a, b = old[key], new[key]
-    if not (a and b) or a:match "^[^%z]*" ~= b:match "^[^%z]*" then
-      list[#list + 1] = { key = key, old = shown(a), new = shown(b) }
+    if not (a and b) or a[1] ~= b[1] then
+      list[#list + 1] = { key = key, old = a and a[2], new = b and b[2] }
     end
   end
   return list
@@ -236,7 +256,8 @@ function digest.compare(before, after)
     if not after.objects[id] then add(id, "removed", before.places[id]) end
   end
   for kind, order in pairs(after.orders) do
-    if among(before.orders[kind], after.objects) ~= among(order, before.objects) then add(kind .. "\0", "moved") end
+    local old = before.orders[kind]
+    if old ~= order and among(old, after.objects) ~= among(order, before.objects) then add(kind .. "\0", "moved") end
   end
   table.sort(list, function(a, b)
     if a.kind ~= b.kind then return a.kind < b.kind end
