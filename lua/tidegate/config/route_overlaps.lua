@@ -48,7 +48,8 @@ end
 
 --- The path with all parameters called the same: what fits the same paths is the same text.
 local function shape_of(path)
-  return path:sub(1, 1) == "~" and path or (path:gsub("/{[^/]*}", "/{}"))
+  if not path:find("{", 1, true) or path:sub(1, 1) == "~" then return path end
+  return (path:gsub("/{[^/]*}", "/{}"))
 end
 
 local function segments_of(path)
@@ -99,16 +100,26 @@ local function covers(route, other, is_higher)
   return route.priority == other.priority and not other.when and conditions(route) >= conditions(other)
 end
 
-local function add(index, host, shape, route)
-  local key = host .. "\0" .. shape
-  local bucket = index[key] or {}
-  index[key] = bucket
-  if #bucket < BUCKET_MAX then bucket[#bucket + 1] = route end
+local ANY = { "" }
+
+local function hosts_of(route) return route.hosts or ANY end
+local function paths_of(route) return route.paths or ANY end
+
+local function key_of(host, path) return host .. "\0" .. shape_of(path) end
+
+local function put(index, key, route)
+  local bucket = index[key]
+  if not bucket then
+    index[key] = { route }
+  elseif #bucket < BUCKET_MAX then
+    bucket[#bucket + 1] = route
+  end
 end
 
-local function each_pair(route, visit)
-  for _, host in ipairs(route.hosts or { "" }) do
-    for i, path in ipairs(route.paths or { "" }) do visit(host, path, i) end
+--- Notes a route in an index under all its hosts and paths.
+local function add(index, route)
+  for _, host in ipairs(hosts_of(route)) do
+    for _, path in ipairs(paths_of(route)) do put(index, key_of(host, path), route) end
   end
 end
 
@@ -121,7 +132,7 @@ local function raised_of(routes)
   for _, route in ipairs(routes) do
     if route.enabled and route.priority > least and not route.when then
       index = index or {}
-      each_pair(route, function(host, path) add(index, host, shape_of(path), route) end)
+      add(index, route)
     end
   end
   return index
@@ -129,7 +140,7 @@ end
 
 --- A route of higher priority that takes all of a host and path.
 local function find_above(raised, route, host, path)
-  for _, wider_host in ipairs(raised and wider_hosts(host) or {}) do
+  for _, wider_host in ipairs(wider_hosts(host)) do
     for _, shape in ipairs(wider_shapes(path)) do
       for _, other in ipairs(raised[wider_host .. "\0" .. shape] or {}) do
         if other.priority > route.priority and covers(other, route, true) then return other end
@@ -153,22 +164,33 @@ local function warn_hidden(checker, route, by, is_above)
                path, checker:elsewhere(by, nil, route))
 end
 
+--- What takes all requests of a route: the first such route, and whether one is of a higher priority; nil where some are
+-- left for it.
+local function find_hider(raised, index, route)
+  local by, is_above = nil, false
+  for _, host in ipairs(hosts_of(route)) do
+    for _, path in ipairs(paths_of(route)) do
+      local above = raised and find_above(raised, route, host, path)
+      local other = above or find_before(index[key_of(host, path)], route)
+      if not other then return nil end
+      by, is_above = by or other, is_above or above ~= nil
+    end
+  end
+  return by, is_above
+end
+
 --- @treturn table the routes that get none, as a set
 local function check_hidden(checker, routes)
   local raised, index, hidden = raised_of(routes), {}, {}
   for _, route in ipairs(routes) do
-    local by, is_above, is_hidden = nil, false, route.enabled
-    each_pair(route, function(host, path)
-      if not is_hidden then return end
-      local above = find_above(raised, route, host, path)
-      local other = above or find_before(index[host .. "\0" .. shape_of(path)], route)
-      by, is_above, is_hidden = by or other, is_above or above ~= nil, other ~= nil
-    end)
-    if is_hidden then
-      hidden[route] = true
-      warn_hidden(checker, route, by, is_above)
-    elseif route.enabled then
-      each_pair(route, function(host, path) add(index, host, shape_of(path), route) end)
+    if route.enabled then
+      local by, is_above = find_hider(raised, index, route)
+      if by then
+        hidden[route] = true
+        warn_hidden(checker, route, by, is_above)
+      else
+        add(index, route)
+      end
     end
   end
   return hidden
@@ -190,56 +212,70 @@ local function warn_pair(checker, route, i, by, words)
                checker:elsewhere(by, nil, route))
 end
 
+local FIRST_WINS = "%%s %%s has the same host and path, and takes %s as well: it wins because it comes first"
+
+--- Tells of the first route that a route shares a host, a path and a method with. True where there is one.
+local function tell_of_first(checker, bucket, route, i)
+  for _, other in ipairs(bucket or {}) do
+    local method = shared_method(other, route)
+    if method and other.priority == route.priority and conditions(other) == conditions(route) then
+      warn_pair(checker, route, route.paths and i, other, FIRST_WINS:format(method))
+      return true
+    end
+  end
+  return false
+end
+
 --- Routes of one host and path with methods in common, of which neither has more conditions.
 local function check_methods(checker, routes, hidden)
   local index = {}
   local function compare(route)
-    local is_told = false
-    each_pair(route, function(host, path, i)
-      local shape = shape_of(path)
-      for _, other in ipairs(index[host .. "\0" .. shape] or {}) do
-        local method = shared_method(other, route)
-        if not is_told and method and other.priority == route.priority and conditions(other) == conditions(route) then
-          is_told = true
-          warn_pair(checker, route, route.paths and i, other,
-                    ("%%s %%s has the same host and path, and takes %s as well: it wins because it comes first"):format(
-                      method))
-        end
+    for _, host in ipairs(hosts_of(route)) do
+      for i, path in ipairs(paths_of(route)) do
+        local key = key_of(host, path)
+        if tell_of_first(checker, index[key], route, i) then return end
+        put(index, key, route)
       end
-      if not is_told then add(index, host, shape, route) end
-    end)
+    end
   end
   for _, route in ipairs(routes) do
     if route.enabled and route.methods and not route.when and not hidden[route] then compare(route) end
   end
 end
 
+local Groups = {}
+Groups.__index = Groups
+
+function Groups:insert(route, host, path, i)
+  local segments, kinds = segments_of((shape_of(path):gsub("/%*$", ""))), {}
+  for place, segment in ipairs(segments) do kinds[place] = segment == "{}" and "P" or "L" end
+  local key = table.concat({ host, route.priority, #segments, path:sub(-2) == "/*" and "*" or "" }, "\0")
+  local group, name = self.by_key[key], table.concat(kinds)
+  if not group then
+    group = { names = {} }
+    self.by_key[key] = group
+    table.insert(self.list, group)
+  end
+  if not group[name] then
+    group[name] = {}
+    table.insert(group.names, name)
+  end
+  table.insert(group[name], { route = route, segments = segments, i = i })
+end
+
 --- Paths with parameters by all that makes them comparable, then by where their parameters stand.
 local function group_paths(routes, hidden)
-  local groups, list = {}, {}
-  local function insert(route, host, path, i)
-    local segments, kinds = segments_of((shape_of(path):gsub("/%*$", ""))), {}
-    for place, segment in ipairs(segments) do kinds[place] = segment == "{}" and "P" or "L" end
-    local key = table.concat({ host, route.priority, #segments, path:sub(-2) == "/*" and "*" or "" }, "\0")
-    if not groups[key] then
-      groups[key] = { names = {} }
-      list[#list + 1] = groups[key]
-    end
-    local group, name = groups[key], table.concat(kinds)
-    if not group[name] then
-      group[name] = {}
-      group.names[#group.names + 1] = name
-    end
-    table.insert(group[name], { route = route, segments = segments, i = i })
-  end
+  local groups = setmetatable({ by_key = {}, list = {} }, Groups)
   for _, route in ipairs(routes) do
     if route.enabled and not hidden[route] then
-      each_pair(route, function(host, path, i)
-        if path:sub(1, 1) ~= "~" and path:find("{", 1, true) then insert(route, host, path, i) end
-      end)
+      for _, host in ipairs(hosts_of(route)) do
+        for i, path in ipairs(paths_of(route)) do
+          if path:find("{", 1, true) and path:sub(1, 1) ~= "~" then groups:insert(route, host, path, i) end
+        end
+      end
     end
   end
-  return list
+  return groups.list
 end
 
 --- The places where both have texts; nil where one of them has a text wherever the other has one.
