@@ -63,7 +63,8 @@ const char *yaml_scalar_push(lua_State *L, const char *text, size_t len)
     static const char *const falses[] = { "false", "False", "FALSE", NULL };
     static const char *const infs[] = { ".inf", ".Inf", ".INF", NULL };
     static const char *const nans[] = { ".nan", ".NaN", ".NAN", NULL };
-    bool is_short = len <= NUMBER_MAX && strlen(text) == len;
+    /* All that is no text begins with one of these, and most texts do not. */
+    bool is_short = len <= NUMBER_MAX && strchr("~nNtTfF+-.0123456789", text[0]) && strlen(text) == len;
     const char *unsigned_text = text + (is_short && (*text == '-' || *text == '+'));
     if (is_short && is_one_of(text, nulls)) {
         lua_pushnil(L);

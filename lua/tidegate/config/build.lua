@@ -331,7 +331,7 @@ end
 
 --- "file:line", for messages.
 function Builder:source(owner)
-  local place = self.marks:place(owner)
+  local place = self.marks:spot(owner)
   return place.line and ("%s:%d"):format(place.file, place.line) or place.file
 end
 

@@ -145,6 +145,12 @@ function Marks:place(owner, key)
   return mark.nodes[key] or mark.node, path_of(mark, mark.written_at and mark.written_at[key] or key)
 end
 
+--- The place alone: a node, or anything with file, line and column.
+function Marks:spot(owner, key)
+  local mark = self[owner]
+  return mark.nodes[key] or mark.node
+end
+
 --- Whether the key was written, and is not a default.
 function Marks:is_written(owner, key)
   return self[owner].nodes[key] ~= nil
@@ -548,11 +554,17 @@ end
 -- By field: what its default becomes. Most values of a large configuration are defaults.
 local defaults = setmetatable({}, { __mode = "k" })
 
+--- What a default stands for. Of an empty table only the field can tell whether it is a list.
+local function default_node(field, place)
+  if field.type ~= "list" or next(field.default) then return node_of(field.default, place) end
+  return { kind = "list", items = {}, line = place.line, column = place.column, file = place.file, implied = true }
+end
+
 --- The value of a key that was not written.
 function Check:default(field, node, parent, name)
   local value = defaults[field]
   if value ~= nil then return value end
-  value = self:value(field, node_of(field.default, node), parent, name)
+  value = self:value(field, default_node(field, node), parent, name)
   if type(value) ~= "table" and field.type ~= "file" then defaults[field] = value end
   return value
 end

@@ -280,6 +280,7 @@ end
 -- @treturn number mask of the hooks that these have
 -- @treturn table set of the plugins that run here
 function Builder:chain(chain, stage, is_live)
+  if #chain == 0 then return {}, 0, {} end
   local list, hooks, running, taken, seen = {}, 0, {}, {}, {}
   for i = 1, #chain do
     local use, place, path = self:resolve(chain, i)
