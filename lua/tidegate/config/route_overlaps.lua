@@ -164,8 +164,8 @@ local function warn_hidden(checker, route, by, is_above)
                path, checker:elsewhere(by, nil, route))
 end
 
---- What takes all requests of a route: the first such route, and whether one is of a higher priority; nil where some are
--- left for it.
+--- What takes all requests of a route: the first such route, and whether one is of a higher priority; nil where some
+-- are left for it.
 local function find_hider(raised, index, route)
   local by, is_above = nil, false
   for _, host in ipairs(hosts_of(route)) do
