@@ -41,7 +41,7 @@ end
 -- -- flattening --
 
 -- The object at hand: path, value and what is shown of it, each with a NUL behind it, key after key.
-local out = buffer.new()
+local written = buffer.new()
 
 local function clean(text) return text:find("\0", 1, true) and text:gsub("%z", "\\0") or text end
 
@@ -53,7 +53,7 @@ local function put(path, value, shown, hidden)
     if #shown > SHOWN_MAX then shown = shown:sub(1, SHOWN_MAX) .. "..." end
     value, shown = clean(value), clean(shown)
   end
-  out:put(clean(path), "\0", value, "\0", shown, "\0")
+  written:put(clean(path), "\0", value, "\0", shown, "\0")
 end
 
 --- The keys of an object: { [path] = { value, shown } }.
@@ -103,7 +103,7 @@ function Digest:add(kind, name, place)
   local seen = self.seen[id]
   self.seen[id] = (seen or 0) + 1
   if seen then id = ("%s (%d)"):format(id, seen + 1) end
-  self.objects[id] = out:get()
+  self.objects[id] = written:get()
   self.places[id] = place and place.line and ("%s:%d"):format(place.file, place.line) or nil
   return id
 end
@@ -187,7 +187,7 @@ function digest.of(result)
   local self = setmetatable({ objects = {}, places = {}, orders = {}, seen = {} }, Digest)
   local config, marks = result.config, result.marks
   judged = {}
-  out:reset()
+  written:reset()
   for section, value in pairs(config) do
     if LISTS[section] then
       self:list(marks, section, value)
