@@ -18,7 +18,8 @@ local FIELDS = {
   "upstream_reused", "upstream_retries", "upstream_retries_refused", "upstream_failures", "upstream_open", "log_lines",
   "log_lost",
   "accept_errors", "refused", "reloads_good", "reloads_bad", "worker_restarts", "threads", "supervisor_pid",
-  "worker_pid", "regex_limit_hits",
+  "worker_pid", "regex_limit_hits", "websockets", "websockets_open", "websocket_messages_in",
+  "websocket_messages_out", "websocket_bytes_in", "websocket_bytes_out", "websocket_errors",
 }
 local LUA_FIELDS = { bytes = "lua_bytes", bytes_most = "lua_bytes_most", bytes_max = "lua_bytes_max" }
 
@@ -27,7 +28,8 @@ function status.read()
   local raw = ffi.new "struct tide_status"
   C.tide_status_read(raw)
   local s = {
-    version = ffi.string(C.tide_version()), started = tonumber(raw.started_ms) / 1000, responses = {}, lua = {},
+    version = ffi.string(C.tide_version()), websocket_connect = tonumber(raw.websocket_connect_us) / 1e6,
+    started = tonumber(raw.started_ms) / 1000, responses = {}, lua = {},
   }
   for _, name in ipairs(FIELDS) do s[name] = tonumber(raw[name]) end
   for name, field in pairs(LUA_FIELDS) do s.lua[name] = tonumber(raw[field]) end
@@ -130,6 +132,12 @@ function status.text(state)
       s.upstream_failures),
     ("  access log   %d lines, %d lost"):format(s.log_lines, s.log_lost),
   }
+  if s.websockets > 0 then
+    out[#out + 1] = ("  websockets   %d open, %d in all, opened in %.1f ms; %d errors"):format(
+      s.websockets_open, s.websockets, s.websocket_connect / s.websockets * 1000, s.websocket_errors)
+    out[#out + 1] = ("               %d messages in, %d out; %s in, %s out"):format(
+      s.websocket_messages_in, s.websocket_messages_out, bytes(s.websocket_bytes_in), bytes(s.websocket_bytes_out))
+  end
   if s.regex_limit_hits > 0 then
     out[#out + 1] = ("  patterns     %d matches given up because they took too long"):format(s.regex_limit_hits)
   end

@@ -7,6 +7,8 @@
     X(AGAIN, "would block", 500)                                                                                       \
     X(END, "end", 200)                                                                                                 \
     X(MALFORMED, "malformed message", 400)                                                                             \
+    X(HANDSHAKE, "broken WebSocket handshake", 400)                                                                    \
+    X(ORIGIN, "origin not allowed", 403)                                                                               \
     X(HIDDEN, "hidden file", 404)                                                                                      \
     X(NO_ROUTE, "no route", 404)                                                                                       \
     X(NO_SERVICE, "service not found", 404)                                                                            \
@@ -16,6 +18,7 @@
     X(BODY_LIMIT, "request body too large", 413)                                                                       \
     X(URI_LIMIT, "request target too long", 414)                                                                       \
     X(EXPECTATION, "unknown expectation", 417)                                                                         \
+    X(WS_VERSION, "WebSocket version not supported", 426)                                                              \
     X(HEAD_LIMIT, "request head too large", 431)                                                                       \
     X(UNDECIDED, "pattern takes too long to match", 500)                                                               \
     X(LIMIT, "limit reached", 500)                                                                                     \

@@ -58,6 +58,7 @@ struct slice status_reason(int status)
         REASON(418, "I'm a teapot");
         REASON(421, "Misdirected Request");
         REASON(422, "Unprocessable Content");
+        REASON(426, "Upgrade Required");
         REASON(429, "Too Many Requests");
         REASON(431, "Request Header Fields Too Large");
         REASON(500, "Internal Server Error");

@@ -69,6 +69,14 @@ void tide_generation_by_path(struct generation *g, uint32_t segment, int fallbac
 int tide_generation_rewrite(struct generation *g, const char *match, size_t match_len, const char *to, size_t to_len,
                             struct tide_error *e);
 
+/* Lets the route added last look into its WebSockets; gives the zeroed settings to fill. */
+struct websocket_settings *tide_generation_websocket(struct generation *g);
+/* ... and open them to pages of an origin alone (proxy/websocket_rules.h), or of several. */
+void tide_generation_add_origin(struct generation *g, const char *at, size_t len);
+/* ... and adds a field to their handshakes towards the upstream. 0, or -1 with the reason. */
+int tide_generation_add_handshake_header(struct generation *g, const char *name, size_t name_len, const char *value,
+                                         size_t value_len, struct tide_error *e);
+
 /* The plugins: what tidegate.plugin.runtime loads in each loop. */
 void tide_generation_set_plugins(struct generation *g, const char *at, size_t len);
 
@@ -320,6 +328,10 @@ struct tide_status {
     uint64_t upstream_tries, upstream_reused, upstream_retries, upstream_failures;
     uint64_t upstream_retries_refused;          /* by a budget */
     uint64_t log_lines, log_lost, accept_errors, refused, reloads_good, reloads_bad, worker_restarts;
+    uint64_t websockets, websockets_open;       /* ever; now */
+    uint64_t websocket_messages_in, websocket_messages_out;     /* of those whose frames are looked at */
+    uint64_t websocket_bytes_in, websocket_bytes_out, websocket_errors;
+    uint64_t websocket_connect_us;              /* from the requests to the 101s, of all */
     uint64_t regex_limit_hits;                  /* matches given up because they took too long */
     uint64_t lua_bytes, lua_bytes_most, lua_bytes_max;  /* of all loops, of the one that has most, what one may have */
     uint32_t threads, upstream_open;

@@ -229,10 +229,9 @@ int tide_generation_add_method(struct generation *g, const char *method, size_t 
     return 0;
 }
 
-int tide_generation_add_header(struct generation *g, const char *name, size_t name_len, const char *value,
-                               size_t value_len, struct tide_error *e)
+static int add_field(struct generation *g, struct fixed_header **end, const char *name, size_t name_len,
+                     const char *value, size_t value_len, struct tide_error *e)
 {
-    struct route *r = g->routes[g->route_count - 1];
     struct slice n = slice_make(name, name_len), v = slice_make(value, value_len);
     if (!header_is_token(n))
         return refuse(e, "\"%.*s\" is not a header name", (int)name_len, name);
@@ -244,13 +243,42 @@ int tide_generation_add_header(struct generation *g, const char *name, size_t na
     case HEADER_CONNECTION: return refuse(e, "%.*s is written by the gateway", (int)name_len, name);
     default: break;
     }
-    struct fixed_header *h = arena_zero(&g->arena, sizeof *h), **end = &r->headers;
+    struct fixed_header *h = arena_zero(&g->arena, sizeof *h);
     while (*end)
         end = &(*end)->next;
     h->name = arena_copy(&g->arena, n);
     h->value = arena_copy(&g->arena, slice_trim(v));
     *end = h;
     return 0;
+}
+
+int tide_generation_add_header(struct generation *g, const char *name, size_t name_len, const char *value,
+                               size_t value_len, struct tide_error *e)
+{
+    return add_field(g, &g->routes[g->route_count - 1]->headers, name, name_len, value, value_len, e);
+}
+
+struct websocket_settings *tide_generation_websocket(struct generation *g)
+{
+    struct websocket_rules *w = arena_zero(&g->arena, sizeof *w);
+    g->routes[g->route_count - 1]->websocket = w;
+    return &w->settings;
+}
+
+void tide_generation_add_origin(struct generation *g, const char *at, size_t len)
+{
+    websocket_rules_allow(g->routes[g->route_count - 1]->websocket, &g->arena, slice_make(at, len));
+}
+
+int tide_generation_add_handshake_header(struct generation *g, const char *name, size_t name_len, const char *value,
+                                         size_t value_len, struct tide_error *e)
+{
+    struct websocket_rules *w = g->routes[g->route_count - 1]->websocket;
+    enum header_id id = header_id_of(slice_make(name, name_len));
+    if (id == HEADER_UPGRADE || id == HEADER_HOST ||
+        (name_len > 14 && slice_equal_nocase(slice_make(name, 14), SLICE_OF("Sec-WebSocket-"))))
+        return refuse(e, "%.*s is written by the gateway", (int)name_len, name);
+    return add_field(g, &w->headers, name, name_len, value, value_len, e);
 }
 
 static int finish_route(struct generation *g, struct route *r, const struct route_wish *w, struct tide_error *e)

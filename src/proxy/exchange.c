@@ -28,6 +28,7 @@ static enum next (*const steps[])(struct exchange *) = {
     [STEP_RESPONSE] = step_response,
     [STEP_RELAY] = step_relay,
     [STEP_TUNNEL] = step_tunnel,
+    [STEP_WEBSOCKET] = step_websocket,
     [STEP_ECHO] = step_echo,
     [STEP_INTERNAL] = step_internal,
     [STEP_FAILURE] = step_failure,
@@ -42,6 +43,8 @@ static void exchange_free(struct exchange *x)
         ticket_drop(x->ticket);
     balancer_leave(&x->pick);
     breaker_cancel(&x->leave);
+    if (x->is_websocket)
+        count(&p->counters.websockets_open, (uint64_t)-1);
     if (x->number)
         p->hooks->end(x);
     exchange_forget_ask(x);
@@ -133,7 +136,11 @@ static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
         due = at;
         *meaning = RC_TRY_TIMEOUT;
     }
-    at = x->timed_out || x->step == STEP_TUNNEL ? DEADLINE_NEVER : exchange_due_ms(x);
+    if (x->step == STEP_WEBSOCKET) {
+        at = exchange_websocket_due(x);
+        due = at < due ? at : due;
+    }
+    at = x->timed_out || x->step == STEP_WEBSOCKET || x->step == STEP_TUNNEL ? DEADLINE_NEVER : exchange_due_ms(x);
     if (at <= due && at != DEADLINE_NEVER) {
         due = at;
         *meaning = RC_ROUTE_TIMEOUT;
@@ -170,7 +177,7 @@ static void exchange_run(struct exchange *x)
     case RC_OK: break;
     case RC_END: x->half_closed = true; break;
     default:
-        if (x->step != STEP_TUNNEL) {
+        if (x->step != STEP_TUNNEL && x->step != STEP_WEBSOCKET) {
             run_from(x, exchange_fail(x, RC_CLIENT_GONE));
             return;
         }
@@ -248,6 +255,10 @@ static void on_timeout(struct request *r)
     uint64_t due = next_deadline(x, &meaning);
     if (due > loop_of(x)->clock.now_ms) {
         r->ops->arm(r, due);
+        return;
+    }
+    if (x->step == STEP_WEBSOCKET && meaning == RC_INTERNAL) {
+        run_from(x, NEXT_STEP);         /* a ping, or the end of somebody's time */
         return;
     }
     run_from(x, out_of_time(x, meaning));

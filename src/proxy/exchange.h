@@ -38,6 +38,7 @@ struct exchange {
     size_t replay_at;
     struct pipe pipe;
     struct tunnel *tunnel;
+    struct websocket *websocket;        /* in place of the tunnel, where its frames are looked at */
     struct coroutine *lines[LINE_COUNT];        /* chains that are under way */
     struct buf filtered[LINE_COUNT];            /* the chunk that a body hook gave last */
     double number;              /* of the request for Lua; 0: Lua has not seen it */
@@ -102,6 +103,8 @@ struct exchange {
     bool up_deaf;               /* the upstream takes no more of the request; it may still answer */
     bool head_sent;             /* to the client */
     bool splicing;
+    bool opens_websocket;       /* it asks for one */
+    bool is_websocket;          /* it has got one, and is counted among those that are open */
     bool half_closed;           /* the client has said that it will send no more */
     uint64_t written_seen, sent_seen;   /* bytes that the sockets had taken when we last looked */
     char first[4096];           /* of the arena; not cleared */

@@ -4,6 +4,7 @@
 #include "http/url.h"
 #include "proxy/adhoc.h"
 #include "proxy/forward.h"
+#include "proxy/handshake.h"
 #include "proxy/reply.h"
 #include "proxy/steps.h"
 
@@ -26,6 +27,7 @@ void exchange_drop_up(struct exchange *x)
         tunnel_free(x->tunnel);
         x->tunnel = NULL;
     }
+    exchange_end_websocket(x);
     up_close(x->up);
     x->up = NULL;
 }
@@ -35,7 +37,7 @@ void exchange_keep_up(struct exchange *x)
     struct up *u = x->up;
     if (!u)
         return;
-    if (x->splicing || x->tunnel) {
+    if (x->splicing || x->tunnel || x->is_websocket) {
         exchange_drop_up(x);
         return;
     }
@@ -305,6 +307,9 @@ enum next step_action(struct exchange *x)
         if (!x->service && !choose_service(x))
             return exchange_fail(x, RC_NO_SERVICE);
     }
+    enum rc handshake = r->wants_upgrade && handshake_is_asked(r) ? exchange_check_handshake(x) : RC_OK;
+    if (handshake != RC_OK)
+        return exchange_fail(x, handshake);
     if ((r->method == METHOD_OPTIONS || r->method == METHOD_TRACE) && !forward_max_forwards(x))
         return exchange_reply(x, reply_options(x));
     forward_request(x);

@@ -326,9 +326,9 @@ enum next step_head(struct exchange *x)
         if (rc == RC_EOF || rc == RC_RESET)
             return exchange_up_died(x, rc);
         if (rc == RC_OK && x->res.status == 101) {
-            if (x->req.wants_upgrade)
+            rc = exchange_check_switch(x);
+            if (rc == RC_OK)
                 return take_response(x);
-            rc = RC_UPSTREAM_BAD;
         } else if (rc == RC_OK && x->res.status < 200) {
             rc = pass_interim(x);
             if (rc == RC_OK)

@@ -17,6 +17,7 @@
 #include "proxy/service.h"
 #include "proxy/settings.h"
 #include "proxy/split.h"
+#include "proxy/websocket_rules.h"
 
 enum { LOOPS_MAX = 64, LISTENERS_MAX = 64 };
 
@@ -25,8 +26,6 @@ struct listener_use {
     struct addr addr;
     struct tls_context *tls;            /* NULL: plain */
 };
-
-struct fixed_header { struct slice name, value; struct fixed_header *next; };
 
 struct route {
     struct router_route match;          /* first: the router gives it back */
@@ -37,6 +36,7 @@ struct route {
     struct condition *condition;        /* NULL: none */
     struct rewrite *rewrite;            /* NULL: none */
     struct fixed_header *headers;       /* of ACTION_RESPOND and ACTION_REDIRECT */
+    struct websocket_rules *websocket;  /* NULL: its WebSockets pass unseen */
     uint32_t chain;                     /* number of its plugin chain: 1 + index of the route */
     uint32_t traffic;                   /* its number in traffic_labels */
 };

@@ -5,6 +5,7 @@
 
 #include "proxy/adhoc.h"
 #include "proxy/exchange.h"
+#include "proxy/websocket.h"
 
 enum { LOG_RING = 1 << 20 };
 
@@ -18,6 +19,7 @@ void plane_open(struct plane *p, uint32_t index)
     freelist_init(&p->exchanges, sizeof(struct exchange), 8);
     freelist_init(&p->tickets, sizeof(struct ticket), 32);
     queue_init(&p->log, LOG_RING);
+    list_init(&p->websockets);
     if (getrandom(random, sizeof random, 0) != sizeof random)
         random[0] = random[1] = clock_us() ^ (uint64_t)getpid() << 32;
     p->random.state = random[1];
@@ -43,6 +45,7 @@ void plane_close(struct plane *p)
     freelist_free(&p->exchanges);
     freelist_free(&p->tickets);
     pipes_free(&p->pipes);
+    ws_shared_free(&p->ws_shared);
     recent_free(&p->recent);
     series_free(&p->hook_stats);
     series_free(&p->traffic);
@@ -57,6 +60,7 @@ void plane_swap(struct plane *p, struct generation *g)
     p->fronts.idle_ms = g->gateway.timeouts.idle_ms;
     p->fronts.head_ms = g->gateway.timeouts.head_ms;
     p->fronts.requests_per_connection = g->gateway.limits.requests_per_connection;
+    websockets_review(p, g);
     if (old && old->users[p->index].count == 0)
         plane_forget(p, old);
 }

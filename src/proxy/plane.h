@@ -3,6 +3,7 @@
 #include "base/queue.h"
 #include "base/random.h"
 #include "http/front_h1.h"
+#include "http/ws_relay.h"
 #include "net/pipe.h"
 #include "proxy/generation.h"
 #include "proxy/hook_stats.h"
@@ -19,6 +20,8 @@ struct plane {
     struct fronts fronts;
     struct freelist ups, exchanges, tickets;
     struct pipes pipes;
+    struct ws_shared ws_shared;
+    struct link websockets;             /* struct websocket.in_all */
     struct counters counters;
     struct queue log;                   /* to the writer thread */
     struct recent recent;

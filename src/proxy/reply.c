@@ -83,6 +83,8 @@ struct span reply_error(struct exchange *x, enum rc rc)
     struct span body = begin(x, status, slice_make(at, (size_t)(o.at - at)));
     add(x, HEADER_CONTENT_TYPE, json ? SLICE_OF("application/json") : SLICE_OF("text/plain; charset=utf-8"));
     add_id(x);
+    if (rc == RC_WS_VERSION)            /* RFC 6455 section 4.4 */
+        headers_add(&x->res.headers, &x->req.arena, HEADER_UNKNOWN, SLICE_OF("Sec-WebSocket-Version"), SLICE_OF("13"));
     if (status == 503) {
         char *digits = arena_alloc(&x->req.arena, 20);
         size_t n = format_u64(digits, x->retry_after_s ? x->retry_after_s : 1);

@@ -174,6 +174,20 @@ struct route_settings {
     bool preflight;               /* a plugin of that chain answers CORS preflights */
 };
 
+/* What becomes of open WebSockets when a reload has changed their route. */
+enum on_change { ON_CHANGE_KEEP, ON_CHANGE_DRAIN, ON_CHANGE_CLOSE };
+
+/* How the frames of a route's WebSockets are looked at, and their two ends kept alive. */
+struct websocket_settings {
+    uint32_t ping_ms;             /* an end that has said nothing for so long is pinged; 0: never */
+    uint32_t pong_ms;             /* ... and given up after so long; 0: never */
+    uint32_t write_ms;            /* an end that takes nothing for so long is given up */
+    uint32_t idle_ms;             /* no message either way for so long: closed; 0: never */
+    uint64_t max_message;         /* bytes */
+    int32_t on_change;            /* enum on_change */
+    uint64_t digest;              /* of all that the route means; 0: not needed */
+};
+
 /* How a client is kept at the service that it was given, where several share a route. */
 enum sticky { STICKY_NONE, STICKY_COOKIE, STICKY_HEADER };
 

@@ -4,8 +4,8 @@
 
 enum step {
     STEP_START, STEP_GLOBAL, STEP_ROUTE, STEP_REQUEST, STEP_ACTION, STEP_UPSTREAM, STEP_PICK, STEP_CONNECT, STEP_SEND,
-    STEP_BACKOFF, STEP_HEAD, STEP_RESPONSE, STEP_RELAY, STEP_TUNNEL, STEP_ECHO, STEP_INTERNAL, STEP_FAILURE,
-    STEP_ANSWER, STEP_FLUSH,
+    STEP_BACKOFF, STEP_HEAD, STEP_RESPONSE, STEP_RELAY, STEP_TUNNEL, STEP_WEBSOCKET, STEP_ECHO, STEP_INTERNAL,
+    STEP_FAILURE, STEP_ANSWER, STEP_FLUSH,
 };
 enum next { NEXT_STEP, NEXT_WAIT, NEXT_DONE, NEXT_CUT };
 
@@ -138,8 +138,25 @@ void exchange_drop_body(struct exchange *x);
 
 /* The 101 goes to the client. */
 enum next exchange_start_tunnel(struct exchange *x);
+/* So many bytes have come from either side since the 101. */
+void exchange_count_tunnel(struct exchange *x, uint64_t in, uint64_t out);
+/* The client's stream, once the 101 is out. NULL: *next is what is to be done. */
+struct stream *exchange_raw_client(struct exchange *x, enum next *next);
 
 enum next step_tunnel(struct exchange *x);
+
+/* -- exchange_websocket.c -- */
+
+/* The request asks for a WebSocket: checked before it goes on. RC_OK, or what is wrong, which was logged. */
+enum rc exchange_check_handshake(struct exchange *x);
+/* The same of the upstream's 101. */
+enum rc exchange_check_switch(struct exchange *x);
+/* It is one from now on; the early bytes came with the handshake. */
+enum next exchange_start_websocket(struct exchange *x, struct slice early_client, struct slice early_up);
+void exchange_end_websocket(struct exchange *x);
+uint64_t exchange_websocket_due(const struct exchange *x);
+
+enum next step_websocket(struct exchange *x);
 
 /* -- exchange_hooks.c -- */
 

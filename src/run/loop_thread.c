@@ -7,6 +7,12 @@
 
 #include "base/log.h"
 #include "lua/chains.h"
+#include "proxy/websocket.h"
+
+enum {
+    LEAVE_MS = 1000,            /* for the ends of WebSockets to answer that they close */
+    LEAVE_LOOK_MS = 10,
+};
 
 void acks_init(struct acks *a, unsigned missing)
 {
@@ -246,10 +252,33 @@ static void run_drain(struct loop *loop, struct job *job)
     fronts_drain(&t->plane.fronts);
 }
 
+static void post_stop(struct loop_thread *t);
+
+static void on_leave(struct deadline *d) { post_stop(LINK_OWNER(d, struct loop_thread, leave)); }
+
+/* WebSockets are told, and have a moment to answer. */
+static bool websockets_are_gone(struct loop_thread *t)
+{
+    struct loop *loop = t->plane.loop;
+    if (!t->leave_until_ms) {
+        t->leave_until_ms = loop->clock.now_ms + LEAVE_MS;
+        t->leave.fire = on_leave;
+        websockets_leave(&t->plane);
+    }
+    if (list_is_empty(&t->plane.websockets) || loop->clock.now_ms >= t->leave_until_ms)
+        return true;
+    loop_deadline(loop, &t->leave, loop->clock.now_ms + LEAVE_LOOK_MS);
+    return false;
+}
+
 static void run_stop(struct loop *loop, struct job *job)
 {
     struct loop_thread *t = thread_of(loop);
     stop_all_accepting(t);
+    if (!t->stopping && !websockets_are_gone(t)) {
+        free(job);
+        return;
+    }
     if (!t->stopping) {
         /* Cut exchanges end in the ready list, which runs after this: stop the loop in a second turn. */
         t->stopping = true;
@@ -274,6 +303,7 @@ static void post(struct loop_thread *t, void (*run_job)(struct loop *loop, struc
 
 void loop_thread_drain(struct loop_thread *t) { post(t, run_drain); }
 void loop_thread_stop(struct loop_thread *t) { post(t, run_stop); }
+static void post_stop(struct loop_thread *t) { post(t, run_stop); }
 
 struct close_pool { struct job job; struct node *node; };
 

@@ -32,6 +32,8 @@ struct loop_thread {
     pthread_t thread;
     struct link accepting;
     bool stopping;
+    uint64_t leave_until_ms;            /* WebSockets have until then to answer that they close; 0: not asked yet */
+    struct deadline leave;
 };
 
 /* A socket for one loop, with the identity of its listener. */

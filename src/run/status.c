@@ -52,6 +52,14 @@ void tide_status_read(struct tide_status *out)
         out->upstream_retries_refused += counted(&n->upstream_retries_refused);
         out->upstream_failures += counted(&n->upstream_failures);
         out->upstream_open += freelist_live(&c->loops[i].plane.ups);
+        out->websockets += counted(&n->websockets);
+        out->websockets_open += counted(&n->websockets_open);
+        out->websocket_messages_in += counted(&n->websocket_messages_in);
+        out->websocket_messages_out += counted(&n->websocket_messages_out);
+        out->websocket_bytes_in += counted(&n->websocket_bytes_in);
+        out->websocket_bytes_out += counted(&n->websocket_bytes_out);
+        out->websocket_errors += counted(&n->websocket_errors);
+        out->websocket_connect_us += counted(&n->websocket_connect_us);
         out->log_lines += counted(&n->log_lines);
         out->log_lost += counted(&n->log_lost);
         out->accept_errors += counted(&n->accept_errors);

@@ -5,6 +5,7 @@ local C = require "tidegate.ffi"
 local pack = require "tidegate.plugin.pack"
 local questions = require "tidegate.config.questions"
 local retry_words = require "tidegate.config.tree_retries"
+local route_digest = require "tidegate.config.route_digest"
 
 local why = ffi.new "struct tide_error"
 local part, index = ffi.new "int[1]", ffi.new "int[1]"
@@ -313,6 +314,29 @@ function Builder:split(route)
   end
 end
 
+local ON_CHANGE = { keep = C.ON_CHANGE_KEEP, drain = C.ON_CHANGE_DRAIN, close = C.ON_CHANGE_CLOSE }
+
+function Builder:websocket(route, websocket)
+  local w = C.tide_generation_websocket(self.g)
+  w.ping_ms, w.pong_ms, w.write_ms = ms(websocket.ping_interval), ms(websocket.pong_wait), ms(websocket.write_wait)
+  w.idle_ms, w.max_message, w.on_change = ms(websocket.idle), websocket.max_message, ON_CHANGE[websocket.on_change]
+  if websocket.on_change ~= "keep" then
+    w.digest = route_digest(self.config, route, self.plugins.bundle, self.route_number)
+  end
+  local is_any = false
+  for _, origin in ipairs(websocket.allow_origins) do is_any = is_any or origin == "*" end
+  for _, origin in ipairs(is_any and {} or websocket.allow_origins) do
+    C.tide_generation_add_origin(self.g, origin:lower(), #origin)
+  end
+  local headers = websocket.headers
+  for _, name in ipairs(self.marks[headers].order or {}) do
+    local value = headers[name]
+    if C.tide_generation_add_handshake_header(self.g, name, #name, value, #value, why) ~= 0 then
+      self:fail(headers, name)
+    end
+  end
+end
+
 function Builder:headers(headers)
   for _, name in ipairs(self.marks[headers].order or {}) do
     local value = headers[name]
@@ -356,6 +380,7 @@ function Builder:route_of(route)
   self:each(C.tide_generation_add_method, route.methods)
   if route.when then self:condition(route.when) end
   if route.rewrite then self:rewrite(route.rewrite) end
+  if route.websocket then self:websocket(route, route.websocket) end
   self:action(r, route)
 end
 
@@ -409,6 +434,7 @@ function Builder:all(config)
   for _, route in ipairs(config.routes) do
     if route.enabled then
       routes[#routes + 1] = route
+      self.route_number = #routes
       self:route_of(route)
     end
   end
@@ -440,7 +466,7 @@ end
 -- @treturn ?cdata struct generation *, finished, owned by the caller; nil with errors in the report
 return function(config, marks, report, plugins)
   local self = setmetatable({
-    marks = marks, report = report, plugins = plugins, listeners = {}, services = {}, refused = {},
+    config = config, marks = marks, report = report, plugins = plugins, listeners = {}, services = {}, refused = {},
   }, Builder)
   self.g = C.tide_generation_new()
   local good, message = xpcall(self.all, debug.traceback, self, config)

@@ -5,6 +5,7 @@ local ffi = require "ffi"
 local Sources = require "tidegate.config.source"
 local check_routes = require "tidegate.config.check_routes"
 local schema = require "tidegate.config.schema"
+local websocket_schemes = require "tidegate.config.websocket_schemes"
 
 local quote = schema.quote
 local why = ffi.new "struct tide_error"
@@ -145,7 +146,7 @@ end
 -- -- services --
 
 function Checker:nodes(service)
-  local protocol, decided_by = service.protocol, nil
+  local protocol, decided_by = websocket_schemes[service.protocol] or service.protocol, nil
   local enabled = 0
   for _, node in ipairs(service.nodes) do
     local target = node.url or {}

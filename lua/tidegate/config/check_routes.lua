@@ -51,6 +51,21 @@ local function check_answer(checker, route)
   end
 end
 
+local function check_websocket(checker, route)
+  local websocket = route.websocket
+  if not websocket then return end
+  local ping, pong = websocket.ping_interval, websocket.pong_wait
+  if ping and pong and ping > 0 and pong > 0 and pong <= ping then
+    checker:fail(websocket, "pong_wait", "expected more than ping_interval (%gs), found %gs; a quiet end would be " ..
+                 "given up before it is asked", ping, pong)
+  end
+  for name, value in pairs(websocket.headers or {}) do
+    if value:find "[%z\1-\8\10-\31\127]" then
+      checker:fail(websocket.headers, name, "a header value may not hold control characters")
+    end
+  end
+end
+
 --- One list, whichever form was written.
 local function gather(route)
   if route.host then route.hosts, route.host = { route.host }, nil end
@@ -75,6 +90,7 @@ return function(checker, routes, services, listeners)
     check_references(checker, route, services, listeners)
     check_answer(checker, route)
     check_split(checker, route)
+    check_websocket(checker, route)
   end
   -- Only where there are no errors: lists with holes would look alike.
   if not checker.report:has_errors() then overlaps(checker, routes) end

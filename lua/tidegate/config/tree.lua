@@ -229,6 +229,37 @@ local rewrite = {
   },
 }
 
+local ORIGIN = 'expected "*", "https://example.com", "https://*.example.com", "example.com:8080" or "null", found "%s"'
+
+local function check_origins(list)
+  for _, text in ipairs(list) do
+    local host = text:match "^%a[%w+.-]*://(.+)$" or text
+    local is_host = host:gsub("^%*%.", ""):find "^[%w._%[%]:-]+$"
+    if text ~= "*" and not is_host then return false, ORIGIN:format(text) end
+  end
+  return true
+end
+
+local websocket = {
+  "websocket", type = "object",
+  doc = "looks into the frames of WebSockets, and keeps both ends alive; without it they pass unseen; see " ..
+        "docs/websocket.md",
+  fields = ordered {
+    duration("ping_interval", "30s", "an end that has said nothing for so long is pinged; 0: never", "0"),
+    duration("pong_wait", "60s", "an end that says nothing for so long is given up; 0: never", "0"),
+    duration("write_wait", "10s", "an end that takes nothing for so long, or does not answer a close, is given up"),
+    duration("idle", "0", "no message either way for so long: closed with 1001; 0: never", "0"),
+    size("max_message", "512KiB", "of a message, fragments together; beyond: closed with 1009", "1B", "1GiB"),
+    { "allow_origins", type = "list", single = true, min = 1, of = "string", default = { "*" }, check = check_origins,
+      doc = "pages that may open one, by their Origin; others get 403; `*`: any" },
+    { "headers", type = "map", of = "string", keys = "header_name", default = {},
+      doc = "further headers of the handshake towards the upstream" },
+    { "on_change", type = "enum", of = { "keep", "drain", "close" }, default = "keep",
+      doc = "when a reload has changed the route, its service or its plugins: open ones go on as they are; or are " ..
+            "closed with 1012, each at its next quiet second, or all at once" },
+  },
+}
+
 local route = {
   type = "object",
   fields = ordered {
@@ -258,7 +289,8 @@ local route = {
     duration("timeout", nil, "the whole exchange; 0: no limit; default: no limit", "0"),
     retries.of_route,
     labels,
-    later "circuit_breaker", later "websocket",
+    later "circuit_breaker",
+    websocket,
     entry.chain("plugins", "run for the requests of this route, after the global ones; a name alone means one of " ..
                            "`instances`, else a plugin"),
     one_of = { "service", "split", "respond", "redirect" },
@@ -418,9 +450,9 @@ local service_tls = {
 local service = {
   type = "object", short = "nodes",
   fields = ordered {
-    { "protocol", type = "enum", of = { "http", "https" },
-      later = { "h2c", "h2", "grpc", "grpcs", "ws", "wss", "fastcgi", "tcp" },
-      doc = "default: by the nodes' URLs, else http" },
+    { "protocol", type = "enum", of = { "http", "https", "ws", "wss" },
+      later = { "h2c", "h2", "grpc", "grpcs", "fastcgi", "tcp" },
+      doc = "ws is another word for http, wss for https; default: by the nodes' URLs, else http" },
     { "host_header", type = "string", default = "preserve", min = 1,
       doc = "Host sent on: preserve (the client's), node (the node's), or a fixed name" },
     balance,

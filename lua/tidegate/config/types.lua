@@ -4,6 +4,7 @@
 local cjson = require "cjson.safe"
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
+local websocket_schemes = require "tidegate.config.websocket_schemes"
 
 local types = {}
 
@@ -331,7 +332,7 @@ local function split_authority(text, port)
 end
 
 local PORTS = { http = 80, https = 443 }
-local LATER = { h2c = true, h2 = true, grpc = true, grpcs = true, ws = true, wss = true, fastcgi = true, tcp = true }
+local LATER = { h2c = true, h2 = true, grpc = true, grpcs = true, fastcgi = true, tcp = true }
 
 --- Where a service runs: { scheme = "http", "https" or nil, host =, port = }, or { file = } of a unix socket.
 types.node = {
@@ -345,7 +346,8 @@ types.node = {
     local scheme, rest = text:match "^(%a[%w+.-]*)://(.*)$"
     scheme = scheme and scheme:lower()
     if LATER[scheme] then return nil, ("the protocol %s is not available in this version"):format(scheme), true end
-    if scheme and not PORTS[scheme] then return nil, "its protocol is none of http and https" end
+    scheme = websocket_schemes[scheme] or scheme
+    if scheme and not PORTS[scheme] then return nil, "its protocol is none of http, https, ws and wss" end
     if text:find "^[%w.:-]+%s*,[%w.:, -]+$" then return nil, "several are a list, each with a port" end
     local authority, tail = (rest or text):match "^([^/?#]*)(.*)$"
     if tail ~= "" and tail ~= "/" then return nil, "it has no path; a route's add_prefix puts one before each path" end

@@ -131,7 +131,7 @@ describe("a node", function()
     { "http://", nil }, { "http://a b", nil }, { "user@a:80", nil },
     { "http://a/b", nil, "it has no path; a route's add_prefix puts one before each path" },
     { "a:80?b", nil, "it has no path; a route's add_prefix puts one before each path" },
-    { "ftp://a", nil, "its protocol is none of http and https" },
+    { "ftp://a", nil, "its protocol is none of http, https, ws and wss" },
     { "grpc://a:1", nil, "the protocol grpc is not available in this version" },
   }
   for _, case in ipairs(nodes) do

@@ -1,0 +1,34 @@
+#pragma once
+/* ws_end: what one end of a relay gets: frames that are passed on, frames of our own, and how it is told that it is
+ * over. Private to ws_relay and ws_scan. */
+#include "http/ws_relay.h"
+
+enum { WS_KEPT_MAX = 17 << 20 };        /* bytes for an end that it has not taken yet */
+
+static inline struct ws_end *ws_end_other(struct ws_relay *r, const struct ws_end *e)
+{
+    return &r->ends[e == &r->ends[0]];
+}
+static inline bool ws_end_is_server(const struct ws_relay *r, const struct ws_end *e)
+{
+    return e == &r->ends[WS_SERVER];
+}
+
+/* Writes what is kept for it. RC_OK: nothing is left; RC_AGAIN. */
+enum rc ws_end_drain(struct ws_relay *r, struct ws_end *e);
+/* Writes bytes; what it does not take at once is kept. */
+void ws_end_put(struct ws_relay *r, struct ws_end *e, struct slice bytes);
+/* A frame of ours: it goes behind the frame under way, with ws_end_put_later. RC_LIMIT: too many wait already. */
+enum rc ws_end_add_frame(struct ws_relay *r, struct ws_end *e, struct ws_head h, struct slice data);
+void ws_end_put_later(struct ws_relay *r, struct ws_end *e);
+/* Nothing of a frame is under way to it. Where messages are put together, frames leave whole. */
+bool ws_end_is_between(struct ws_relay *r, const struct ws_end *e);
+
+/* A close frame of ours, where it can still get one. */
+void ws_end_tell(struct ws_relay *r, struct ws_end *e, unsigned code, struct slice reason);
+/* Notes why the relay ends; the first reason counts. why: static text, or NULL. */
+void ws_end_begin_end(struct ws_relay *r, unsigned code, const struct ws_end *by, const char *why);
+/* Its connection is of no use any more; the other end is told. */
+void ws_end_lose(struct ws_relay *r, struct ws_end *e, const char *why);
+/* It breaks the rules; both ends are told. */
+void ws_end_refuse(struct ws_relay *r, struct ws_end *from, unsigned code, const char *why);

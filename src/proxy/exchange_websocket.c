@@ -1,0 +1,166 @@
+/* The exchange as a WebSocket: its handshake, and then its frames both ways. */
+#include "base/log.h"
+#include "base/log_limit.h"
+#include "proxy/handshake.h"
+#include "proxy/steps.h"
+#include "proxy/websocket.h"
+
+enum { QUIET_MS = 1000 };       /* without a message, before one that is to be closed is closed */
+
+/* -- the handshake -- */
+
+enum rc exchange_check_handshake(struct exchange *x)
+{
+    static _Thread_local struct log_limit limit;
+    const char *why;
+    enum rc rc = handshake_check_request(x, &why);
+    x->opens_websocket = true;
+    if (rc != RC_OK && log_limit_passes(&limit, "websocket"))
+        log_info("websocket", rc_word(rc), "why", why, "client", log_slice(x->req.peer_text), "request",
+                 log_slice(x->id));
+    return rc;
+}
+
+enum rc exchange_check_switch(struct exchange *x)
+{
+    const char *why;
+    if (!x->req.wants_upgrade)
+        return RC_UPSTREAM_BAD;
+    enum rc rc = x->opens_websocket ? handshake_check_response(x, &why) : RC_OK;
+    if (rc != RC_OK)
+        log_warn("websocket", rc_word(rc), "why", why, "service", log_slice(x->service->settings.name), "node",
+                 x->node->text, "request", log_slice(x->id));
+    return rc;
+}
+
+/* -- the relay -- */
+
+enum next exchange_start_websocket(struct exchange *x, struct slice early_client, struct slice early_up)
+{
+    static const struct ws_times patient = { .write_ms = 10000 };
+    struct websocket *w = x->websocket;
+    const struct websocket_rules *r = x->route->websocket;
+    w->x = x;
+    w->rules.times = patient;
+    w->rules.max_message = WEBSOCKET_MESSAGE_MAX;
+    if (r) {
+        const struct websocket_settings *s = &r->settings;
+        w->rules.times = (struct ws_times){ s->ping_ms, s->pong_ms, s->write_ms, s->idle_ms };
+        w->rules.max_message = s->max_message;
+    }
+    w->relay.rules = &w->rules;
+    w->relay.shared = &x->plane->ws_shared;
+    ws_relay_begin(&w->relay, NULL, &x->up->stream, early_client, early_up, loop_of(x)->clock.now_ms);
+    list_append(&x->plane->websockets, &w->in_all);
+    w->is_open = true;
+    return go(x, STEP_WEBSOCKET);
+}
+
+/* What it has moved since the last look. */
+static void count_messages(struct websocket *w)
+{
+    struct exchange *x = w->x;
+    const struct ws_end *client = &w->relay.ends[WS_CLIENT], *server = &w->relay.ends[WS_SERVER];
+    count(&x->plane->counters.websocket_messages_in, client->messages - w->messages_in);
+    count(&x->plane->counters.websocket_messages_out, server->messages - w->messages_out);
+    w->messages_in = client->messages;
+    w->messages_out = server->messages;
+    exchange_count_tunnel(x, client->bytes, server->bytes);
+}
+
+static void tell_end(struct websocket *w)
+{
+    const struct ws_relay *r = &w->relay;
+    struct exchange *x = w->x;
+    static _Thread_local struct log_limit limit;
+    if (!r->why)
+        return;
+    count(&x->plane->counters.websocket_errors, 1);
+    if (log_limit_passes(&limit, "websocket"))
+        log_info("websocket", r->why, "from", r->by == WS_CLIENT ? "client" : "upstream", "client",
+                 log_slice(x->req.peer_text), "route", log_slice(x->route->settings.name), "request", log_slice(x->id));
+}
+
+void exchange_end_websocket(struct exchange *x)
+{
+    struct websocket *w = x->websocket;
+    if (!w || !w->is_open)
+        return;
+    w->is_open = false;
+    link_remove(&w->in_all);
+    ws_relay_free(&w->relay);
+}
+
+/* A reload has changed the route: a quiet second is a good moment to go. */
+static void leave_when_quiet(struct websocket *w)
+{
+    uint64_t now = loop_of(w->x)->clock.now_ms;
+    if (w->closes_when_quiet && now - w->relay.moved_ms >= QUIET_MS && ws_relay_is_quiet(&w->relay))
+        ws_relay_close(&w->relay, WS_CLOSE_RESTART, SLICE_OF("configuration changed"), NULL);
+}
+
+uint64_t exchange_websocket_due(const struct exchange *x)
+{
+    struct websocket *w = x->websocket;
+    uint64_t due = ws_relay_due(&w->relay), quiet = w->relay.moved_ms + QUIET_MS;
+    return w->closes_when_quiet && !w->relay.closing_ms && quiet < due ? quiet : due;
+}
+
+enum next step_websocket(struct exchange *x)
+{
+    struct websocket *w = x->websocket;
+    struct ws_end *client = &w->relay.ends[WS_CLIENT];
+    enum next next;
+    if (!client->stream && !(client->stream = exchange_raw_client(x, &next)))
+        return next;
+    leave_when_quiet(w);
+    enum rc rc = client->stream->io.fd < 0 ? RC_RESET : ws_relay_run(&w->relay, loop_of(x)->clock.now_ms);
+    count_messages(w);
+    if (rc == RC_END || rc == RC_RESET) {
+        tell_end(w);
+        exchange_drop_up(x);
+        return rc == RC_END ? NEXT_DONE : NEXT_CUT;
+    }
+    if (rc == RC_LIMIT)
+        loop_ready(loop_of(x), &x->wake);
+    return NEXT_WAIT;
+}
+
+/* -- all of a loop -- */
+
+static void close_one(struct websocket *w, unsigned code, struct slice reason)
+{
+    ws_relay_close(&w->relay, code, reason, NULL);
+    loop_ready(loop_of(w->x), &w->x->wake);
+}
+
+void websockets_leave(struct plane *p)
+{
+    for (struct link *l = p->websockets.next; l != &p->websockets; l = l->next)
+        close_one(LINK_OWNER(l, struct websocket, in_all), WS_CLOSE_GOING_AWAY, SLICE_OF("shutting down"));
+}
+
+static bool is_changed(const struct websocket *w, const struct generation *g)
+{
+    const struct websocket_settings *s = &w->x->route->websocket->settings;
+    for (uint32_t i = 0; i < g->route_count; i++) {
+        const struct websocket_rules *r = g->routes[i]->websocket;
+        if (r && r->settings.digest == s->digest)
+            return false;
+    }
+    return true;
+}
+
+void websockets_review(struct plane *p, const struct generation *g)
+{
+    for (struct link *l = p->websockets.next; l != &p->websockets; l = l->next) {
+        struct websocket *w = LINK_OWNER(l, struct websocket, in_all);
+        const struct websocket_rules *r = w->x->route->websocket;
+        if (!r || r->settings.on_change == ON_CHANGE_KEEP || w->closes_when_quiet || !is_changed(w, g))
+            continue;
+        if (r->settings.on_change == ON_CHANGE_CLOSE)
+            close_one(w, WS_CLOSE_RESTART, SLICE_OF("configuration changed"));
+        w->closes_when_quiet = true;
+        loop_ready(loop_of(w->x), &w->x->wake);
+    }
+}

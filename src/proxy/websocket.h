@@ -1,0 +1,22 @@
+#pragma once
+/* websocket: a WebSocket whose frames are looked at: the relay between its ends, and whose it is. */
+#include "http/ws_handshake.h"
+#include "http/ws_relay.h"
+#include "proxy/exchange.h"
+
+struct websocket {
+    struct ws_relay relay;
+    struct ws_relay_rules rules;
+    struct exchange *x;
+    struct link in_all;                 /* plane.websockets */
+    struct ws_terms terms;              /* of permessage-deflate, where rules.deflate */
+    bool offered_bits;                  /* ... and the upstream was asked with client_max_window_bits */
+    bool is_open;                       /* the handshake is over */
+    uint64_t messages_in, messages_out; /* that were counted */
+    bool closes_when_quiet;             /* a reload has changed its route */
+};
+
+/* The loop stops, once what is under way has got its time: all are closed with 1001. */
+void websockets_leave(struct plane *p);
+/* A generation has come: those whose route it has changed are closed, where the route wants that. */
+void websockets_review(struct plane *p, const struct generation *g);
