@@ -14,7 +14,7 @@ RUN make -j"$(nproc)" && make install DESTDIR=/out
 FROM debian:12-slim
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates libluajit2-5.1-2 libssl3 libyaml-0-2 libpcre2-8-0 zlib1g libbrotli1 lua-argparse lua-cjson \
+        ca-certificates libluajit2-5.1-2 libssl3 libyaml-0-2 libpcre2-8-0 zlib1g libbrotli1 libc-ares2 lua-argparse lua-cjson \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tidegate \
  && install -d -o tidegate -g tidegate /run/tidegate /var/log/tidegate

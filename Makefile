@@ -22,7 +22,7 @@ endif
 CFLAGS   := -std=c11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -fPIC -fno-semantic-interposition -pthread -Isrc -I/usr/include/luajit-2.1 \
             -DTIDEGATE_VERSION='"$(VERSION)"' -DTIDEGATE_SHARE='"$(PREFIX)/share/tidegate"' $(CPPFLAGS)
 # Some are called by Lua alone (tide.re, compressed bodies): a linker that drops what no C calls is told to keep them.
-LDLIBS   := -lssl -lcrypto -lyaml -lluajit-5.1 -lm -ldl -pthread -Wl,--no-as-needed -lpcre2-8 -lz -lbrotlidec
+LDLIBS   := -lssl -lcrypto -lyaml -lluajit-5.1 -lm -ldl -pthread -Wl,--no-as-needed -lpcre2-8 -lz -lbrotlidec -lcares
 LDFLAGS  := $(filter -fsanitize%,$(OPTIMISE)) -Wl,-z,relro,-z,now
 
 SOURCES  := $(wildcard src/base/*.c src/net/*.c src/http/*.c src/proxy/*.c src/lua/*.c src/run/*.c)

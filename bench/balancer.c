@@ -56,7 +56,7 @@ static double measure(enum balance algorithm, uint32_t nodes)
 {
     static struct pick held[IN_HAND];
     struct generation *g = make(algorithm, nodes);
-    struct service *s = g->services[0];
+    struct service *s = g->services[0]->newest;
     double began = 0;
     uint64_t key = 1;
     for (uint32_t i = 0; i < TURNS + TURNS / 10; i++) {

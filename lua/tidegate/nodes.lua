@@ -51,6 +51,25 @@ function nodes.read(with_checks)
   return list
 end
 
+local name = ffi.new "struct tide_name"
+
+--- All names that nodes have, and how looking them up goes.
+-- @treturn {table,...} name, kind ("address" or "service"), count (addresses or services), answered (when the last good
+-- answer came; nil: never), next (seconds until it is asked again), failures (in a row since then), error (the last
+-- one; nil: all is well)
+function nodes.names()
+  local list = {}
+  while C.tide_name_read(#list, name) do
+    local trouble = ffi.string(name.why)
+    list[#list + 1] = {
+      name = ffi.string(name.name), kind = name.is_service and "service" or "address", count = name.count,
+      answered = name.good > 0 and name.good or nil, next = name.next, failures = name.failures,
+      error = trouble ~= "" and trouble or nil,
+    }
+  end
+  return list
+end
+
 local breaker = ffi.new "struct tide_breaker"
 
 --- All circuit breakers of services.

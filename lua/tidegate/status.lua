@@ -141,6 +141,12 @@ function status.text(state)
   if s.regex_limit_hits > 0 then
     out[#out + 1] = ("  patterns     %d matches given up because they took too long"):format(s.regex_limit_hits)
   end
+  for _, n in ipairs(nodes.names()) do
+    if n.error then
+      out[#out + 1] = ("  name         %s: %s; %s"):format(n.name, n.error, n.answered and
+        ("the answer of %s ago is in force"):format(span(math.max(0, os.time() - n.answered))) or "no answer so far")
+    end
+  end
   for _, b in ipairs(nodes.breakers()) do
     out[#out + 1] = ("  breaker      %s: %s, opened %d times; %d of %d requests failed lately"):format(
       b.service, b.state, b.opened, b.failures, b.requests)
@@ -167,6 +173,7 @@ function status.json(state)
   s.last_reload = state or ""
   s.quarantined, s.rolled_back = json.array(running.quarantined), running.rolled_back
   s.history_trouble = running.trouble
+  s.names = json.array(nodes.names())
   s.in_force, s.needs_restart = status.in_force, json.array(status.needs_restart)
   return assert(json.encode(s, { sorted = true })) .. "\n"
 end
@@ -223,10 +230,8 @@ local function node_row(n)
   }
 end
 
---- How each node of each service is.
--- @treturn string lines for people
-function status.nodes()
-  local list, rows, counted = nodes.read(true), { { unpack(NODE_HEADS) } }, false
+local function node_rows(list)
+  local rows, counted = { { unpack(NODE_HEADS) } }, false
   if #list == 0 then return "there is no node\n" end
   for i, node in ipairs(list) do
     rows[i + 1] = node_row(node)
@@ -236,6 +241,26 @@ function status.nodes()
   table.insert(rows[1], POOL_PLACE, "open")
   for i, node in ipairs(list) do table.insert(rows[i + 1], POOL_PLACE, pool_words(node)) end
   return say.columns(rows, POOL_NUMBERS)
+end
+
+local NAME_HEADS = { "name", "addresses", "answered", "asked again", "failures", "error" }
+local NAME_NUMBERS = { [2] = true, [5] = true }
+
+local function name_row(n)
+  local age = n.answered and span(math.max(0, os.time() - n.answered)) .. " ago" or "never"
+  return {
+    n.kind == "service" and n.name .. " (SRV)" or n.name, ("%d"):format(n.count), age,
+    "in " .. span(math.ceil(n.next)), ("%d"):format(n.failures), n.error or "-",
+  }
+end
+
+--- How each node of each service is, and each name of a node.
+-- @treturn string lines for people
+function status.nodes()
+  local list, names = nodes.names(), { NAME_HEADS }
+  for i, name in ipairs(list) do names[i + 1] = name_row(name) end
+  local text = node_rows(nodes.read(true))
+  return #list > 0 and text .. "\n" .. say.columns(names, NAME_NUMBERS) or text
 end
 
 --- The same for programs: a list; times are seconds, since is 0 where the state never changed.

@@ -33,7 +33,7 @@ function balancing.service(o)
   local e, part, index = ffi.new "struct tide_error", ffi.new "int[1]", ffi.new "int[1]"
   if C.tide_generation_finish(g, e, part, index) ~= 0 then error(ffi.string(e.text), 2) end
   C.generation_open(g, self.loops)
-  self.service = g.services[0]
+  self.service = g.services[0].newest
   self.by_node = {}
   for i = 0, self.service.node_count - 1 do
     self.by_node[tonumber(ffi.cast("intptr_t", self.service.nodes[i]))] = i + 1

@@ -66,6 +66,7 @@ for _, name in ipairs {
   "base/rc.h", "base/slice.h", "base/arena.h", "base/buf.h", "base/clock.h", "base/list.h", "base/map.h",
   "base/queue.h", "base/random.h", "base/regex.h", "base/regex_literals.h", "base/regex_set.h", "base/utf8.h",
   "net/deadline.h", "net/addr.h", "net/proxy_protocol.h", "net/resolver.h", "net/loop.h",
+  "net/dns_message.h", "net/hosts.h", "net/names.h",
   "net/stream.h", "net/stream_memory.h", "net/resolve_async.h", "net/tls_context.h",
   "http/header.h", "http/url.h", "http/h1_parse.h", "http/h1_chunked.h", "http/request.h", "http/h1_write.h",
   "http/h1_server_head.h",
@@ -80,7 +81,7 @@ for _, name in ipairs {
   "base/lock.h", "base/freelist.h", "base/log.h", "http/h1_input.h", "http/h1_output.h", "http/up_h1.h",
   "proxy/window.h", "proxy/retry.h", "proxy/breaker.h", "proxy/gate.h", "proxy/supply.h",
   "proxy/health.h", "proxy/node_state.h", "proxy/pool.h", "proxy/node.h", "proxy/ring.h",
-  "proxy/least.h", "proxy/service.h", "proxy/balancer.h", "proxy/generation.h",
+  "proxy/least.h", "proxy/service.h", "proxy/balancer.h", "proxy/service_slot.h", "proxy/generation.h",
 } do
   declare(name)
 end

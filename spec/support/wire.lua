@@ -3,9 +3,12 @@
 local clock = require "support.clock"
 local errno = require "posix.errno"
 local fcntl = require "posix.fcntl"
+local ffi = require "ffi"
 local poll = require "posix.poll"
 local socket = require "posix.sys.socket"
 local unistd = require "posix.unistd"
+
+ffi.cdef "int getsockname(int fd, void *address, uint32_t *len);"
 
 local wire = {}
 local TCP_NODELAY = socket.TCP_NODELAY
@@ -31,7 +34,7 @@ function wire.ready(fd, event, deadline)
 end
 
 --- A listening socket.
--- @tparam table o unix: path of a socket; backlog (2048); receive_buffer: bytes
+-- @tparam table o unix: path of a socket; address (127.0.0.1); backlog (2048); receive_buffer: bytes
 -- @treturn number descriptor
 -- @treturn number|string port or path
 function wire.listen(o)
@@ -43,7 +46,7 @@ function wire.listen(o)
     assert(socket.bind(fd, { family = socket.AF_UNIX, path = o.unix }))
   else
     assert(socket.setsockopt(fd, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1))
-    assert(socket.bind(fd, { family = socket.AF_INET, addr = "127.0.0.1", port = o.port or 0 }))
+    assert(socket.bind(fd, { family = socket.AF_INET, addr = o.address or "127.0.0.1", port = o.port or 0 }))
   end
   assert(socket.listen(fd, o.backlog or 2048))
   return fd, o.unix or socket.getsockname(fd).port
@@ -107,6 +110,13 @@ end
 
 --- Says that no more will be sent; what comes is still read.
 function wire.shut(fd) return socket.shutdown(fd, socket.SHUT_WR) end
+
+--- The IPv4 address that a peer has connected to. luaposix gives getsockname a length that it has not set.
+function wire.reached(fd)
+  local bytes, len = ffi.new "uint8_t[16]", ffi.new("uint32_t[1]", 16)
+  assert(ffi.C.getsockname(fd, bytes, len) == 0)
+  return ("%d.%d.%d.%d"):format(bytes[4], bytes[5], bytes[6], bytes[7])
+end
 
 function wire.close(fd) unistd.close(fd) end
 

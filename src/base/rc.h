@@ -30,6 +30,7 @@
     X(UPSTREAM_BAD, "upstream sent a broken message", 502)                                                             \
     X(UPSTREAM_TLS, "TLS with the upstream failed", 502)                                                               \
     X(NO_NODE, "no node available", 503)                                                                               \
+    X(NO_ADDRESS, "no address of its nodes is known yet", 503)                                                         \
     X(OPEN, "circuit breaker is open", 503)                                                                            \
     X(NODE_FULL, "all connections to the upstream are in use", 503)                                                    \
     X(OVERLOAD, "service is overloaded", 503)                                                                          \

@@ -427,6 +427,17 @@ bool tide_node_read(int service, int node, struct tide_node *out, bool *more);
 /* Nodes that were taken out and still have something in hand: "draining". From 0 on, false behind the last. */
 bool tide_draining_read(int index, struct tide_node *out);
 
+/* A name that nodes have: struct name_report of net/names.h, in seconds. */
+struct tide_name {
+    const char *name, *why;
+    bool is_service;                    /* SRV records, not addresses */
+    double count, failures;
+    double good;                        /* when the last good answer came; 0: never */
+    double next;                        /* until it is asked again */
+};
+/* From 0 on, false behind the last. */
+bool tide_name_read(int index, struct tide_name *out);
+
 /* Of a service with a circuit breaker. False where it has none; *more as above. */
 struct tide_breaker { struct slice service; const char *state; double opened, failures, requests; };
 bool tide_breaker_read(int service, struct tide_breaker *out, bool *more);

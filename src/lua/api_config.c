@@ -5,15 +5,12 @@
 
 #include "http/request.h"
 #include "lua/api.h"
-#include "net/resolver.h"
 #include "proxy/access_log.h"
-#include "proxy/balancer.h"
 #include "proxy/generation.h"
 #include "proxy/traffic.h"
 
 /* What was asked for and is put together by tide_generation_finish. Only one generation is built at a time, by one
  * thread: lists that grow live here, the rest in the generation's arena. */
-struct node_wish { struct node_settings settings; uint32_t service; };
 struct pair { struct slice host, path; };
 struct text { struct slice text; struct text *next; };
 struct route_wish { struct text *hosts, **hosts_end, *paths, **paths_end, *others; uint32_t other_count; };
@@ -100,7 +97,7 @@ struct listener_settings *tide_generation_add_listener(struct generation *g)
 
 struct service_settings *tide_generation_add_service(struct generation *g)
 {
-    struct service *s = arena_zero(&g->arena, sizeof *s);
+    struct service_slot *s = arena_zero(&g->arena, sizeof *s);
     g->services = grown(g->services, g->service_count, sizeof *g->services);
     g->services[g->service_count++] = s;
     return &s->settings;
@@ -312,99 +309,45 @@ static int finish_route(struct generation *g, struct route *r, const struct rout
 
 /* -- services -- */
 
-/* Connections may be shared by generations only where all that decides how they were made is the same. */
-static struct slice node_key(struct generation *g, const struct service *s, const struct addr *a, const char *host)
+static int finish_node(struct service_slot *s, const struct node_settings *n, struct tide_error *e)
 {
-    const struct service_settings *t = &s->settings;
-    char address[ADDR_TEXT];
-    size_t n = addr_print(a, address);
-    size_t size = t->name.len + n + strlen(host) + t->tls_ca.len + t->tls_server_name.len + t->tls_cert.len +
-                  t->tls_key.len + 64;
-    char *key = arena_alloc(&g->arena, size);
-    int len = snprintf(key, size, "%.*s|%.*s|%s|%d|%d|%.*s|%.*s|%.*s|%.*s", (int)t->name.len, t->name.at, (int)n,
-                       address, host, t->protocol, t->tls_verify, (int)t->tls_ca.len, t->tls_ca.at,
-                       (int)t->tls_server_name.len, t->tls_server_name.at, (int)t->tls_cert.len, t->tls_cert.at,
-                       (int)t->tls_key.len, t->tls_key.at);
-    return slice_make(key, (size_t)len);
-}
-
-/* What is known of a node holds for its address and name, however it is spoken to. */
-static struct slice state_key(struct generation *g, const struct service *s, const struct addr *a, const char *host)
-{
-    char address[ADDR_TEXT];
-    size_t n = addr_print(a, address), size = s->settings.name.len + n + strlen(host) + 4;
-    char *key = arena_alloc(&g->arena, size);
-    int len = snprintf(key, size, "%.*s|%.*s|%s", (int)s->settings.name.len, s->settings.name.at, (int)n, address,
-                       host);
-    return slice_make(key, (size_t)len);
-}
-
-static void add_node(struct generation *g, struct service *s, const struct node_settings *wish, const struct addr *a)
-{
-    char host[256];
-    snprintf(host, sizeof host, "%.*s", (int)wish->host.len, wish->host.at);
-    struct node *n = registry_node(node_key(g, s, a, host), a);
-    if (!n->state)
-        n->state = node_state_get(s->state, state_key(g, s, a, host), n->text);
-    if (!n->supply)
-        n->supply = supply_keep(n->state->supply);
-    if (n->refs == 1) {
-        n->traffic = traffic_number("node", s->settings.name, slice_make(n->text, n->text_len));
-        uint16_t usual = s->settings.protocol == PROTOCOL_HTTPS ? 443 : 80;
-        if (wish->is_unix)
-            node_set_host(n, SLICE_OF("localhost"), usual, usual);
-        else
-            node_set_host(n, slice_text(host), wish->port, usual);
+    struct node_wish *w = &s->wishes[s->wish_count];
+    struct addr a;
+    *w = (struct node_wish){ .settings = *n };
+    if (n->is_unix && !addr_set_unix(n->host, &a))
+        return refuse(e, "the path of a unix socket must be shorter than 108 bytes: \"%.*s\"", (int)n->host.len,
+                      n->host.at);
+    if (!n->is_unix && !addr_parse_ip(n->host, n->port, &a)) {
+        w->name = name_want(n->host, NAME_HOST);
+        if (!w->name)
+            return refuse(e, "cannot resolve \"%.*s\": it is neither a name nor an address", (int)n->host.len,
+                          n->host.at);
     }
-    s->nodes = grown(s->nodes, s->node_count, sizeof(*s->nodes));
-    s->weights = grown(s->weights, s->node_count, sizeof *s->weights);
-    s->backups = grown(s->backups, s->node_count, sizeof *s->backups);
-    s->weights[s->node_count] = wish->weight ? wish->weight : 1;
-    s->backups[s->node_count] = wish->backup;
-    s->nodes[s->node_count++] = n;
-}
-
-static int add_nodes(struct generation *g, struct service *s, const struct node_settings *wish, struct tide_error *e)
-{
-    enum { ADDRESSES_MAX = 64 };
-    struct addr found[ADDRESSES_MAX];
-    char host[256];
-    if (wish->is_unix) {
-        if (!addr_set_unix(wish->host, &found[0]))
-            return refuse(e, "the path of a unix socket must be shorter than 108 bytes: \"%.*s\"", (int)wish->host.len,
-                          wish->host.at);
-        add_node(g, s, wish, &found[0]);
-        return 0;
-    }
-    if (wish->host.len >= sizeof host)
-        return refuse(e, "node name over 255 bytes");
-    snprintf(host, sizeof host, "%.*s", (int)wish->host.len, wish->host.at);
-    int n = resolve(host, wish->port, found, ADDRESSES_MAX, e->text, sizeof e->text);
-    for (int i = 0; i < n; i++)
-        add_node(g, s, wish, &found[i]);
-    return n < 0 ? -1 : 0;
+    s->wish_count++;
+    return 0;
 }
 
 /* Nodes come in the order of their services. */
 static int finish_nodes(struct generation *g, uint32_t index, struct tide_error *e)
 {
-    struct service *s = g->services[index];
-    if (!s->state)
-        s->state = registry_service(s->settings.name);
-    while (b.next_node < b.node_count && b.node_service[b.next_node] == index) {
+    struct service_slot *s = g->services[index];
+    uint32_t end = b.next_node;
+    while (end < b.node_count && b.node_service[end] == index)
+        end++;
+    if (!s->wishes)
+        s->wishes = arena_alloc(&g->arena, (end - b.next_node + 1) * sizeof *s->wishes);
+    while (b.next_node < end) {
         const struct node_settings *n = b.nodes[b.next_node++];
-        if (n->enabled && add_nodes(g, s, n, e) < 0)
+        if (n->enabled && finish_node(s, n, e) < 0)
             return -1;
     }
     return 0;
 }
 
-static int finish_service(struct generation *g, uint32_t index, struct tide_error *e)
+static int finish_service(struct service_slot *s, struct tide_error *e)
 {
-    struct service *s = g->services[index];
-    if (s->node_count > BALANCER_TURNS_MAX)
+    if (s->wish_count > BALANCER_TURNS_MAX)
         return refuse(e, "more than %d nodes", (int)BALANCER_TURNS_MAX);
-    balancer_prepare(s, &g->arena);
     if (s->settings.protocol != PROTOCOL_HTTPS)
         return 0;
     struct tls_client_settings t = { s->settings.tls_verify, s->settings.tls_ca, s->settings.tls_cert,
@@ -420,7 +363,7 @@ int tide_generation_finish(struct generation *g, struct tide_error *e, int *what
             return -1;
     for (*what = PART_SERVICE; b.next_service < g->service_count;) {
         *index = (int)b.next_service;
-        if (finish_nodes(g, b.next_service, e) < 0 || finish_service(g, b.next_service++, e) < 0)
+        if (finish_nodes(g, b.next_service, e) < 0 || finish_service(g->services[b.next_service++], e) < 0)
             return -1;
     }
     for (*what = PART_ACCESS_LOG; b.next_log < g->log_count;)

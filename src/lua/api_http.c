@@ -148,8 +148,11 @@ static bool take_node(struct call *c, const struct tide_call_wish *w, const stru
 {
     struct arena *a = &c->req.arena;
     if (w->service.at) {
-        c->service = generation_service(coroutine_generation(co), w->service);
-        return c->service || refuse(e, "expected the name of a service of the configuration", w->service);
+        struct service_slot *slot = generation_service(coroutine_generation(co), w->service);
+        if (!slot)
+            return refuse(e, "expected the name of a service of the configuration", w->service);
+        c->service = service_enter(slot, c->plane->index);
+        return true;
     }
     struct adhoc_target t = {
         .is_tls = w->is_tls, .verify = w->verify, .port = w->port, .host = arena_copy(a, w->host),

@@ -350,10 +350,10 @@ static int set_hash_key(struct exchange *x, struct slice key)
 
 static int set_service(struct exchange *x, struct slice name)
 {
-    struct service *found = generation_service(x->generation, name);
+    struct service_slot *found = generation_service(x->generation, name);
     if (!found)
         return TIDE_ABSENT;
-    x->service = found;
+    exchange_use_service(x, found);
     x->pick.tried = 0;
     x->pick.has_hash = x->hash_given;
     return TIDE_OK;

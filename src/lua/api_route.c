@@ -47,7 +47,7 @@ void tide_generation_split(struct generation *g, const struct split_settings *se
 void tide_generation_add_share(struct generation *g, int service, uint32_t weight)
 {
     const struct route *r = last_route(g);
-    struct service *to = g->services[service];
+    struct service_slot *to = g->services[service];
     struct share *share = split_add(r->split, &g->arena, to, to->settings.name, weight);
     share->traffic = traffic_number("route", r->settings.name, to->settings.name);
 }

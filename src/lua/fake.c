@@ -171,8 +171,8 @@ static bool load_own_lua(lua_State *L)
 static void close_pools(const struct generation *g)
 {
     for (uint32_t i = 0; i < g->service_count; i++)
-        for (uint32_t k = 0; k < g->services[i]->node_count; k++)
-            pool_close(node_pool(g->services[i]->nodes[k], 0));
+        for (uint32_t k = 0; k < g->services[i]->newest->node_count; k++)
+            pool_close(node_pool(g->services[i]->newest->nodes[k], 0));
 }
 
 /* The last user of a generation is the fake itself. */

@@ -102,9 +102,10 @@ void balancer_prepare(struct service *s, struct arena *a)
 void balancer_open(struct service *s, uint32_t loops)
 {
     s->loop_count = loops;
-    s->choices = calloc(loops, sizeof *s->choices);
+    s->choices = aligned_alloc(_Alignof(struct choices), loops * sizeof *s->choices);
     if (!s->choices)
         abort();
+    memset(s->choices, 0, loops * sizeof *s->choices);
 }
 
 void balancer_close(struct service *s)

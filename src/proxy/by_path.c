@@ -20,7 +20,7 @@ static uint32_t place_of(const struct by_path *l, struct slice name)
     return i;
 }
 
-struct share *by_path_add(struct by_path *l, struct service *service, struct slice name, bool is_fallback)
+struct share *by_path_add(struct by_path *l, struct service_slot *service, struct slice name, bool is_fallback)
 {
     uint32_t i = place_of(l, name);
     l->names[i] = name;

@@ -15,7 +15,7 @@ struct by_path {
 /* count: how many services it will have. Lives in the arena. */
 struct by_path *by_path_new(struct arena *a, uint32_t segment, uint32_t count);
 /* The name must outlive it. */
-struct share *by_path_add(struct by_path *l, struct service *service, struct slice name, bool is_fallback);
+struct share *by_path_add(struct by_path *l, struct service_slot *service, struct slice name, bool is_fallback);
 
 /* The segment of a path in normal form; empty where it is missing. */
 struct slice by_path_name(const struct by_path *l, struct slice path);

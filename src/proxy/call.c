@@ -114,7 +114,7 @@ static enum next step_pick(struct call *c)
     if (s) {
         c->node = balancer_pick(&c->pick, s, c->plane->index, loop_of(c)->clock.now_ms);
         if (!c->node)
-            return fail(c, RC_NO_NODE, "no node available");
+            return fail(c, service_lacks(s), "%s", rc_word(service_lacks(s)));
         c->try_us = s->is_watched ? clock_us() : 0;
     } else {
         enum rc rc = adhoc_pick(c->adhoc, NULL, &c->node);
@@ -383,6 +383,7 @@ void call_free(struct call *c)
         (void)end(c, CALL_FAILED);
     link_remove(&c->wake.in_ready);
     deadline_remove(&loop_of(c)->deadlines, &c->timer);
+    service_leave(c->service, c->plane->index);
     buf_reset(&c->in);
     arena_free(&c->req.arena);
 }

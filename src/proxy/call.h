@@ -22,7 +22,7 @@ struct call {
      * path, query, headers, sent_body and its bytes; upstream_host, or nothing for the node's own. */
     struct request req;
     struct slice body;          /* of the request */
-    struct service *service;    /* of the configuration; NULL: adhoc */
+    struct service *service;    /* of the configuration, entered; the call leaves it. NULL: adhoc */
     struct adhoc *adhoc;        /* from adhoc_new; the call gives it back */
     uint32_t timeout_ms;        /* the whole, from call_start on */
     uint32_t connect_ms;        /* for each address: to find and reach it */

@@ -56,6 +56,7 @@ static void exchange_free(struct exchange *x)
         buf_reset(&x->filtered[i]);
     if (x->adhoc)
         adhoc_drop(x->adhoc);
+    service_leave(x->service, p->index);
     arena_free(&x->req.arena);
     plane_leave(p, x->generation);
     freelist_give(&p->exchanges, x);

@@ -114,5 +114,8 @@ struct ask;
 
 extern const struct request_events exchange_events;
 
+/* The request is for this service from now on: for the nodes that it has now, however long the request takes. */
+void exchange_use_service(struct exchange *x, struct service_slot *slot);
+
 /* An answer has come back to the loop that asked. Takes it over. */
 void exchange_answered(struct ask *a);

@@ -268,6 +268,19 @@ enum next step_route(struct exchange *x)
     return has(x, HOOK_REQUEST) ? go(x, STEP_REQUEST) : step_action(x);
 }
 
+/* What the request had of another service goes with it. */
+void exchange_use_service(struct exchange *x, struct service_slot *slot)
+{
+    if (x->service == slot->now[x->plane->index])
+        return;
+    balancer_leave(&x->pick);
+    breaker_cancel(&x->leave);
+    service_leave(x->service, x->plane->index);
+    if (!x->adhoc)
+        x->node = NULL;
+    x->service = service_enter(slot, x->plane->index);
+}
+
 /* The route has no service of its own: it has several, or answers by itself where a plugin has named a node. False
  * where the path names none. */
 static bool choose_service(struct exchange *x)
@@ -277,7 +290,10 @@ static bool choose_service(struct exchange *x)
         x->share = split_choose(route->split, &x->req, &x->plane->random, &x->share_is_new);
     else if (route->by_path)
         x->share = by_path_find(route->by_path, x->req.path);
-    x->service = x->share ? x->share->service : adhoc_service();
+    if (x->share)
+        exchange_use_service(x, x->share->service);
+    else
+        x->service = adhoc_service();
     return x->share || x->adhoc;
 }
 
@@ -303,8 +319,9 @@ enum next step_action(struct exchange *x)
     case ACTION_SERVICE: break;
     }
     if (!x->service) {
-        x->service = x->route->service;
-        if (!x->service && !choose_service(x))
+        if (x->route->service)
+            exchange_use_service(x, x->route->service);
+        else if (!choose_service(x))
             return exchange_fail(x, RC_NO_SERVICE);
     }
     enum rc handshake = r->wants_upgrade && handshake_is_asked(r) ? exchange_check_handshake(x) : RC_OK;

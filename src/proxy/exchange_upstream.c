@@ -122,7 +122,7 @@ enum next step_pick(struct exchange *x)
     struct node *n = x->service->seats ? seats_pick(x) : NULL;
     if (!n)
         n = balancer_pick(&x->pick, x->service, x->plane->index, loop_of(x)->clock.now_ms);
-    return n ? take_node(x, n) : exchange_fail(x, RC_NO_NODE);
+    return n ? take_node(x, n) : exchange_fail(x, service_lacks(x->service));
 }
 
 static void on_up_wake(struct up *u)
@@ -286,7 +286,7 @@ static void reframe_for_client(struct exchange *x)
 /* Only a service that answers is one to stay at. */
 static void keep_share(struct exchange *x)
 {
-    if (x->share_is_new && x->service == x->share->service)
+    if (x->share_is_new && x->service->slot == x->share->service)
         headers_add(&x->res.headers, &x->req.arena, HEADER_SET_COOKIE, header_name(HEADER_SET_COOKIE),
                     split_set_cookie(x->share, x->req.is_tls));
 }

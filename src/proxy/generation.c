@@ -87,35 +87,16 @@ struct generation *generation_new(void)
 
 void generation_open(struct generation *g, uint32_t loops)
 {
-    for (uint32_t i = 0; i < g->service_count; i++) {
-        struct service *s = g->services[i];
-        balancer_open(s, loops);
-        for (uint32_t k = 0; k < s->node_count; k++) {
-            node_open_pools(s->nodes[k], loops);
-            gate_set(&s->nodes[k]->supply->gate, s->settings.pool_max_per_node, s->settings.pool_queue, NULL);
-        }
-    }
+    for (uint32_t i = 0; i < g->service_count; i++)
+        service_slot_open(g->services[i], loops);
 }
 
-struct service *generation_service(const struct generation *g, struct slice name)
+struct service_slot *generation_service(const struct generation *g, struct slice name)
 {
     for (uint32_t i = 0; i < g->service_count; i++)
         if (slice_equal(g->services[i]->settings.name, name))
             return g->services[i];
     return NULL;
-}
-
-static void service_free(struct service *s)
-{
-    for (uint32_t i = 0; i < s->node_count; i++)
-        registry_node_drop(s->nodes[i]);
-    if (s->state)
-        registry_service_drop(s->state);
-    free(s->nodes);
-    free(s->weights);
-    free(s->backups);
-    balancer_close(s);
-    tls_context_drop(s->tls);
 }
 
 /* What is not in the arena. */
@@ -130,7 +111,7 @@ static void route_free(struct route *r)
 void generation_free(struct generation *g)
 {
     for (uint32_t i = 0; i < g->service_count; i++)
-        service_free(g->services[i]);
+        service_slot_close(g->services[i]);
     for (uint32_t i = 0; i < g->listener_count; i++)
         tls_context_drop(g->listeners[i]->tls);
     for (uint32_t i = 0; i < g->route_count; i++)

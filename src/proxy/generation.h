@@ -14,7 +14,7 @@
 #include "proxy/by_path.h"
 #include "proxy/rewrite.h"
 #include "proxy/router.h"
-#include "proxy/service.h"
+#include "proxy/service_slot.h"
 #include "proxy/settings.h"
 #include "proxy/split.h"
 #include "proxy/websocket_rules.h"
@@ -30,7 +30,7 @@ struct listener_use {
 struct route {
     struct router_route match;          /* first: the router gives it back */
     struct route_settings settings;
-    struct service *service;            /* NULL: no single one */
+    struct service_slot *service;       /* NULL: no single one */
     struct split *split;                /* NULL: none */
     struct by_path *by_path;              /* NULL: none */
     struct condition *condition;        /* NULL: none */
@@ -64,7 +64,7 @@ struct generation {
     struct network *trusted;
     uint32_t trusted_count;
     struct listener_use **listeners;
-    struct service **services;
+    struct service_slot **services;
     struct route **routes;
     struct access_log **logs;
     uint64_t internal_listeners;        /* bit per number of a listener */
@@ -82,7 +82,7 @@ void generation_open(struct generation *g, uint32_t loops);
 void generation_free(struct generation *g);
 
 /* NULL when there is none of that name. */
-struct service *generation_service(const struct generation *g, struct slice name);
+struct service_slot *generation_service(const struct generation *g, struct slice name);
 
 static inline bool generation_trusts(const struct generation *g, const struct peer *p)
 {

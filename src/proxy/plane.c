@@ -30,7 +30,7 @@ void plane_open(struct plane *p, uint32_t index)
 void plane_close_pools(struct plane *p)
 {
     for (uint32_t i = 0; p->generation && i < p->generation->service_count; i++) {
-        const struct service *s = p->generation->services[i];
+        const struct service *s = p->generation->services[i]->now[p->index];
         for (uint32_t k = 0; k < s->node_count; k++)
             pool_close(&s->nodes[k]->pools[p->index]);
     }

@@ -1,5 +1,7 @@
 #pragma once
-/* service: a named set of nodes, and how one of them is reached. Part of a generation; immutable once published. */
+/* service: a named set of nodes, and how one of them is reached. Immutable once published; its settings live as long as
+ * the generation that it belongs to. Where other nodes take the place of these: proxy/service_slot.h. */
+#include "base/arena.h"
 #include "net/tls_context.h"
 #include "proxy/breaker.h"
 #include "proxy/least.h"
@@ -24,8 +26,8 @@ struct service_state {
 };
 
 /* What one loop may choose from, as long as no node's state changes. */
-struct choices {
-    uint32_t version;                   /* of the service's state; 0: never looked */
+struct choices {                        /* cache lines of its own: loops must not share one */
+    _Alignas(64) uint32_t version;      /* of the service's state; 0: never looked */
     uint32_t count;
     uint16_t *nodes;                    /* indexes of those that are usable, in order */
     uint32_t turn_count;
@@ -35,7 +37,10 @@ struct choices {
     uint32_t ramp_count;
     uint16_t *ramps;                    /* indexes of those that have come back and do not get their whole share yet */
     uint64_t random;
+    uint32_t users;                     /* requests of that loop that have entered the service */
 };
+
+struct service_slot;
 
 struct service {
     struct service_settings settings;
@@ -56,12 +61,18 @@ struct service {
     struct choices *choices;            /* one per loop, touched by that loop only */
     uint32_t loop_count;
     struct tls_context *tls;            /* for PROTOCOL_HTTPS */
+    struct service_slot *slot;          /* NULL: it stands for none */
+    struct arena arena;
+    _Atomic uint32_t refs;
 };
 
 /* How a try ended, where the service is watched. why: in a few words, for a bad one. us: from the pick to the
  * first byte of the answer, or to the failure. */
 void service_report(const struct service *s, struct node *n, bool is_good, const char *why, uint64_t us,
                     uint64_t now_ms);
+
+/* Why there is no node to choose. */
+enum rc service_lacks(const struct service *s);
 
 /* Whether a status is an answer of the node's. 500 is, as often as not, the request's fault; others say that it cannot
  * serve now: RFC 9110 section 15.6.3 to 15.6.5. */

@@ -10,6 +10,13 @@
 #include "http/limits.h"
 
 /* ffi { */
+/* How names of nodes are looked up. */
+struct resolver_settings {
+    struct slice servers;         /* "1.2.3.4:53,[::1]:53"; empty: the system's */
+    uint32_t min_ttl_ms, max_ttl_ms;
+    uint32_t timeout_ms;          /* of the first try */
+};
+
 struct gateway_settings {
     uint32_t threads;             /* data-plane loops; 0: as many as cores */
     uint32_t grace_ms;            /* how long a stop waits for requests in flight */
@@ -24,6 +31,7 @@ struct gateway_settings {
     bool recent_requests;         /* heads of requests are kept for a while: proxy/recent.h */
     bool has_metrics;             /* requests are counted by route, node and status */
     struct slice metrics_path;    /* where an internal listener shows them */
+    struct resolver_settings resolver;
     uint32_t hooks;               /* bit per enum hook that the global chain has */
     uint32_t lua_budget_ms;       /* CPU time of one hook */
     uint32_t lua_hard_ms;         /* Lua that does not come back after it costs the worker */

@@ -37,7 +37,8 @@ static struct slice write_cookie(const struct split *s, struct arena *a, const c
 }
 
 /* The keys are fixed: clients stay where they are over a restart, and behind another gateway with the same services. */
-struct share *split_add(struct split *s, struct arena *a, struct service *service, struct slice name, uint32_t weight)
+struct share *split_add(struct split *s, struct arena *a, struct service_slot *service, struct slice name,
+                        uint32_t weight)
 {
     static const struct siphash_key seeds = { 0x73656564, 1 }, tokens = { 0x746f6b656e, 2 };
     struct share *share = &s->shares[s->count++];

@@ -6,12 +6,12 @@
 #include "base/random.h"
 #include "http/request.h"
 
-struct service;
+struct service_slot;
 
 enum { SHARE_TOKEN = 16 };      /* bytes of what a cookie says */
 
 struct share {
-    struct service *service;
+    struct service_slot *service;
     uint32_t weight;            /* 0: gets nothing */
     uint32_t traffic;           /* its number in traffic_labels */
     uint64_t seed;              /* of its name: where its hashes begin */
@@ -33,7 +33,8 @@ struct split {
  * split_add. cap: how many shares it will have. Lives in the arena, names included. */
 struct split *split_new(struct arena *a, uint32_t cap);
 /* name: of the service; it must outlive the split. */
-struct share *split_add(struct split *s, struct arena *a, struct service *service, struct slice name, uint32_t weight);
+struct share *split_add(struct split *s, struct arena *a, struct service_slot *service, struct slice name,
+                        uint32_t weight);
 
 /* Never NULL. */
 const struct share *split_draw(const struct split *s, struct random *random);

@@ -8,6 +8,7 @@
 enum { FIRST_MS = 500 };                /* the first checks are spread over this time, or over a shorter interval */
 
 struct check {
+    struct link in_all;
     struct probe probe;
     struct deadline due;
     struct checker *owner;
@@ -19,8 +20,7 @@ struct checker {
     struct loop *loop;
     struct freelist ups;
     struct generation *generation;
-    struct check *checks;
-    uint32_t count;
+    struct link checks;                 /* struct check.in_all */
     struct deadline tick;
     uint64_t random;
 };
@@ -62,28 +62,59 @@ static void on_due(struct deadline *d)
 
 static void begin(struct checker *c, const struct service *s, const struct node *n)
 {
-    struct check *k = &c->checks[c->count++];
+    struct check *k = malloc(sizeof *k);
+    if (!k)
+        abort();
     uint64_t now = c->loop->clock.now_ms, interval = s->settings.active.interval_ms;
     uint64_t known = n->state->check_due_ms, spread = interval < FIRST_MS ? interval : FIRST_MS;
     *k = (struct check){ .owner = c, .service = s, .node = n, .due.fire = on_due };
+    list_append(&c->checks, &k->in_all);
     n->state->is_checked = true;
     /* A reload neither delays the next check nor asks all nodes at once. */
     arm(k, known > now && known <= now + interval ? known : now + part_of(c, spread));
 }
 
+static void end_one(struct check *k)
+{
+    if (k->probe.runs)
+        k->node->state->check_due_ms = 0;               /* it is made again */
+    probe_cancel(&k->probe);
+    deadline_remove(&k->owner->loop->deadlines, &k->due);
+    k->node->state->is_checked = false;
+    link_remove(&k->in_all);
+    free(k);
+}
+
 static void end_all(struct checker *c)
 {
-    for (uint32_t i = 0; i < c->count; i++) {
-        struct check *k = &c->checks[i];
+    while (!list_is_empty(&c->checks))
+        end_one(LINK_OWNER(c->checks.next, struct check, in_all));
+}
+
+static bool has_node(const struct service *s, const struct node *n)
+{
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if (s->nodes[i] == n)
+            return true;
+    return false;
+}
+
+/* Checks of nodes that stay go on, also those that are under way: names may change more often than a check takes. */
+static void hand_over(struct checker *c, const struct service *old, const struct service *s)
+{
+    for (struct link *l = c->checks.next, *next; l != &c->checks; l = next) {
+        struct check *k = LINK_OWNER(l, struct check, in_all);
+        next = l->next;
+        if (k->service != old)
+            continue;
+        if (!has_node(s, k->node)) {
+            end_one(k);
+            continue;
+        }
+        k->service = s;
         if (k->probe.runs)
-            k->node->state->check_due_ms = 0;           /* it is made again */
-        probe_cancel(&k->probe);
-        deadline_remove(&c->loop->deadlines, &k->due);
-        k->node->state->is_checked = false;
+            k->probe.service = s;
     }
-    free(c->checks);
-    c->checks = NULL;
-    c->count = 0;
 }
 
 /* -- the end of ejections -- */
@@ -93,7 +124,7 @@ static void look(struct checker *c)
     const struct generation *g = c->generation;
     uint64_t now = c->loop->clock.now_ms, next = UINT64_MAX;
     for (uint32_t i = 0; g && i < g->service_count; i++) {
-        const struct service *s = g->services[i];
+        const struct service *s = g->services[i]->newest;
         for (uint32_t k = 0; s->settings.passive.is_on && k < s->node_count; k++) {
             uint64_t due = health_tick(s->states[k], now);
             next = due < next ? due : next;
@@ -131,6 +162,7 @@ struct checker *checker_new(struct loop *loop)
         abort();
     c->loop = loop;
     c->tick.fire = on_tick;
+    list_init(&c->checks);
     if (getrandom(&c->random, sizeof c->random, 0) != sizeof c->random)
         c->random = clock_us();
     freelist_init(&c->ups, sizeof(struct up), 8);
@@ -139,32 +171,45 @@ struct checker *checker_new(struct loop *loop)
     return c;
 }
 
+/* Nodes that join others which are at work already start slowly; those of a new service do not. */
+static void use_nodes(struct checker *c, const struct service *s, bool is_first)
+{
+    for (uint32_t k = 0; k < s->node_count; k++) {
+        struct node_state *n = s->states[k];
+        bool is_new = (!n->is_known || n->is_leaving) && !is_first && s->state->is_published;
+        health_settle(s, n, c->loop->clock.now_ms, is_new);
+        n->is_known = true;
+        if (s->settings.active.is_on && !n->is_checked)
+            begin(c, s, s->nodes[k]);
+    }
+    s->state->is_published = true;
+}
+
 void checker_use(struct checker *c, struct generation *g)
 {
     bool is_first = !c->generation;
-    uint32_t most = 0;
     end_all(c);
     c->generation = g;
-    for (uint32_t i = 0; i < g->service_count; i++)
-        most += g->services[i]->settings.active.is_on ? g->services[i]->node_count : 0;
-    c->checks = calloc(most + 1, sizeof *c->checks);
-    if (!c->checks)
-        abort();
     for (uint32_t i = 0; i < g->service_count; i++) {
-        const struct service *s = g->services[i];
-        for (uint32_t k = 0; k < s->node_count; k++) {
-            struct node_state *n = s->states[k];
-            /* Nodes that join others which are at work already start slowly; those of a new service do not. */
-            bool is_new = (!n->is_known || n->is_leaving) && !is_first && s->state->is_published;
-            health_settle(s, n, c->loop->clock.now_ms, is_new);
-            n->is_known = true;
-            if (s->settings.active.is_on && !n->is_checked)
-                begin(c, s, s->nodes[k]);
-        }
-        s->state->is_published = true;
+        const struct service *s = g->services[i]->newest;
+        use_nodes(c, s, is_first);
         breaker_settle(&s->state->breaker, &s->settings.breaker);
     }
     look(c);
+}
+
+/* Of nodes that stay, what is known stays: their windows are not begun anew. */
+void checker_renew(struct checker *c, const struct service *old, const struct service *s)
+{
+    hand_over(c, old, s);
+    for (uint32_t k = 0; k < s->node_count; k++) {
+        struct node_state *n = s->states[k];
+        if (!n->is_known || n->is_leaving)
+            health_settle(s, n, c->loop->clock.now_ms, old->node_count > 0);
+        n->is_known = true;
+        if (s->settings.active.is_on && !n->is_checked)
+            begin(c, s, s->nodes[k]);
+    }
 }
 
 void checker_stop(struct checker *c)

@@ -327,10 +327,12 @@ static void shut_down(struct control *c)
     control_socket_free(c->socket);
     c->generation->unused = NULL;
     registry_on_orphan(NULL);
+    renew_close(c);
     for (uint32_t i = 0; i < c->loop_count; i++)
         loop_thread_join(&c->loops[i]);
     checker_stop(c->checker);
     generation_drop(c->generation);
+    names_close();
     writer_stop(c->writer);
     for (uint32_t i = 0; i < c->loop_count; i++)
         queue_free(&c->loops[i].plane.log);
@@ -366,6 +368,7 @@ int control_run(const struct control_options *options)
     c.started_ms = c.loop->clock.wall_ms;
     queue_init(&c.log, LOG_RING);
     c.checker = checker_new(c.loop);
+    renew_open(&c);
     c.files = file_watch_new(c.loop, on_files_changed, &c);
     c.tickets.fire = on_tickets;
     c.drained.fire = on_drained;

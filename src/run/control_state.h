@@ -3,6 +3,7 @@
  *     control.c   going up and down, signals, the control socket
  *     reload.c    from files to the configuration in force
  *     publish.c   a generation into all loops, with its listeners
+ *     renew.c     services whose nodes have changed, likewise
  *     answers.c   questions of loops
  *     saving.c    what is to survive the process
  *     status.c    how the gateway is */
@@ -42,7 +43,7 @@ struct control {
     struct file_watch *files;
     struct control_socket *socket;
     struct watch signals, supervisor;
-    struct deadline tickets, saving, drained;
+    struct deadline tickets, saving, drained, renewing;
     struct message message;             /* to the supervisor, or its answer */
     uint64_t cut_ms;                    /* when the grace of a stop is over; 0: not stopping */
     uint64_t reloads_good, reloads_bad, started_ms;
@@ -81,8 +82,17 @@ void reload_done(struct control *c, const char *cause);
 bool publish(struct control *c, struct generation *g);
 /* A node that no generation names any more. */
 void publish_orphan(struct node *n);
+/* Closes what is idle in all loops. */
+void publish_close_idle(struct node *n);
 /* NULL where nobody listens on the address. */
 struct bound *bound_find(struct control *c, struct slice address);
+
+/* -- renew.c -- */
+
+void renew_open(struct control *c);
+void renew_close(struct control *c);
+/* The names of a generation that is about to be published are looked up; waits a bit for those that are new. */
+void renew_begin(const struct generation *g);
 
 /* -- answers.c -- */
 

@@ -244,6 +244,24 @@ void loop_thread_install(struct loop_thread *t, struct generation *g, const stru
     loop_post(t->plane.loop, &in->job);
 }
 
+struct swap { struct job job; struct service_slot *slot; struct service *service; };
+
+static void run_swap(struct loop *loop, struct job *job)
+{
+    const struct swap *s = (struct swap *)(void *)job;
+    service_swap(s->slot, s->service, plane_of(loop)->index);
+    free(job);
+}
+
+void loop_thread_swap_service(struct loop_thread *t, struct service_slot *slot, struct service *s)
+{
+    struct swap *made = malloc(sizeof *made);
+    if (!made)
+        abort();
+    *made = (struct swap){ .job.run = run_swap, .slot = slot, .service = s };
+    loop_post(t->plane.loop, &made->job);
+}
+
 static void run_drain(struct loop *loop, struct job *job)
 {
     struct loop_thread *t = thread_of(loop);

@@ -53,6 +53,8 @@ void loop_thread_retire(struct loop_thread *t, struct generation *g, struct acks
  * name. Answers through acks. */
 void loop_thread_install(struct loop_thread *t, struct generation *g, const struct new_listener *added, uint32_t count,
                          struct acks *acks);
+/* Lets the loop's requests use s, taking over one reference; the slot belongs to the current generation. */
+void loop_thread_swap_service(struct loop_thread *t, struct service_slot *slot, struct service *s);
 /* No new connections, no new requests. */
 void loop_thread_drain(struct loop_thread *t);
 /* Cuts what is left and ends the loop. */

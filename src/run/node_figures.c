@@ -7,7 +7,7 @@
 static const struct service *service_at(int index)
 {
     const struct generation *g = control_generation();
-    return g && index >= 0 && (uint32_t)index < g->service_count ? g->services[index] : NULL;
+    return g && index >= 0 && (uint32_t)index < g->service_count ? g->services[index]->newest : NULL;
 }
 
 static struct node_state *state_at(const struct service *s, int index)
@@ -71,6 +71,18 @@ bool tide_draining_read(int index, struct tide_node *out)
     out->since = (double)n->left_ms / 1000;
     out->reason = SLICE_OF("no longer in the configuration");
     read_supply(n->supply, out);
+    return true;
+}
+
+bool tide_name_read(int index, struct tide_name *out)
+{
+    struct name_report r;
+    if (index < 0 || !name_report((uint32_t)index, &r))
+        return false;
+    *out = (struct tide_name){
+        .name = r.text, .why = r.why, .is_service = r.kind == NAME_SERVICE, .count = r.count, .failures = r.failures,
+        .good = (double)r.good_ms / 1000, .next = (double)r.next_ms / 1000,
+    };
     return true;
 }
 

@@ -42,7 +42,7 @@ void publish_orphan(struct node *n)
 }
 
 /* Those of a node that nobody in force names; whoever still uses it holds it until all loops have done this. */
-static void close_idle(struct node *n)
+void publish_close_idle(struct node *n)
 {
     for (uint32_t i = 0; i < the_control->loop_count; i++)
         loop_thread_close_idle(&the_control->loops[i], n);
@@ -222,10 +222,11 @@ bool publish(struct control *c, struct generation *g)
         return false;
     }
     struct generation *old = c->generation;
+    renew_begin(g);
     generation_open(g, c->loop_count);
     checker_use(c->checker, g);
     for (uint32_t i = 0; i < g->service_count; i++)
-        drain_keep(g->services[i]);
+        drain_keep(g->services[i]->newest);
     number_listeners(c, g);
     g->number = ++c->generation_number;
     g->unused = on_unused;
@@ -242,7 +243,7 @@ bool publish(struct control *c, struct generation *g)
     c->generation = g;
     if (old) {
         for (uint32_t i = 0; i < old->service_count; i++)
-            drain_leave(old->services[i], close_idle);
+            drain_leave(old->services[i]->newest, publish_close_idle);
         unbind_old(c, g);
         generation_drop(old);
     }

@@ -27,8 +27,6 @@ local HASH_BY = {
 }
 local FORMATS = { json = C.LOG_JSON, common = C.LOG_COMMON, combined = C.LOG_COMBINED }
 
-local PATIENCE_S = 5
-
 local function ms(seconds)
   return math.floor(seconds * 1000 + 0.5)
 end
@@ -56,6 +54,10 @@ function Builder:gateway(config)
   self:text(g.pid_file, gateway.pid_file)
   self:text(g.id_header, gateway.id_header)
   g.recent_requests = gateway.recent_requests
+  local resolver = gateway.resolver
+  self:text(g.resolver.servers, resolver.servers and table.concat(resolver.servers, ","))
+  g.resolver.min_ttl_ms, g.resolver.max_ttl_ms = ms(resolver.min_ttl), ms(resolver.max_ttl)
+  g.resolver.timeout_ms = ms(resolver.timeout)
   for name, seconds in pairs(config.timeouts) do g.timeouts[name .. "_ms"] = ms(seconds) end
   local limits = config.limits
   g.limits.head_bytes, g.limits.uri_bytes, g.limits.body_bytes = limits.head, limits.uri, limits.body
@@ -446,15 +448,11 @@ function Builder:all(config)
   self:finish(config, order, routes)
 end
 
---- Tells all that only C can see. What could not be added is not told again for being incomplete. Names of nodes that
--- do not resolve take their time each: a few seconds after the first failure no more is looked for.
+--- Tells all that only C can see. What could not be added is not told again for being incomplete.
 function Builder:finish(config, order, routes)
-  local patience_until
   while C.tide_generation_finish(self.g, why, part, index) ~= 0 do
     local owner, key = self:blame(config, order, routes)
     if not self.refused[owner] then self:fail(owner, key) end
-    patience_until = patience_until or os.time() + PATIENCE_S
-    if os.time() > patience_until then return end
   end
 end
 

@@ -1,5 +1,7 @@
 --- The whole configuration as a schema: every key with its type, default, unit and meaning.
 -- docs/configuration.md is made of it. What other versions know and this one does not is marked with later = true.
+local ffi = require "ffi"
+local C = require "tidegate.ffi"
 local entry = require "tidegate.plugin.entry"
 local schema = require "tidegate.config.schema"
 
@@ -30,6 +32,42 @@ local retries = require "tidegate.config.tree_retries"
 
 -- -- gateway --
 
+local why = ffi.new "struct tide_error"
+
+--- The address of a name server; the port is 53 where none is said.
+local function name_server(text)
+  local literal = text
+  if not text:find "^%[.*%]:%d+$" and not text:find "^[%d.]+:%d+$" then
+    literal = text:find ":" and ("[%s]:53"):format(text:gsub("^%[(.*)%]$", "%1")) or text .. ":53"
+  end
+  if C.tide_address_check(literal, #literal, why) ~= 0 or literal:find "^[u:l]" then return nil end
+  return ffi.string(why.text)
+end
+
+local function check_name_servers(list)
+  for i, text in ipairs(list) do
+    local address = name_server(text)
+    if not address then
+      return false, ('expected an IP address, with or without a port, such as 10.0.0.2 or "[fd00::2]:53", found "%s"')
+        :format(text)
+    end
+    list[i] = address
+  end
+  return true
+end
+
+local resolver = {
+  "resolver", type = "object", default = {}, doc = "how names of nodes become addresses; see docs/names.md",
+  fields = ordered {
+    { "servers", type = "list", single = true, min = 1, max = 16, of = "string", check = check_name_servers,
+      doc = "name servers, asked in this order; default: those of /etc/resolv.conf" },
+    duration("min_ttl", "1s", "an answer holds so long at least"),
+    duration("max_ttl", "5m", "and so long at most, whatever its time to live says"),
+    duration("timeout", "2s", "of a question, before it is asked again; and how long a new configuration waits for " ..
+             "names that were never asked for", "10ms"),
+  },
+}
+
 local gateway = {
   "gateway", type = "object", default = {}, doc = "the process itself",
   fields = ordered {
@@ -53,6 +91,7 @@ local gateway = {
     duration("grace", "30s", "how long a stop waits for requests in flight", "0"),
     { "id_header", type = "header_name", default = "x-request-id",
       doc = "header that carries the id of a request; a client's is kept, a missing one is made" },
+    resolver,
     { "plugin_dirs", type = "list", single = true, of = "file", default = { "plugins" }, implicit = true,
       doc = "folders of plugins; of two with the same name the one in the later folder counts; those that come with " ..
             "the gateway are looked for before" },

@@ -14,7 +14,7 @@ local function split_of(weights, o)
   split.max_age_s = o.max_age or 0
   for i, weight in ipairs(weights) do
     local name = o.names and o.names[i] or string.char(96 + i)
-    C.split_add(split, arena, ffi.cast("struct service *", i), core.slice(name), weight)
+    C.split_add(split, arena, ffi.cast("struct service_slot *", i), core.slice(name), weight)
     held[#held + 1] = { arena, name, o }
   end
   return split
