@@ -15,6 +15,12 @@ local function big_endian(n, size)
   return table.concat(bytes)
 end
 
+local function from_big_endian(bytes)
+  local n = 0
+  for i = 1, #bytes do n = n * 256 + bytes:byte(i) end
+  return n
+end
+
 --- Bytes XORed with a mask of four, over and over.
 function websocket.masked(payload, mask)
   local keys, out = { mask:byte(1, 4) }, {}
@@ -35,6 +41,46 @@ function websocket.frame(f)
   local long = type(len) == "string" and len or len_size > 0 and big_endian(len, len_size) or ""
   if f.mask then payload = f.mask .. websocket.masked(payload, f.mask) end
   return string.char(first, second) .. long .. payload
+end
+
+--- Frames one behind the other, as bytes.
+-- @tparam table list see frame
+-- @tparam[opt] string mask of each; but a frame that has `unmasked` is masked just where others are not
+function websocket.stream(list, mask)
+  local bytes = {}
+  for i, frame in ipairs(list) do
+    local own = mask
+    if frame.unmasked then own = not mask and "\55\250\33\61" or nil end
+    bytes[i] = websocket.frame(setmetatable({ mask = own }, { __index = frame }))
+  end
+  return table.concat(bytes)
+end
+
+--- The frames that bytes are: opcode, fin, rsv, masked, payload (plain), and of close frames code and reason.
+-- @treturn table
+-- @treturn string what is behind the last whole frame
+function websocket.frames(bytes)
+  local list, at = {}, 1
+  while #bytes - at >= 1 do
+    local first, second = bytes:byte(at, at + 1)
+    local len, start = second % 128, at + 2
+    local len_size = len == 127 and 8 or len == 126 and 2 or 0
+    if len_size > 0 then len = from_big_endian(bytes:sub(start, start + len_size - 1)) end
+    start = start + len_size
+    local is_masked = second >= 128
+    local body = start + (is_masked and 4 or 0)
+    if body + len - 1 > #bytes then break end
+    local payload = bytes:sub(body, body + len - 1)
+    if is_masked then payload = websocket.masked(payload, bytes:sub(start, start + 3)) end
+    local frame = { opcode = first % 16, fin = first >= 128, rsv = math.floor(first / 16) % 8, masked = is_masked,
+                    payload = payload }
+    if frame.opcode == websocket.CLOSE and len > 1 then
+      frame.code, frame.reason = from_big_endian(payload:sub(1, 2)), payload:sub(3)
+    end
+    list[#list + 1] = frame
+    at = body + len
+  end
+  return list, bytes:sub(at)
 end
 
 --- The payload of a close frame.

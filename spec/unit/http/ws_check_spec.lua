@@ -45,15 +45,7 @@ local function relay(pieces, rules)
   return r
 end
 
-local function bytes_of(row, from_client)
-  local frames = {}
-  for i, frame in ipairs(row.frames) do
-    local masked = from_client ~= (frame.unmasked or false)
-    local f = setmetatable({ mask = masked and MASK or nil }, { __index = frame })
-    frames[i] = websocket.frame(f)
-  end
-  return table.concat(frames)
-end
+local function bytes_of(row, from_client) return websocket.stream(row.frames, from_client and MASK or nil) end
 
 local function rules_of(row, from_client)
   local rules = row.rules or {}
