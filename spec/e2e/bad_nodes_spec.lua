@@ -28,6 +28,14 @@ answers["/works"] = function(conn, head)
   conn:respond(200, "ok")
 end
 
+-- The head waits with the gateway for its other half.
+answers["/half-a-head"] = function(conn, head)
+  conn:read_body(head)
+  conn:send "HTTP/1.1 200 OK\r\nX-Half: on"
+  pause(0.02)
+  conn:send "ly\r\nContent-Length: 2\r\n\r\nok"
+end
+
 -- The head is with the client when the node dies.
 answers["/large"] = function(conn, head)
   conn:read_body(head)
@@ -58,15 +66,16 @@ routes: [{ path: "/*", service: app }]
 ]]):format(nodes:yaml(), service))
   end
 
-  --- Kills one after the other, each while clients ask, and lets it come back.
+  --- Kills one after the other, each while clients ask, and lets it come back. The pause is longer than a request
+  -- lives: none loses two nodes.
   local function kill_all(clients)
     for i = 1, 3 do
       clients:wait(15)
       nodes:kill(i)
       clients:wait(15)
       nodes:revive(i)
+      pause(0.2)
     end
-    clients:wait(15)
     return clients:stop()
   end
 
@@ -78,6 +87,7 @@ routes: [{ path: "/*", service: app }]
     { "GET, answered at once", { target = "/at-once" }, ONE_MORE },
     { "GET, on new connections", { target = "/at-once", connect = true }, ONE_MORE },
     { "GET, while the node works on it", { target = "/works" }, ONE_MORE, feels = true },
+    { "GET, in the middle of a head", { target = "/half-a-head" }, ONE_MORE, feels = true },
     { "GET, with passive health", { target = "/works" }, WATCHED },
     { "PUT with a body, while the node works on it", { target = "/works", method = "PUT", body = ("b"):rep(20000) },
       ONE_MORE, feels = true },

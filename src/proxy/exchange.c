@@ -243,6 +243,8 @@ static enum next out_of_time(struct exchange *x, enum rc meaning)
         return exchange_try_late(x, meaning);
     if (x->up && meaning != RC_CLIENT_SLOW && meaning != RC_CLIENT_GONE)
         exchange_warn(x, rc_word(meaning));
+    if (meaning == RC_IDLE_TIMEOUT && x->step == STEP_RELAY)
+        count(&x->plane->counters.upstream_failures, 1);
     if (is_first && meaning == RC_ROUTE_TIMEOUT && x->up->request_done)
         exchange_blame_node(x, meaning);
     x->timed_out |= meaning == RC_ROUTE_TIMEOUT;
