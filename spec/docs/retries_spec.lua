@@ -54,4 +54,15 @@ describe("docs/retries.md", function()
     })
     for _ = 1, 4 do assert.equal(200, client.ask(gw:port(), client.request {}).status) end
   end)
+
+  it("tells nodes how long they have", function()
+    local function tell(conn, head)
+      conn:read_body(head)
+      conn:respond(200, head:get "x-request-timeout")
+    end
+    start("deadline.yaml", { tell, tell })
+    local function ask(headers) return client.ask(gw:port(), client.request { headers = headers }).body end
+    assert.truthy(ask {}:find "^[12]%.%d%d%d$")
+    assert.truthy(ask { "X-Request-Timeout: 250ms" }:find "^0%.2%d%d$")
+  end)
 end)

@@ -9,6 +9,7 @@
     X(MALFORMED, "malformed message", 400)                                                                             \
     X(HANDSHAKE, "broken WebSocket handshake", 400)                                                                    \
     X(ORIGIN, "origin not allowed", 403)                                                                               \
+    X(BAD_TIMEOUT, "X-Request-Timeout is no time", 400)                                                                \
     X(HIDDEN, "hidden file", 404)                                                                                      \
     X(NO_ROUTE, "no route", 404)                                                                                       \
     X(NO_SERVICE, "service not found", 404)                                                                            \
@@ -42,6 +43,7 @@
     X(TRY_TIMEOUT, "upstream took too long for one try", 504)                                                          \
     X(IDLE_TIMEOUT, "upstream stopped in its response", 504)                                                           \
     X(ROUTE_TIMEOUT, "route timeout", 504)                                                                             \
+    X(LATE, "the client's time is over", 504)                                                                          \
     X(VERSION, "HTTP version not supported", 505)                                                                      \
     X(CLIENT_GONE, "client closed the connection", 499)                                                                \
     X(EOF, "connection closed", 502)

@@ -22,6 +22,7 @@
     X(X_FORWARDED_HOST, "X-Forwarded-Host")                                                                            \
     X(X_FORWARDED_PORT, "X-Forwarded-Port")                                                                            \
     X(X_REQUEST_ID, "X-Request-Id")                                                                                    \
+    X(X_REQUEST_TIMEOUT, "X-Request-Timeout")                                                                          \
     X(DATE, "Date")                                                                                                    \
     X(SERVER, "Server")                                                                                                \
     X(CONTENT_TYPE, "Content-Type")                                                                                    \

@@ -107,17 +107,22 @@ static uint64_t limit_of(const struct exchange *x, enum wait w, enum rc *meaning
 uint64_t exchange_due_ms(const struct exchange *x)
 {
     uint64_t whole_ms = x->timeout_ms || !x->route ? x->timeout_ms : x->route->settings.timeout_ms;
+    if (x->asked_ms && (!whole_ms || x->asked_ms < whole_ms))
+        whole_ms = x->asked_ms;
     return whole_ms ? x->req.started_us / 1000 + whole_ms : DEADLINE_NEVER;
+}
+
+uint64_t exchange_try_due_ms(const struct exchange *x)
+{
+    return x->retry && x->retry->per_try_ms ? x->try_since_ms + x->retry->per_try_ms : DEADLINE_NEVER;
 }
 
 /* A node's time for one try: until the head of its answer, and not as long as the client's body still comes. */
 static uint64_t try_due_ms(const struct exchange *x)
 {
-    if (!x->retry || !x->retry->per_try_ms)
-        return DEADLINE_NEVER;
     bool is_nodes = (x->step == STEP_CONNECT && x->up) ||
                     (x->step == STEP_HEAD && (x->body_ended || x->req.sent_body == BODY_NONE));
-    return is_nodes ? x->try_since_ms + x->retry->per_try_ms : DEADLINE_NEVER;
+    return is_nodes ? exchange_try_due_ms(x) : DEADLINE_NEVER;
 }
 
 static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
@@ -144,7 +149,7 @@ static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
     at = x->timed_out || x->step == STEP_WEBSOCKET || x->step == STEP_TUNNEL ? DEADLINE_NEVER : exchange_due_ms(x);
     if (at <= due && at != DEADLINE_NEVER) {
         due = at;
-        *meaning = RC_ROUTE_TIMEOUT;
+        *meaning = x->asked_ms && at == x->req.started_us / 1000 + x->asked_ms ? RC_LATE : RC_ROUTE_TIMEOUT;
     }
     if (x->half_closed && !x->head_sent) {
         at = x->req.started_us / 1000 + HALF_CLOSED_MS;
@@ -241,13 +246,13 @@ static enum next out_of_time(struct exchange *x, enum rc meaning)
     bool is_first = x->step == STEP_HEAD;
     if (is_first && (meaning == RC_FIRST_BYTE_TIMEOUT || meaning == RC_SEND_TIMEOUT || meaning == RC_TRY_TIMEOUT))
         return exchange_try_late(x, meaning);
-    if (x->up && meaning != RC_CLIENT_SLOW && meaning != RC_CLIENT_GONE)
+    if (x->up && meaning != RC_CLIENT_SLOW && meaning != RC_CLIENT_GONE && meaning != RC_LATE)
         exchange_warn(x, rc_word(meaning));
     if (meaning == RC_IDLE_TIMEOUT && x->step == STEP_RELAY)
         count(&x->plane->counters.upstream_failures, 1);
     if (is_first && meaning == RC_ROUTE_TIMEOUT && x->up->request_done)
         exchange_blame_node(x, meaning);
-    x->timed_out |= meaning == RC_ROUTE_TIMEOUT;
+    x->timed_out |= meaning == RC_ROUTE_TIMEOUT || meaning == RC_LATE;
     return exchange_fail(x, meaning);
 }
 

@@ -54,6 +54,7 @@ struct exchange {
     size_t gathered_at;
     struct buf gathered_response;       /* the same of the response body */
     uint64_t gather_max;
+    uint32_t asked_ms;          /* the client wants its answer in this time; 0: said nothing */
     uint32_t timeout_ms;        /* for the whole exchange, from a plugin; 0: the route's */
     uint8_t gather;             /* enum gather: what a plugin waits for */
     bool gathered_back;         /* gathered_response is still to be sent */

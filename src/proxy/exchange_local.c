@@ -137,7 +137,8 @@ enum next exchange_fail(struct exchange *x, enum rc rc)
         x->source = SOURCE_GATEWAY;
     exchange_drop_up(x);
     balancer_leave(&x->pick);
-    exchange_tell_breaker(x, rc_status(rc) == 502 || rc_status(rc) == 504 ? BREAKER_BAD : BREAKER_NOTHING);
+    bool is_bad = rc != RC_LATE && (rc_status(rc) == 502 || rc_status(rc) == 504);
+    exchange_tell_breaker(x, is_bad ? BREAKER_BAD : BREAKER_NOTHING);
     x->gather = GATHER_NOTHING;
     x->filter_done |= x->filter_begun;  /* an error page does not go where the answer has failed */
     if (x->number)
@@ -171,6 +172,11 @@ enum next step_start(struct exchange *x)
     if (is_internal(x))
         return step_internal(x);
     x->hooks = x->generation->gateway.hooks;
+    if (x->req.headers.first[HEADER_X_REQUEST_TIMEOUT]) {
+        enum rc rc = forward_take_timeout(x);
+        if (rc != RC_OK)
+            return exchange_fail(x, rc);
+    }
     return has(x, HOOK_REQUEST) ? go(x, STEP_GLOBAL) : step_route(x);
 }
 

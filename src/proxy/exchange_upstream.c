@@ -217,6 +217,10 @@ enum next step_send(struct exchange *x)
     x->request_sent = true;
     if (x->req.trailers.len)            /* they came before plugins had changed the head */
         x->req.trailers = h1_trailers_pick(x->req.trailers, &x->req.headers, &x->req.arena);
+    if (x->service->settings.timeout_header) {
+        uint64_t due_ms = exchange_due_ms(x), try_due_ms = exchange_try_due_ms(x);
+        forward_timeout(x, due_ms < try_due_ms ? due_ms : try_due_ms);
+    }
     enum rc rc = up_send_head(x->up, &x->req, body, last);
     if (rc != RC_OK && rc != RC_AGAIN)
         x->up_deaf = true;      /* maybe an answer came before the close: look */

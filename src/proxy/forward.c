@@ -1,6 +1,7 @@
 #include "proxy/forward.h"
 
 #include "http/h1_write.h"
+#include "http/request_timeout.h"
 #include "proxy/seats.h"
 
 /* Fields that we add are written as lines, side by side in one piece of the arena, so that the upstream's head takes
@@ -233,6 +234,48 @@ bool forward_max_forwards(struct exchange *x)
     h->value = slice_make(digits, format_u64(digits, n - 1));
     h->in_head = false;
     return true;
+}
+
+static bool counts_timeout(const struct exchange *x)
+{
+    switch ((enum timeout_header)x->generation->gateway.timeout_header) {
+    case TIMEOUT_HEADER_TRUSTED: return x->peer_is_trusted;
+    case TIMEOUT_HEADER_ALL: return true;
+    case TIMEOUT_HEADER_NOBODY: return false;
+    }
+    return false;
+}
+
+enum rc forward_take_timeout(struct exchange *x)
+{
+    uint64_t ms;
+    bool is_read = false;
+    if (!counts_timeout(x))
+        return RC_OK;
+    for (uint32_t i = 0; i < x->req.headers.count; i++) {
+        const struct header *h = &x->req.headers.at[i];
+        if (h->id != HEADER_X_REQUEST_TIMEOUT)
+            continue;
+        if (is_read || request_timeout_parse(h->value, &ms) != RC_OK)
+            return RC_BAD_TIMEOUT;
+        is_read = true;
+    }
+    if (is_read && ms == 0)
+        return RC_LATE;
+    x->asked_ms = !is_read ? 0 : ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+    return RC_OK;
+}
+
+void forward_timeout(struct exchange *x, uint64_t due_ms)
+{
+    struct headers *headers = &x->req.headers;
+    headers_skip(headers, HEADER_X_REQUEST_TIMEOUT);
+    if (due_ms == DEADLINE_NEVER)
+        return;
+    uint64_t now_ms = x->plane->loop->clock.now_ms, left_ms = due_ms > now_ms ? due_ms - now_ms : 1;
+    char *at = arena_alloc(&x->req.arena, REQUEST_TIMEOUT_TEXT);
+    headers_add(headers, &x->req.arena, HEADER_X_REQUEST_TIMEOUT, header_name(HEADER_X_REQUEST_TIMEOUT),
+                slice_make(at, request_timeout_print(left_ms, at)));
 }
 
 void forward_path(struct exchange *x)

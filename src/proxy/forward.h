@@ -7,6 +7,10 @@
 void forward_request(struct exchange *x);
 /* OPTIONS and TRACE: counts Max-Forwards down (RFC 9110 section 7.6.2). False when the request goes no further. */
 bool forward_max_forwards(struct exchange *x);
+/* X-Request-Timeout, where its sender is believed. RC_BAD_TIMEOUT: it is no time; RC_LATE: that is over already. */
+enum rc forward_take_timeout(struct exchange *x);
+/* Before each try: the node is told how long it has, in the loop's time; DEADLINE_NEVER: nothing, whatever was sent. */
+void forward_timeout(struct exchange *x, uint64_t due_ms);
 /* The path towards the upstream: strip_prefix, add_prefix. */
 void forward_path(struct exchange *x);
 /* For every final response of an upstream. */

@@ -17,6 +17,8 @@ struct resolver_settings {
     uint32_t timeout_ms;          /* of the first try */
 };
 
+enum timeout_header { TIMEOUT_HEADER_TRUSTED, TIMEOUT_HEADER_ALL, TIMEOUT_HEADER_NOBODY };
+
 struct gateway_settings {
     uint32_t threads;             /* data-plane loops; 0: as many as cores */
     uint32_t grace_ms;            /* how long a stop waits for requests in flight */
@@ -29,6 +31,7 @@ struct gateway_settings {
     int32_t log_level;            /* 0 debug, 1 info, 2 warn, 3 error */
     struct slice error_log;       /* "stderr" or an absolute file name */
     bool recent_requests;         /* heads of requests are kept for a while: proxy/recent.h */
+    int32_t timeout_header;       /* enum timeout_header: whose X-Request-Timeout counts */
     bool has_metrics;             /* requests are counted by route, node and status */
     struct slice metrics_path;    /* where an internal listener shows them */
     struct resolver_settings resolver;
@@ -140,6 +143,7 @@ struct service_settings {
     uint32_t first_byte_ms;       /* request sent to the first byte of the response */
     uint32_t idle_ms;             /* between two reads of the response */
     struct retry_settings retry;
+    bool timeout_header;          /* nodes are told how long they may take */
     uint32_t pool_idle_per_node;  /* per loop */
     uint32_t pool_max_per_node;   /* connections of all loops; 0: no limit */
     uint32_t pool_queue;          /* requests that may wait for one */

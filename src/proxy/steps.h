@@ -50,6 +50,8 @@ static inline bool is_internal(const struct exchange *x)
 
 /* When the whole exchange has to be over, in the loop's time; DEADLINE_NEVER: no matter. */
 uint64_t exchange_due_ms(const struct exchange *x);
+/* When the node has to have answered, where a try has a limit of its own. */
+uint64_t exchange_try_due_ms(const struct exchange *x);
 
 /* -- exchange_local.c -- */
 

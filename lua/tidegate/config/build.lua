@@ -25,6 +25,9 @@ local HASH_BY = {
   client_ip = C.HASH_BY_CLIENT_IP, path = C.HASH_BY_PATH, header = C.HASH_BY_HEADER, cookie = C.HASH_BY_COOKIE,
   query = C.HASH_BY_QUERY,
 }
+local TIMEOUT_HEADER = {
+  trusted = C.TIMEOUT_HEADER_TRUSTED, all = C.TIMEOUT_HEADER_ALL, nobody = C.TIMEOUT_HEADER_NOBODY,
+}
 local FORMATS = { json = C.LOG_JSON, common = C.LOG_COMMON, combined = C.LOG_COMBINED }
 
 local function ms(seconds)
@@ -58,6 +61,7 @@ function Builder:gateway(config)
   self:text(g.resolver.servers, resolver.servers and table.concat(resolver.servers, ","))
   g.resolver.min_ttl_ms, g.resolver.max_ttl_ms = ms(resolver.min_ttl), ms(resolver.max_ttl)
   g.resolver.timeout_ms = ms(resolver.timeout)
+  g.timeout_header = TIMEOUT_HEADER[gateway.timeout_header]
   for name, seconds in pairs(config.timeouts) do g.timeouts[name .. "_ms"] = ms(seconds) end
   local limits = config.limits
   g.limits.head_bytes, g.limits.uri_bytes, g.limits.body_bytes = limits.head, limits.uri, limits.body
@@ -243,6 +247,7 @@ function Builder:service(name, service)
   s.connect_ms, s.send_ms = ms(times.connect), ms(times.send)
   s.first_byte_ms, s.idle_ms = ms(times.first_byte), ms(times.idle)
   fill_retries(s.retry, service.retries)
+  s.timeout_header = service.timeout_header
   s.pool_idle_per_node, s.pool_idle_ms = pool.idle_per_node, ms(pool.idle)
   s.pool_lifetime_ms, s.pool_max_requests = ms(pool.lifetime), pool.max_requests
   s.pool_max_per_node, s.pool_queue, s.pool_queue_ms = pool.max_per_node, pool.queue, ms(pool.queue_timeout)

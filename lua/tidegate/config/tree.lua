@@ -92,6 +92,9 @@ local gateway = {
     { "id_header", type = "header_name", default = "x-request-id",
       doc = "header that carries the id of a request; a client's is kept, a missing one is made" },
     resolver,
+    { "timeout_header", type = "enum", of = { "trusted", "all", "nobody" }, default = "trusted",
+      doc = "whose X-Request-Timeout counts (how long an answer may take: `2`, `0.5`, `500ms`): that of " ..
+            "`trusted_proxies`, of all clients, or nobody's; see docs/retries.md" },
     { "plugin_dirs", type = "list", single = true, of = "file", default = { "plugins" }, implicit = true,
       doc = "folders of plugins; of two with the same name the one in the later folder counts; those that come with " ..
             "the gateway are looked for before" },
@@ -505,6 +508,8 @@ local service = {
         duration("idle", "60s", "between two reads of the response"),
       } },
     retries.of_service,
+    { "timeout_header", type = "boolean", default = false,
+      doc = "nodes are told by X-Request-Timeout how many seconds they have" },
     { "pool", type = "object", default = {}, doc = "connections to the nodes",
       fields = ordered {
         count("idle_per_node", 64, "idle connections that each loop keeps for one node; 0: none", 0, 1000000),
