@@ -4,44 +4,90 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 static struct vm *vm_of(const struct exchange *x) { return x->plane->vm; }
 
+enum { SLICE_US = 300 };                /* of loading, before others have the loop */
+
 /* -- generations -- */
 
 struct loaded {                         /* the plugins of a generation in one loop */
-    int ref;                            /* registry: what tidegate.plugin.runtime knows of them */
+    int ref;                            /* registry: what tidegate.plugin.runtime knows of them, or has of them so far */
     int functions[];                    /* registry: by chain and hook; 0: not made yet */
 };
 
-static bool prepare(struct plane *p, struct generation *g, char *why, size_t size)
+static void open(struct plane *p)
 {
-    if (!p->vm)
-        p->vm = vm_open(p, &p->hook_stats);
-    struct vm *vm = p->vm;
+    if (p->vm)
+        return;
+    p->vm = vm_open(p, &p->hook_stats);
+    vm_enter(NULL);
+}
+
+/* Calls a function of the runtime with the value on top, which its result takes the place of. False: that is what went
+ * wrong. */
+static bool call_loading(struct vm *vm, struct generation *g, int function)
+{
     lua_State *L = vm->L;
-    vm->memory.max = g->gateway.lua_memory;
-    vm->budget_ns = (uint64_t)g->gateway.lua_budget_ms * 1000000;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, function);
+    lua_insert(L, -2);
     vm->loading = g;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->load_ref);
-    lua_pushlstring(L, g->plugins.at, g->plugins.len);
     vm->memory.is_bounded = true;
     bool good = lua_pcall(L, 1, 1, 0) == 0;
     vm->memory.is_bounded = false;
     vm->loading = NULL;
-    if (good) {
-        struct loaded *l = calloc(1, sizeof *l + (g->route_count + 1) * HOOK_COUNT * sizeof l->functions[0]);
-        if (!l)
-            abort();
-        l->ref = luaL_ref(L, LUA_REGISTRYINDEX);
-        g->users[p->index].plugins = l;
-    } else {
-        snprintf(why, size, "%s", lua_tostring(L, -1) ? lua_tostring(L, -1) : "an error that is no text");
-        lua_pop(L, 1);
-        vm_end_background(vm, g);
-    }
     return good;
+}
+
+static enum rc fail_loading(struct vm *vm, struct generation *g, char *why, size_t size)
+{
+    lua_State *L = vm->L;
+    struct loaded *l = g->users[vm->plane->index].plugins;
+    snprintf(why, size, "%s", lua_tostring(L, -1) ? lua_tostring(L, -1) : "an error that is no text");
+    lua_pop(L, 1);
+    vm_end_background(vm, g);
+    luaL_unref(L, LUA_REGISTRYINDEX, l->ref);
+    free(l);
+    g->users[vm->plane->index].plugins = NULL;
+    return RC_INTERNAL;
+}
+
+static enum rc begin_loading(struct vm *vm, struct generation *g, char *why, size_t size)
+{
+    struct loaded *l = calloc(1, sizeof *l + (g->route_count + 1) * HOOK_COUNT * sizeof l->functions[0]);
+    if (!l)
+        abort();
+    l->ref = LUA_NOREF;
+    g->users[vm->plane->index].plugins = l;
+    vm->memory.max = g->gateway.lua_memory;
+    vm->budget_ns = (uint64_t)g->gateway.lua_budget_ms * 1000000;
+    lua_pushlstring(vm->L, g->plugins.at, g->plugins.len);
+    if (!call_loading(vm, g, vm->load_ref))
+        return fail_loading(vm, g, why, size);
+    l->ref = luaL_ref(vm->L, LUA_REGISTRYINDEX);
+    return RC_AGAIN;
+}
+
+static enum rc prepare(struct plane *p, struct generation *g, char *why, size_t size)
+{
+    struct vm *vm = p->vm;
+    const struct loaded *l = g->users[p->index].plugins;
+    uint64_t began_us = clock_us();
+    vm_enter(vm);
+    if (!l)
+        return begin_loading(vm, g, why, size);
+    do {
+        lua_rawgeti(vm->L, LUA_REGISTRYINDEX, l->ref);
+        if (!call_loading(vm, g, vm->step_ref))
+            return fail_loading(vm, g, why, size);
+        bool done = lua_toboolean(vm->L, -1);
+        lua_pop(vm->L, 1);
+        if (done)
+            return RC_OK;
+    } while (clock_us() - began_us < SLICE_US);
+    return RC_AGAIN;
 }
 
 static void retire(struct plane *p, struct generation *g)
@@ -221,6 +267,7 @@ static void end(struct exchange *x)
 }
 
 const struct hooks chains = {
+    .open = open,
     .prepare = prepare,
     .retire = retire,
     .run = run,

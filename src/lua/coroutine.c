@@ -38,7 +38,7 @@ static struct vm *vm_make(struct plane *plane, struct series *stats)
         abort();
     vm->plane = plane;
     vm->stats = stats;
-    vm->load_ref = vm->build_ref = vm->retire_ref = vm->own_ref = LUA_NOREF;
+    vm->load_ref = vm->step_ref = vm->build_ref = vm->retire_ref = vm->own_ref = LUA_NOREF;
     list_init(&vm->idle);
     list_init(&vm->background);
     return vm;
@@ -54,6 +54,7 @@ static bool vm_start(struct vm *vm)
     if (!vm_call(L, "tidegate.plugin.runtime", "start", 2, 1))
         return false;
     vm->load_ref = ref_of(L, "load");
+    vm->step_ref = ref_of(L, "step");
     vm->build_ref = ref_of(L, "build");
     vm->retire_ref = ref_of(L, "retire");
     lua_settop(L, VM_REQUESTS);
@@ -96,7 +97,7 @@ static void unlink_all(struct link *list)
 /* Gives back what it has in somebody else's state. */
 static void let_go(struct vm *vm)
 {
-    int *const refs[] = { &vm->load_ref, &vm->build_ref, &vm->retire_ref, &vm->own_ref };
+    int *const refs[] = { &vm->load_ref, &vm->step_ref, &vm->build_ref, &vm->retire_ref, &vm->own_ref };
     unlink_all(&vm->background);
     unlink_all(&vm->idle);
     vm->background_count = vm->idle_count = 0;

@@ -29,7 +29,7 @@ struct vm {                             /* the Lua of one loop */
     struct memory memory;               /* not begun: the state is somebody else's */
     size_t memory_collected;            /* what it had after the last full collection */
     struct deadline sweep;              /* the next step of vm_collect */
-    int build_ref, load_ref, retire_ref;        /* functions of tidegate.plugin.runtime */
+    int build_ref, load_ref, step_ref, retire_ref;      /* functions of tidegate.plugin.runtime */
     int own_ref;                        /* registry: keeps L in somebody else's state */
     void (*on_failure)(struct vm *vm, const struct coroutine *co, const char *text);    /* NULL, or hears of errors */
     uint64_t budget_ns;                 /* CPU time of one hook */

@@ -245,7 +245,10 @@ static int l_load(lua_State *L)
     char why[1024];
     generation_open(g, 1);
     enter();
-    bool good = !g->plugins.len || chains.prepare(p, g, why, sizeof why);
+    enum rc rc = g->plugins.len ? RC_AGAIN : RC_OK;
+    while (rc == RC_AGAIN)
+        rc = chains.prepare(p, g, why, sizeof why);
+    bool good = rc == RC_OK;
     leave();
     if (!good) {
         generation_drop(g);

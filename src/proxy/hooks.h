@@ -24,8 +24,12 @@ enum hook {             /* in this order in bit masks and in lua/tidegate/plugin
 enum chain_line { LINE_MAIN, LINE_REQUEST_BODY, LINE_COUNT };
 
 struct hooks {
-    /* Loads the plugins of g into the loop of p. False with the reason: g must not be published. */
-    bool (*prepare)(struct plane *p, struct generation *g, char *why, size_t size);
+    /* Makes room for plugins in the loop of p, where there is none yet. In any thread: the first prepare of that loop
+     * has not been called. */
+    void (*open)(struct plane *p);
+    /* Loads the plugins of g into the loop of p, as many as can be loaded at a time without keeping requests waiting.
+     * RC_OK: that was all. RC_AGAIN: call again. Else with the reason: g must not be published. */
+    enum rc (*prepare)(struct plane *p, struct generation *g, char *why, size_t size);
     /* The last request of g on this loop is done. */
     void (*retire)(struct plane *p, struct generation *g);
     /* Runs or continues the chain of a hook in the main line. RC_OK: it is through; x->replied says whether a plugin

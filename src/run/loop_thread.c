@@ -160,7 +160,12 @@ static void run_prepare(struct loop *loop, struct job *job)
     struct prepare *in = (struct prepare *)(void *)job;
     char why[sizeof in->result->why];
     struct plane *p = plane_of(loop);
-    if (!p->hooks->prepare(p, in->g, why, sizeof why) && !atomic_exchange(&in->result->failed, true))
+    enum rc rc = p->hooks->prepare(p, in->g, why, sizeof why);
+    if (rc == RC_AGAIN) {               /* after the requests that have come meanwhile */
+        loop_post(loop, job);
+        return;
+    }
+    if (rc != RC_OK && !atomic_exchange(&in->result->failed, true))
         memcpy(in->result->why, why, sizeof why);
     acks_give(in->acks);
     free(in);
@@ -185,6 +190,7 @@ static void post_prepare(struct loop_thread *t, struct prepare wish)
 
 void loop_thread_prepare(struct loop_thread *t, struct generation *g, struct prepared *result, struct acks *acks)
 {
+    t->plane.hooks->open(&t->plane);    /* not in the loop's own time */
     post_prepare(t, (struct prepare){ .job.run = run_prepare, .g = g, .result = result, .acks = acks });
 }
 

@@ -4,6 +4,7 @@
 -- library function replaced for everybody. Whatever has a metatable that no plugin has set belongs to the gateway: its
 -- metatable cannot be seen or replaced, nor its fields be set past the metatable.
 local budget = require "tidegate.plugin.budget"
+local code = require "tidegate.plugin.code"
 local coroutines = require "tidegate.plugin.coroutines"
 local files = require "tidegate.plugin.files"
 local refusals = require "tidegate.plugin.refusals"
@@ -103,6 +104,22 @@ function Environment:compile(source, chunkname, globals)
   return function(...) return chunk(refill, ...) end
 end
 
+--- Makes a file of the plugin ready to run.
+-- @tparam string source
+-- @tparam string path
+-- @tparam ?string bytes what code.of gives, where it is known
+-- @treturn ?function nil where the text is bad
+-- @treturn string "path:LINE: why"
+function Environment:file(source, path, bytes)
+  local message
+  if not bytes then bytes, message = code.of(source, path, self.trusted or false) end
+  if not bytes then return nil, message end
+  local chunk = setfenv(assert(loadstring(bytes, "@" .. path, "b")), self.env)
+  if self.trusted then return chunk end
+  local refill = self.refill
+  return function(...) return chunk(refill, ...) end
+end
+
 --- The text that a reader function gives piece by piece.
 local function read_all(reader)
   local pieces, size = {}, 0
@@ -148,8 +165,8 @@ function Environment:load(text, chunkname, mode, globals)
 end
 
 --- Runs a helper file, once. It has a coroutine of its own, so that none is left half loaded because it waits.
-function Environment:run(name, source, path)
-  local chunk, message = self:compile(source, "@" .. path)
+function Environment:run(name, source, path, bytes)
+  local chunk, message = self:file(source, path, bytes)
   if not chunk then error(message, 0) end
   local loading = self.loading
   loading[#loading + 1] = name
@@ -185,8 +202,8 @@ end
 function Environment:helper(name)
   local cycle = self:cycle(name)
   if cycle then return nil, "files require each other: " .. cycle end
-  local source, path = self.modules(name)
-  if source and self.where() == "load" then return self:run(name, source, path) end
+  local source, path, bytes = self.modules(name)
+  if source and self.where() == "load" then return self:run(name, source, path, bytes) end
   if source then return nil, ('require "%s" in a hook: require it at the head of the file, or in new'):format(name) end
 
   local instead = refusals.instead_of(name)
@@ -273,13 +290,14 @@ end
 -- options: name      of the plugin, for messages
 --          trusted   its loops are not counted, and it may require ffi and jit
 --          tide      the library; a plugin sees it but cannot change it
---          modules   function(name): the text and the path of a helper file, or nil and the list of where it looked
+--          modules   function(name): the text and the path of a helper file, and its bytecode where that is known; or
+--                    nil and the list of where it looked
 --          refill    function(): how many steps are left, over 0; raises where the time is used up
 --          where     function(): "load" while the plugin's files and its new run; anything else in hooks
 -- @tparam table options
 -- @treturn table the global table; empty itself, so that every access comes to its metatable
 -- @treturn function require, as the plugin has it
--- @treturn function load(source, path): the compiled file of the plugin, or nil and "path:LINE: why"
+-- @treturn function load(source, path, bytes): the compiled file of the plugin, or nil and "path:LINE: why"
 function environment.new(options)
   local self = setmetatable({
     name = options.name, trusted = options.trusted, modules = options.modules, refill = options.refill,
@@ -294,7 +312,7 @@ function environment.new(options)
     __newindex = function(_, name) error(assignment(globals, name), 2) end,
     __metatable = false,
   })
-  return self.env, globals.require, function(source, path) return self:compile(source, "@" .. path) end
+  return self.env, globals.require, function(...) return self:file(...) end
 end
 
 return environment

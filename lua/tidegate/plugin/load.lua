@@ -21,9 +21,10 @@ local function run(f, ...)
 end
 
 --- Runs a plugin's file in an environment of its own.
--- @tparam table file name, path (as tracebacks show it), source, trusted
--- @tparam table|function modules what it may require: by name, or a function of the name; each { path =, source = }.
---   A function may give nil and a list of where it has looked.
+-- @tparam table file name, path (as tracebacks show it), source, trusted; code where it is known: see
+--   tidegate.plugin.code
+-- @tparam table|function modules what it may require: by name, or a function of the name; each { path =, source =,
+--   code = or nil }. A function may give nil and a list of where it has looked.
 -- @tparam table options
 --   tide: the library; refill: see tidegate.plugin.budget; where: function() -> "load" while a plugin is loaded
 -- @return what the file returned; nil where it went wrong
@@ -32,14 +33,14 @@ function load.plugin(file, modules, options)
   local function find(name)
     local module, looked
     if type(modules) == "function" then module, looked = modules(name) else module = modules[name] end
-    if module then return module.source, module.path end
+    if module then return module.source, module.path, module.code end
     return nil, looked
   end
   local _, _, compile = environment.new {
     name = file.name, trusted = file.trusted, tide = options.tide, refill = options.refill, where = options.where,
     modules = find,
   }
-  local chunk, message = compile(file.source, file.path)
+  local chunk, message = compile(file.source, file.path, file.code)
   if not chunk then return nil, message end
   local good, result = owner.run(file.name, run, chunk)
   if not good then return nil, result end

@@ -36,36 +36,52 @@ function runtime.start(request_objects, spawn)
   return runtime
 end
 
-local function load_plugins(bundle)
-  local plugins = {}
-  for name, file in pairs(bundle.files) do
-    local plugin, why = load.plugin(file, bundle.modules[name] or {}, {
-      tide = require "tidegate", refill = refill, where = where,
-    })
-    if why then error(why, 0) end
-    plugins[name] = plugin
-  end
-  return plugins
+--- Begins to load a generation, which takes many steps: there are requests to be looked after meanwhile.
+-- @tparam string bytes of tidegate.plugin.pack
+-- @treturn table the generation: without its plugins, and then without its instances
+function runtime.load(bytes)
+  local bundle, names = pack.decode(bytes), {}
+  for name in pairs(bundle.files) do names[#names + 1] = name end
+  return { bundle = bundle, plugins = {}, links = {}, missing = names }
 end
 
---- Loads a generation.
--- @tparam string bytes of tidegate.plugin.pack
--- @treturn table the generation
-function runtime.load(bytes)
-  local bundle = pack.decode(bytes)
-  local plugins = load_plugins(bundle)
-  local generation = { bundle = bundle, plugins = plugins, links = {} }
-  for i, use in ipairs(bundle.instances) do
-    local plugin = plugins[use.plugin]
-    C.tide_hook_loading(C.tide_hook_slot(use.plugin, use.name, "background", ""))
-    local instance, why = load.instance(plugin, use.conf, use.name)
-    C.tide_hook_loading(0)
-    if not instance then error(("%s: %s"):format(use.place, why), 0) end
-    generation.links[i] = {
-      use = use, plugin = plugin, instance = instance, when = use.when and when.compile(use.when),
-    }
+local function load_plugin(generation, name)
+  local bundle = generation.bundle
+  local plugin, why = load.plugin(bundle.files[name], bundle.modules[name] or {}, {
+    tide = require "tidegate", refill = refill, where = where,
+  })
+  if why then error(why, 0) end
+  generation.plugins[name] = plugin
+end
+
+local function load_instance(generation, use)
+  local plugin = generation.plugins[use.plugin]
+  C.tide_hook_loading(C.tide_hook_slot(use.plugin, use.name, "background", ""))
+  local instance, why = load.instance(plugin, use.conf, use.name)
+  C.tide_hook_loading(0)
+  if not instance then error(("%s: %s"):format(use.place, why), 0) end
+  table.insert(generation.links, {
+    use = use, plugin = plugin, instance = instance, when = use.when and when.compile(use.when),
+  })
+end
+
+--- Loads one plugin, or makes one instance.
+-- @tparam table generation
+-- @treturn boolean whether that was the last
+function runtime.step(generation)
+  local bundle, name = generation.bundle, table.remove(generation.missing)
+  if name then
+    load_plugin(generation, name)
+    return false
   end
-  return generation
+  local use = bundle.instances[#generation.links + 1]
+  if use then
+    load_instance(generation, use)
+    return false
+  end
+  for _, file in pairs(bundle.files) do file.source, file.code = nil, nil end     -- never needed again
+  bundle.modules = nil
+  return true
 end
 
 --- In place of the hooks of code that has blocked a loop before.

@@ -5,6 +5,7 @@
 local buffer = require "string.buffer"
 local bit = require "bit"
 local C = require "tidegate.ffi"
+local code = require "tidegate.plugin.code"
 local discover = require "tidegate.plugin.discover"
 local limit = require "tidegate.plugin.limit"
 local load = require "tidegate.plugin.load"
@@ -377,7 +378,9 @@ function Builder:bundle(config, chains)
     bundle.files[record.name] = {
       name = record.name, path = record.path, source = record.source, dir = record.folder or record.dir,
       trusted = record.trusted, quarantined = plugin.quarantined,
+      code = code.of(record.source, record.path, record.trusted),
     }
+    for _, module in pairs(plugin.modules) do module.code = code.of(module.source, module.path, record.trusted) end
     bundle.modules[record.name] = plugin.modules
     bundle.hooks[record.name] = plugin.meta.hook_set
   end
@@ -409,8 +412,8 @@ end
 --   hooks: mask of the hooks of the global chain; route_hooks: masks by route table; preflights: true for the route
 --   tables whose chain answers CORS preflights;
 --   bundle: for the loops, nil where nothing runs:
---     files     by plugin: { name =, path =, source =, dir =, trusted = }
---     modules   by plugin, then by module: { path =, source = }
+--     files     by plugin: { name =, path =, source =, dir =, trusted =, code = (see tidegate.plugin.code) }
+--     modules   by plugin, then by module: { path =, source =, code = or nil where its text is bad }
 --     hooks     by plugin: { request = true, ... }
 --     instances { { plugin =, name =, conf =, on_error =, when = or nil, band =, priority =, place = "file:line" } }
 --     global    { numbers of instances in order }

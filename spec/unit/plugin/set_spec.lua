@@ -1,5 +1,6 @@
 local C = require "tidegate.ffi"
 local buffer = require "string.buffer"
+local code = require "tidegate.plugin.code"
 local cjson = require "cjson"
 local config = require "tidegate.config"
 local configuration = require "support.configuration"
@@ -55,7 +56,8 @@ dictionaries: { small: 1MiB, kept: { size: 2MiB, file: kept.dict } }
 ]])
     assert.same(bundle, buffer.decode(buffer.encode(bundle)))
     assert.same({ name = "hello", path = "plugins/hello.lua", source = HELLO, dir = folder .. "/plugins",
-                  trusted = false, quarantined = false }, bundle.files.hello)
+                  trusted = false, quarantined = false, code = code.of(HELLO, "plugins/hello.lua", false) },
+                bundle.files.hello)
     assert.same({ request = true, log = true }, bundle.hooks.hello)
     assert.same({ { word = "hi" }, { word = "moin" } }, { bundle.instances[1].conf, bundle.instances[2].conf })
     local mine = bundle.instances[3]
@@ -115,9 +117,10 @@ routes:
 
   it("holds the modules that were required, and all beside an init.lua", function()
     local bundle = plugins.bundle(folder, "plugins: [parts, reader]")
-    assert.same({ one = { path = "plugins/parts/one.lua", source = "return 1" },
-                  ["lazy.two"] = { path = "plugins/parts/lazy/two.lua", source = "return 2" } }, bundle.modules.parts)
-    assert.same({ shared = { path = "plugins/lib/shared.lua", source = "return 3" } }, bundle.modules.reader)
+    local function module(path, source) return { path = path, source = source, code = code.of(source, path, false) } end
+    assert.same({ one = module("plugins/parts/one.lua", "return 1"),
+                  ["lazy.two"] = module("plugins/parts/lazy/two.lua", "return 2") }, bundle.modules.parts)
+    assert.same({ shared = module("plugins/lib/shared.lua", "return 3") }, bundle.modules.reader)
   end)
 
   it("says which plugins are trusted", function()
