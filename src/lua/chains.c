@@ -14,7 +14,7 @@ enum { SLICE_US = 300 };                /* of loading, before others have the lo
 /* -- generations -- */
 
 struct loaded {                         /* the plugins of a generation in one loop */
-    int ref;                            /* registry: what tidegate.plugin.runtime knows of them, or has of them so far */
+    int ref;                            /* registry: what tidegate.plugin.runtime knows of them, so far */
     int functions[];                    /* registry: by chain and hook; 0: not made yet */
 };
 

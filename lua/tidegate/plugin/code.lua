@@ -1,5 +1,5 @@
---- The files of plugins as bytecode, with their loops counted (tidegate.plugin.budget). The control thread makes it once
--- for each text; loops are given it with the bundle, because to read a text takes a hundred times as long.
+--- The files of plugins as bytecode, with their loops counted (tidegate.plugin.budget). The control thread makes it
+-- once for each text; loops are given it with the bundle, because to read a text takes much longer.
 local budget = require "tidegate.plugin.budget"
 
 local code = {}
