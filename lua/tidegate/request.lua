@@ -257,6 +257,22 @@ function methods:set_log(name, value)
   return true
 end
 
+local WEBSOCKET = { ping_interval = true, pong_wait = true, write_wait = true, idle = true, max_message = true }
+
+--- Looks into the frames of this request once it is a WebSocket, in place of what its route says of that.
+-- @tparam table options ping_interval, pong_wait, write_wait, idle: seconds, 0: never; max_message: bytes
+function methods:set_websocket(options)
+  if type(options) ~= "table" then bad_type("set_websocket", "a table", options) end
+  for name, value in pairs(options) do
+    if not WEBSOCKET[name] then message.raise_text(("set_websocket: unknown option %q"):format(tostring(name))) end
+    if type(value) ~= "number" or value < 0 then bad_type("set_websocket", "a number for " .. name, value) end
+  end
+  require("tidegate.websocket").set(self[1], options)
+end
+
+--- The WebSocket that this request has become, or is going to become, to send messages or to close it.
+function getters:websocket() return require("tidegate.websocket").new(self[1]) end
+
 --- How long the whole exchange may take, counted from its start.
 -- @tparam number seconds
 function methods:set_timeout(seconds)

@@ -34,6 +34,9 @@
 ---@field upstream? fun(self: table, req: tide.Request, try: integer): tide.Reply? a node is about to be chosen
 ---@field response? tide.ResponseHook the head of the response is there
 ---@field response_body? tide.ResponseBodyHook a chunk is on its way to the client
+---@field ws_open? fun(self: table, req: tide.Request) the request has become a WebSocket; nothing was passed yet
+---@field message? fun(self: table, msg: tide.Message, req: tide.Request): string|false|nil a whole message, either way
+---@field ws_close? fun(self: table, close: tide.WebsocketEnd, req: tide.Request) the WebSocket is over; never waits
 ---@field failure? tide.FailureHook the request failed inside the gateway
 ---@field log? fun(self: table, req: tide.Request, res: tide.Response) after the last byte; never waits
 ---@field close? fun(self: table) the last request of its generation is done
@@ -129,6 +132,7 @@
 ---@field params table<string, string> what the route's path has captured, as it stands in the path; empty before routing
 ---@field service? string
 ---@field node? string the one that was asked last
+---@field websocket tide.Websocket the WebSocket that it has become
 ---@field consumer? any who it is from: an authentication plugin assigns it
 local Request = {}
 
@@ -229,6 +233,10 @@ function Request:set_body_max(bytes) end
 ---@return string? why
 function Request:set_log(name, value) end
 
+---Looks into the frames of the WebSocket that this request opens, in place of what its route says of that.
+---@param options tide.WebsocketOptions
+function Request:set_websocket(options) end
+
 ---@param seconds number for the whole exchange, counted from its start
 function Request:set_timeout(seconds) end
 
@@ -244,6 +252,62 @@ function Request:reply(status, body, headers) end
 ---@param status? integer 302 if nothing is said
 ---@return tide.Reply
 function Request:redirect(url, status) end
+
+-- -- WebSockets --
+
+---@class tide.WebsocketOptions
+---@field ping_interval? number seconds; 30 if nothing is said, 0: never
+---@field pong_wait? number seconds; 60
+---@field write_wait? number seconds; 10
+---@field idle? number seconds; 0: never
+---@field max_message? number bytes; 524288
+
+---@class tide.Websocket
+local Websocket = {}
+
+---A message of the plugin's own.
+---@param to "client"|"upstream"
+---@param data string
+---@param kind? "text"|"binary" text if nothing is said
+---@return true? good
+---@return string? why "closed" or "full"
+function Websocket:send(to, data, kind) end
+
+---Closes it on both sides.
+---@param code? integer 1000 if nothing is said
+---@param reason? string
+---@return true? good
+---@return string? why
+function Websocket:close(code, reason) end
+
+---@class tide.Message
+---@field data string the whole message; may be assigned
+---@field type "text"|"binary" may be assigned
+---@field from "client"|"upstream"
+local Message = {}
+
+---A message to where this one came from.
+---@param data string
+---@param kind? "text"|"binary"
+---@return true? good
+---@return string? why
+function Message:reply(data, kind) end
+
+---Closes the WebSocket on both sides.
+---@param code? integer
+---@param reason? string
+---@return true? good
+---@return string? why
+function Message:close(code, reason) end
+
+---@class tide.WebsocketEnd
+---@field code integer 1006 where there was no close frame, 1005 where it had no code
+---@field by "client"|"upstream"|"gateway" who has begun to close
+---@field why? string what was wrong
+---@field messages_in number from the client
+---@field messages_out number from the upstream
+---@field bytes_in number
+---@field bytes_out number
 
 -- -- the response --
 

@@ -206,7 +206,7 @@ describe("the annotations for editors", function()
 
   it("know what a plugin says, and its hooks", function()
     local names = words_of(hidden(metadata.check, "NAMES"))
-    local hooks = words_of(hidden(metadata.check, "METHODS"), "message")       -- comes with WebSocket messages
+    local hooks = words_of(hidden(metadata.check, "METHODS"))
     assert.same(keys_of(names, hooks), classes["tide.Plugin"].fields)
   end)
 

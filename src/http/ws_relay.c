@@ -21,6 +21,9 @@ static char *room_of(struct ws_shared *s)
 
 void ws_shared_free(struct ws_shared *s)
 {
+    ws_zip_free(&s->zip);
+    buf_reset(&s->inflated);
+    buf_reset(&s->deflated);
     free(s->room);
     s->room = NULL;
 }

@@ -7,6 +7,7 @@
  * the relay when a stream is ready, and at the time that ws_relay_due names. */
 #include "base/buf.h"
 #include "http/ws_check.h"
+#include "http/ws_deflate.h"
 #include "net/stream.h"
 
 enum ws_side { WS_CLIENT, WS_SERVER };
@@ -16,6 +17,8 @@ struct ws_shared {
     char *room;                         /* what was read */
     uint8_t keys[256];                  /* random, for masks: RFC 6455 section 5.3 */
     uint32_t keys_left;
+    struct ws_zip zip;                  /* of those who look at messages */
+    struct buf inflated, deflated;
 };
 void ws_shared_free(struct ws_shared *s);
 
@@ -34,7 +37,8 @@ struct ws_message {
     bool is_compressed;
     struct slice data;                  /* as it came: still compressed, where it is */
     enum { WS_PASS, WS_CHANGE, WS_DROP } verdict;
-    struct slice changed;               /* for WS_CHANGE: what is sent instead, not compressed */
+    struct slice changed;               /* for WS_CHANGE: what is sent instead */
+    bool changed_is_compressed;         /* ... and so is it */
 };
 
 struct ws_relay;

@@ -55,7 +55,7 @@ static void settle(struct scan *s, const struct ws_message *m)
     struct ws_head h = { .opcode = m->opcode, .fin = true };
     if (s->to->was_told || m->verdict == WS_DROP)
         return;
-    if (m->verdict == WS_PASS && m->is_compressed)
+    if (m->verdict == WS_PASS ? m->is_compressed : m->changed_is_compressed)
         h.rsv = WS_RSV1;
     if (ws_end_add_frame(s->r, s->to, h, m->verdict == WS_PASS ? m->data : m->changed) != RC_OK)
         ws_end_lose(s->r, s->to, "it does not take what it gets");
@@ -65,7 +65,7 @@ static void settle(struct scan *s, const struct ws_message *m)
 static enum rc ask(struct scan *s)
 {
     struct ws_end *from = s->from;
-    struct ws_message m = { from->opcode, from->is_compressed, buf_slice(&from->whole), WS_PASS, SLICE_NONE };
+    struct ws_message m = { from->opcode, from->is_compressed, buf_slice(&from->whole), WS_PASS, SLICE_NONE, false };
     enum rc rc = consult(s, &m);
     from->is_asked = rc == RC_AGAIN;
     if (rc == RC_AGAIN)
@@ -93,7 +93,7 @@ static enum rc take_at_once(struct scan *s, const struct ws_head *h)
         return stop_at_frame(s, code, why);
     if (h->masked)
         ws_mask(body, h->len, h->mask, 0);
-    struct ws_message m = { h->opcode, h->rsv == WS_RSV1, slice_make(body, h->len), WS_PASS, SLICE_NONE };
+    struct ws_message m = { h->opcode, h->rsv == WS_RSV1, slice_make(body, h->len), WS_PASS, SLICE_NONE, false };
     count_message(s);
     enum rc rc = consult(s, &m);
     if (rc == RC_OK && m.verdict == WS_PASS && !s->to->was_told) {

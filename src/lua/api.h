@@ -345,6 +345,24 @@ char *tide_recent_heads(void);
 /* The address of a listener by its number, as the configuration has it. False where it is gone. */
 bool tide_listener_address(uint32_t number, const char **address);
 
+/* RFC 3629. */
+bool tide_utf8_is_valid(const char *at, size_t len);
+
+/* -- WebSockets --
+ * Of the request of that number. TIDE_ABSENT: it is no open WebSocket, or none that is looked into. */
+
+/* How its frames are looked at, in place of what the route says; before it is opened. Times in seconds, 0: never. */
+int tide_websocket_set(double request, double ping, double pong, double write, double idle, double max_message);
+/* A message to the client, or to the upstream. TIDE_LIMIT: that end does not take what it has got already; TIDE_LATE:
+ * it is closing. */
+int tide_websocket_send(double request, bool to_client, bool is_binary, const char *at, size_t len);
+/* Closes it on both sides. TIDE_BAD_VALUE: that code may not be sent; TIDE_LATE: it is closing already. */
+int tide_websocket_close(double request, int code, const char *reason, size_t len);
+/* What it has come to, in its ws_close hook. by: 0 the client, 1 the upstream, 2 the gateway. why: NULL, or what was
+ * wrong. */
+struct tide_websocket_end { int code, by; const char *why; double messages_in, messages_out, bytes_in, bytes_out; };
+int tide_websocket_end(double request, struct tide_websocket_end *out);
+
 /* -- sockets --
  * A socket is a number that goes stale when it is closed: then every call gives TIDE_SOCKET_GONE. In a data-plane loop
  * only. A call that gives TIDE_SOCKET_WAIT is made again when the wait that tide_socket_await was given is over, with

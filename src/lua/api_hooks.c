@@ -10,7 +10,8 @@
 static const char *const hook_names[HOOK_COUNT] = {
     [HOOK_REQUEST] = "request", [HOOK_REQUEST_BODY] = "request_body", [HOOK_UPSTREAM] = "upstream",
     [HOOK_RESPONSE] = "response", [HOOK_RESPONSE_BODY] = "response_body", [HOOK_MESSAGE] = "message",
-    [HOOK_FAILURE] = "failure", [HOOK_LOG] = "log",
+    [HOOK_FAILURE] = "failure", [HOOK_LOG] = "log", [HOOK_WS_OPEN] = "ws_open", [HOOK_WS_CLOSE] = "ws_close",
+    [HOOK_MESSAGE_BACK] = "message",
 };
 
 static struct coroutine *current(void)

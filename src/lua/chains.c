@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "http/ws_relay.h"
 
 static struct vm *vm_of(const struct exchange *x) { return x->plane->vm; }
 
@@ -152,7 +153,7 @@ static struct coroutine *begin(struct exchange *x, enum hook hook, enum chain_li
     co->x = x;
     co->hook = (uint8_t)hook;
     co->line = (uint8_t)line;
-    co->may_wait = hook != HOOK_LOG;
+    co->may_wait = hook != HOOK_LOG && hook != HOOK_WS_CLOSE;
     co->slot = 0;
     co->wait_ticks = 0;
     if (!push_function(vm, co, x, hook)) {
@@ -236,6 +237,46 @@ static enum rc filter(struct exchange *x, enum hook hook, struct slice *chunk, b
     return rc;
 }
 
+/* What the chain of a message gave: nothing, false, or another text and whether that is binary. */
+static void take_message(struct exchange *x, struct coroutine *co, struct ws_message *m)
+{
+    size_t len;
+    const char *text = lua_tolstring(co->L, -2, &len);
+    if (!text) {
+        m->verdict = lua_isnil(co->L, -2) ? WS_PASS : WS_DROP;
+        return;
+    }
+    struct buf *out = &x->filtered[co->line];
+    buf_reset(out);
+    out->max = UINT32_MAX;              /* the memory that Lua may have is the bound */
+    (void)buf_append(out, slice_make(text, len));
+    m->verdict = WS_CHANGE;
+    m->changed = buf_slice(out);
+    m->opcode = lua_toboolean(co->L, -1) ? WS_BINARY : WS_TEXT;
+}
+
+static enum rc message(struct exchange *x, enum hook hook, struct slice data, struct ws_message *m)
+{
+    enum chain_line line = hook == HOOK_MESSAGE ? LINE_REQUEST_BODY : LINE_MAIN;
+    struct coroutine *co = x->lines[line];
+    bool is_first = !co;
+    if (co && co->state != COROUTINE_READY)
+        return RC_AGAIN;
+    if (!co) {
+        co = begin(x, hook, line);
+        if (!co)
+            return RC_INTERNAL;
+        lua_pushlstring(co->L, data.len ? data.at : "", data.len);
+        lua_pushboolean(co->L, m->opcode == WS_BINARY);
+    }
+    enum rc rc = go_on(x, co, is_first ? 4 : 0);
+    if (rc == RC_OK) {
+        take_message(x, co, m);
+        coroutine_give(co);
+    }
+    return rc;
+}
+
 /* -- endings -- */
 
 static void gathered(struct exchange *x)
@@ -272,6 +313,7 @@ const struct hooks chains = {
     .retire = retire,
     .run = run,
     .filter = filter,
+    .message = message,
     .gathered = gathered,
     .cancel = cancel,
     .end = end,

@@ -39,6 +39,7 @@ struct exchange {
     struct pipe pipe;
     struct tunnel *tunnel;
     struct websocket *websocket;        /* in place of the tunnel, where its frames are looked at */
+    struct websocket_settings *websocket_wish;  /* of a plugin, in place of the route's; NULL: none */
     struct coroutine *lines[LINE_COUNT];        /* chains that are under way */
     struct buf filtered[LINE_COUNT];            /* the chunk that a body hook gave last */
     double number;              /* of the request for Lua; 0: Lua has not seen it */

@@ -1,6 +1,7 @@
 /* The exchange as a WebSocket: its handshake, and then its frames both ways. */
 #include "base/log.h"
 #include "base/log_limit.h"
+#include "base/utf8.h"
 #include "proxy/handshake.h"
 #include "proxy/steps.h"
 #include "proxy/websocket.h"
@@ -33,6 +34,66 @@ enum rc exchange_check_switch(struct exchange *x)
     return rc;
 }
 
+/* -- messages -- */
+
+static struct websocket *of_relay(struct ws_relay *r) { return LINK_OWNER(r, struct websocket, relay); }
+
+/* A compressed message as it was meant. False: it is none, and both ends are told. */
+static bool inflate(struct websocket *w, struct slice in, bool is_text, struct slice *out)
+{
+    struct ws_shared *s = w->relay.shared;
+    buf_reset(&s->inflated);
+    s->inflated.max = UINT32_MAX;
+    enum rc rc = ws_inflate(&s->zip, in, &s->inflated, w->rules.max_message);
+    *out = buf_slice(&s->inflated);
+    if (rc == RC_OK && (!is_text || utf8_is_valid(*out)))
+        return true;
+    if (rc == RC_LIMIT)
+        ws_relay_close(&w->relay, WS_CLOSE_TOO_BIG, SLICE_OF("message too big"), "message too big");
+    else
+        ws_relay_close(&w->relay, WS_CLOSE_NOT_UTF8, SLICE_OF("broken message"),
+                       rc == RC_OK ? "text is not UTF-8" : "broken compressed message");
+    return false;
+}
+
+/* What a plugin has made of a compressed message leaves compressed, where that is worth while. */
+static void deflate(struct websocket *w, enum ws_side from, struct ws_message *m)
+{
+    enum { WORTH_FROM = 64 };
+    struct ws_shared *s = w->relay.shared;
+    unsigned bits = from == WS_CLIENT ? w->terms.client_bits : w->terms.server_bits;
+    if (!m->is_compressed || m->changed.len < WORTH_FROM)
+        return;
+    buf_reset(&s->deflated);
+    s->deflated.max = UINT32_MAX;
+    if (ws_deflate(&s->zip, m->changed, bits >= 8 && bits <= 15 ? bits : 15, &s->deflated) != RC_OK)
+        return;
+    m->changed = buf_slice(&s->deflated);
+    m->changed_is_compressed = true;
+}
+
+static enum rc on_message(struct ws_relay *r, enum ws_side from, struct ws_message *m)
+{
+    struct websocket *w = of_relay(r);
+    struct exchange *x = w->x;
+    bool is_first = !x->lines[from == WS_CLIENT ? LINE_REQUEST_BODY : LINE_MAIN];
+    struct slice data = m->data;
+    m->verdict = WS_DROP;
+    if (is_first && m->is_compressed && !inflate(w, m->data, m->opcode == WS_TEXT, &data))
+        return RC_OK;
+    enum rc rc = x->plane->hooks->message(x, from == WS_CLIENT ? HOOK_MESSAGE : HOOK_MESSAGE_BACK, data, m);
+    if (rc == RC_OK && m->verdict == WS_CHANGE)
+        deflate(w, from, m);
+    if (rc != RC_OK && rc != RC_AGAIN) {
+        m->verdict = WS_DROP;
+        ws_relay_close(r, WS_CLOSE_INTERNAL, SLICE_OF("internal error"), "a plugin failed");
+        return RC_OK;
+    }
+    return rc;
+}
+
+static const struct ws_events events = { .message = on_message };
+
 /* -- the relay -- */
 
 enum next exchange_start_websocket(struct exchange *x, struct slice early_client, struct slice early_up)
@@ -43,12 +104,14 @@ enum next exchange_start_websocket(struct exchange *x, struct slice early_client
     w->x = x;
     w->rules.times = patient;
     w->rules.max_message = WEBSOCKET_MESSAGE_MAX;
-    if (r) {
-        const struct websocket_settings *s = &r->settings;
+    const struct websocket_settings *s = x->websocket_wish ? x->websocket_wish : r ? &r->settings : NULL;
+    if (s) {
         w->rules.times = (struct ws_times){ s->ping_ms, s->pong_ms, s->write_ms, s->idle_ms };
         w->rules.max_message = s->max_message;
     }
+    w->rules.sees_messages = has(x, HOOK_MESSAGE) || has(x, HOOK_WS_OPEN);
     w->relay.rules = &w->rules;
+    w->relay.events = &events;
     w->relay.shared = &x->plane->ws_shared;
     ws_relay_begin(&w->relay, NULL, &x->up->stream, early_client, early_up, loop_of(x)->clock.now_ms);
     list_append(&x->plane->websockets, &w->in_all);
@@ -79,6 +142,14 @@ static void tell_end(struct websocket *w)
     if (log_limit_passes(&limit, "websocket"))
         log_info("websocket", r->why, "from", r->by == WS_CLIENT ? "client" : "upstream", "client",
                  log_slice(x->req.peer_text), "route", log_slice(x->route->settings.name), "request", log_slice(x->id));
+}
+
+static void run_close_hook(struct exchange *x)
+{
+    if (!has(x, HOOK_WS_CLOSE))
+        return;
+    x->plane->hooks->cancel(x);
+    (void)x->plane->hooks->run(x, HOOK_WS_CLOSE);       /* an error was logged, and changes nothing any more */
 }
 
 void exchange_end_websocket(struct exchange *x)
@@ -113,11 +184,22 @@ enum next step_websocket(struct exchange *x)
     enum next next;
     if (!client->stream && !(client->stream = exchange_raw_client(x, &next)))
         return next;
+    if (has(x, HOOK_WS_OPEN) && !w->was_opened) {
+        enum rc opened = x->plane->hooks->run(x, HOOK_WS_OPEN);
+        if (opened == RC_AGAIN)
+            return NEXT_WAIT;
+        w->was_opened = true;
+        if (opened != RC_OK)
+            ws_relay_close(&w->relay, WS_CLOSE_INTERNAL, SLICE_OF("internal error"), "a plugin failed");
+    }
     leave_when_quiet(w);
+    w->is_running = true;
     enum rc rc = client->stream->io.fd < 0 ? RC_RESET : ws_relay_run(&w->relay, loop_of(x)->clock.now_ms);
+    w->is_running = false;
     count_messages(w);
     if (rc == RC_END || rc == RC_RESET) {
         tell_end(w);
+        run_close_hook(x);
         exchange_drop_up(x);
         return rc == RC_END ? NEXT_DONE : NEXT_CUT;
     }

@@ -10,7 +10,11 @@ static const struct slice version_name = SLICE("sec-websocket-version");
 static const struct slice protocol_name = SLICE("sec-websocket-protocol");
 static const struct slice extensions_name = SLICE("sec-websocket-extensions");
 
-static bool has_messages(const struct exchange *x) { return x->hooks >> HOOK_MESSAGE & 1; }
+/* Plugins look at its messages, or send their own. */
+static bool has_messages(const struct exchange *x)
+{
+    return x->hooks & (HOOK_BIT(HOOK_MESSAGE) | HOOK_BIT(HOOK_WS_OPEN));
+}
 
 bool handshake_is_asked(const struct request *r)
 {
@@ -103,7 +107,7 @@ enum rc handshake_check_request(struct exchange *x, const char **why)
         return refuse(RC_HANDSHAKE, why, keys ? "several Sec-WebSocket-Key" : "no Sec-WebSocket-Key");
     if (!ws_key_is_valid(key))
         return refuse(RC_HANDSHAKE, why, "its Sec-WebSocket-Key is not 16 bytes in base64");
-    if (w || has_messages(x)) {
+    if (w || has_messages(x) || x->hooks & HOOK_BIT(HOOK_WS_CLOSE) || x->websocket_wish) {
         x->websocket = arena_zero(&r->arena, sizeof *x->websocket);
         if (offer_what_we_know(x) != RC_OK)
             return refuse(RC_HANDSHAKE, why, "broken Sec-WebSocket-Extensions");

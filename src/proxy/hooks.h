@@ -3,7 +3,8 @@
  * the bridge to Lua (lua/chains) fills in struct hooks. Without plugins nothing here is called.
  *
  * A chain may wait. Then the exchange is woken when it can go on, and asks again for the same hook. At most two chains
- * of an exchange are under way at a time: one in the main line, and request_body beside it. */
+ * of an exchange are under way at a time: one in the main line, and request_body beside it; of a WebSocket, one for
+ * each direction. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,10 +14,13 @@
 struct exchange;
 struct generation;
 struct plane;
+struct ws_message;
 
-enum hook {             /* in this order in bit masks and in lua/tidegate/plugin */
+/* In this order in bit masks and in lua/tidegate/plugin. HOOK_MESSAGE is for messages of clients; where a chain has it,
+ * it has HOOK_MESSAGE_BACK, too, for those of upstreams. */
+enum hook {
     HOOK_REQUEST, HOOK_REQUEST_BODY, HOOK_UPSTREAM, HOOK_RESPONSE, HOOK_RESPONSE_BODY, HOOK_MESSAGE, HOOK_FAILURE,
-    HOOK_LOG, HOOK_COUNT,
+    HOOK_LOG, HOOK_WS_OPEN, HOOK_WS_CLOSE, HOOK_MESSAGE_BACK, HOOK_COUNT,
 };
 
 #define HOOK_BIT(hook) (1u << (hook))
@@ -33,12 +37,17 @@ struct hooks {
     /* The last request of g on this loop is done. */
     void (*retire)(struct plane *p, struct generation *g);
     /* Runs or continues the chain of a hook in the main line. RC_OK: it is through; x->replied says whether a plugin
-     * made a reply. RC_AGAIN: it waits. RC_INTERNAL: it failed, and that was logged. HOOK_LOG never waits. */
+     * made a reply. RC_AGAIN: it waits. RC_INTERNAL: it failed, and that was logged. HOOK_LOG and
+     * HOOK_WS_CLOSE never wait. */
     enum rc (*run)(struct exchange *x, enum hook hook);
     /* A chunk through HOOK_REQUEST_BODY or HOOK_RESPONSE_BODY. RC_OK: *chunk is what is to be sent, a view until the
      * next call for the same hook (or the very slice that was given). RC_AGAIN: ask again; chunk and last count at the
      * first call only. */
     enum rc (*filter)(struct exchange *x, enum hook hook, struct slice *chunk, bool last);
+    /* A message of a WebSocket, plain, through HOOK_MESSAGE or HOOK_MESSAGE_BACK. RC_OK: m->verdict and m->changed say
+     * what becomes of it, a view until the next call for the same hook. RC_AGAIN: ask again; data counts at the first
+     * call only. RC_INTERNAL: it failed, and that was logged. */
+    enum rc (*message)(struct exchange *x, enum hook hook, struct slice data, struct ws_message *m);
     /* The body that the main line's chain waits for is there, or is over its limit: it can go on. */
     void (*gathered)(struct exchange *x);
     /* Whatever chain is under way is given up: its coroutine is never resumed. */

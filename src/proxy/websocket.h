@@ -12,6 +12,8 @@ struct websocket {
     struct ws_terms terms;              /* of permessage-deflate, where rules.deflate */
     bool offered_bits;                  /* ... and the upstream was asked with client_max_window_bits */
     bool is_open;                       /* the handshake is over */
+    bool was_opened;                    /* plugins have heard of it */
+    bool is_running;                    /* its relay looks at the streams right now */
     uint64_t messages_in, messages_out; /* that were counted */
     bool closes_when_quiet;             /* a reload has changed its route */
 };

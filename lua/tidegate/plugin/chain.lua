@@ -5,6 +5,7 @@
 local C = require "tidegate.ffi"
 local decode = require "tidegate.plugin.decode"
 local request = require "tidegate.request"
+local websocket = require "tidegate.websocket"
 
 local chain = {}
 
@@ -12,12 +13,18 @@ local FIELDS = 5
 local REPLY = request.REPLY
 
 --- The hooks in the order of their numbers in C.
-chain.HOOKS = { "request", "request_body", "upstream", "response", "response_body", "message", "failure", "log" }
+chain.HOOKS = {
+  "request", "request_body", "upstream", "response", "response_body", "message", "failure", "log", "ws_open",
+  "ws_close", "message_back",
+}
+--- The method of a plugin that a hook calls, where it has another name.
+chain.METHODS = { message_back = "message" }
 
 -- What each hook is called with, besides its instance; and whether plugins run in reverse order.
 local ARGUMENTS = {
   request = "req", upstream = "req, try", response = "res, req", failure = "err, req", log = "req, res",
-  request_body = "text, last, req", response_body = "text, last, res, req",
+  request_body = "text, last, req", response_body = "text, last, res, req", message = "msg, req",
+  message_back = "msg, req", ws_open = "req", ws_close = "close, req",
 }
 local PREPARE = {
   upstream = "local try = try_of(number)",
@@ -25,8 +32,12 @@ local PREPARE = {
   response_body = "local res = req.response_of",
   log = "local res = req.response_of",
   failure = "local err = error_of(number)",
+  message = "local msg = message(number, chunk, last, 'client')",
+  message_back = "local msg = message(number, chunk, last, 'upstream')",
+  ws_close = "local close = close_of(number)",
 }
 
+local function is_message(hook) return hook == "message" or hook == "message_back" end
 local function is_body(hook) return hook == "request_body" or hook == "response_body" end
 
 local function check_answer(result, name, hook)
@@ -40,6 +51,11 @@ local function not_a_text(result, name, hook)
         name, hook, type(result)), 0)
 end
 
+local function no_message(result, name)
+  error(("plugin %s: its message hook returned a %s; expected another text, false to drop the message, or nothing " ..
+         "to leave it as it is"):format(name, type(result)), 0)
+end
+
 local function answered(result, name, hook)
   check_answer(result, name, hook)
   C.tide_hook_answered()
@@ -49,7 +65,9 @@ end
 local function checked(run, name, hook, ...)
   local result = run(...)
   if result == nil then return nil end
-  if not is_body(hook) then check_answer(result, name, hook)
+  if is_message(hook) then
+    if result ~= false and type(result) ~= "string" then no_message(result, name) end
+  elseif not is_body(hook) then check_answer(result, name, hook)
   elseif type(result) ~= "string" then not_a_text(result, name, hook) end
   return result
 end
@@ -104,6 +122,12 @@ local function add_plugin(lines, hook, i, shape)
     add("if type(result) ~= 'string' then not_a_text(result, t[%d], hook) end", at + 5)
     add("text = result")
     add("end")
+  elseif is_message(hook) then
+    add("if result == false then return false, false end")
+    add("if result ~= nil then")
+    add("if type(result) ~= 'string' then no_message(result, t[%d]) end", at + 5)
+    add("msg.data = result")
+    add("end")
   else
     add("if result ~= nil then return answered(result, t[%d], hook) end", at + 5)
   end
@@ -114,7 +138,7 @@ end
 local function compile(hook, shapes)
   local lines = {
     "local requests, new_request, C, answered, not_a_text, error_of, try_of, xpcall, checked, traced,",
-    "  hook, type, feed = ...",
+    "  hook, type, feed, no_message, message, close_of, changed = ...",
     "local begin, failed = C.tide_hook_begin, C.tide_hook_failed",
     "return function(t)",
     "return function(number, place, chunk, last)",
@@ -132,6 +156,10 @@ local function compile(hook, shapes)
     lines[#lines + 1] = "end"
   end
   if is_body(hook) then lines[#lines + 1] = "return text == chunk, text" end
+  if is_message(hook) then
+    lines[#lines + 1] = "if msg.data == chunk and msg.type == (last and 'binary' or 'text') then return nil, nil end"
+    lines[#lines + 1] = "return changed(msg)"
+  end
   lines[#lines + 1] = "end end"
   return assert(loadstring(table.concat(lines, "\n"), "=chain"))
 end
@@ -166,7 +194,7 @@ function chain.new(requests, hook, links)
       link.run, link.instance, link.slot, link.when or false, link.name
   end
   return make(requests, request.new, C, answered, not_a_text, error_of, try_of, xpcall, checked, traced, hook, type,
-              decode.feed)(t)
+              decode.feed, no_message, websocket.message, websocket.close_of, websocket.changed)(t)
 end
 
 return chain

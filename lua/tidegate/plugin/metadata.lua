@@ -14,10 +14,12 @@ local metadata = {}
 --- The hooks that a chain calls, and the bit of each in the mask that C gets (enum hook).
 metadata.HOOKS = {
   request = 1, request_body = 2, upstream = 4, response = 8, response_body = 16, message = 32, failure = 64, log = 128,
+  ws_open = 256, ws_close = 512,
 }
 
 local METHODS = {
-  "new", "request", "request_body", "upstream", "response", "response_body", "message", "failure", "log", "close",
+  "new", "request", "request_body", "upstream", "response", "response_body", "ws_open", "message", "ws_close",
+  "failure", "log", "close",
 }
 
 local FIELDS = {

@@ -89,7 +89,7 @@ local function in_quarantine(link)
   return function() error(("plugin %s is in quarantine until its file changes"):format(link.use.plugin), 0) end
 end
 
-local REVERSED = { response = true, response_body = true }
+local REVERSED = { response = true, response_body = true, message_back = true, ws_close = true }
 
 --- The uses that a hook of a chain has, in the order in which they run. of_route: those of the route's own chain.
 local function uses_of(bundle, number, hook, of_route)
@@ -130,13 +130,14 @@ function runtime.build(generation, number, hook)
   local ids = uses_of(bundle, number, name, of_route)
   for _, id in ipairs(ids) do
     local link = generation.links[id]
-    local run = link.plugin[name]
-    if load.has_hook(link.plugin, link.instance, name) then
+    local method = chain.METHODS[name] or name
+    local run = link.plugin[method]
+    if load.has_hook(link.plugin, link.instance, method) then
       links[#links + 1] = {
         run = bundle.files[link.use.plugin].quarantined and in_quarantine(link) or run,
         instance = link.instance, when = link.when, name = link.use.name,
-        continue = link.use.on_error == "continue" or name == "log",
-        slot = C.tide_hook_slot(link.use.plugin, link.use.name, name, route),
+        continue = link.use.on_error == "continue" or name == "log" or name == "ws_close",
+        slot = C.tide_hook_slot(link.use.plugin, link.use.name, method, route),
       }
     end
   end

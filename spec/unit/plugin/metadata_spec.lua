@@ -54,7 +54,7 @@ return {
       source, sum = source .. name .. " = f, ", sum + hook
     end
     local meta = check("local function f() end " .. source .. "}")
-    assert.same({ 255, 255 }, { sum, meta.hooks })
+    assert.same({ 1023, 1023 }, { sum, meta.hooks })
   end)
 
   it("may be a background worker: only new", function()
@@ -142,7 +142,7 @@ return P]]
     { "nothing", "", "expected the file to return a table, found nothing" },
     { "a function", "return function() end", "expected the file to return a table, found a function" },
     { "a table without hooks", "return {}", "has no hook; expected one of new, request, request_body, upstream, " ..
-      "response, response_body, message, failure, log, close" },
+      "response, response_body, ws_open, message, ws_close, failure, log, close" },
     { "a function as description", "return { request = print, description = print }",
       "1: description: expected a text, found a function" },
     { "a schema that is no table", "return { request = print, schema = 5 }",

@@ -1,0 +1,243 @@
+--- Plugins and WebSockets: message hooks either way, messages of a plugin's own, its close, and what it hears of the
+-- beginning and the end [T77] [T94].
+local client = require "support.client"
+local clock = require "support.clock"
+local gateway = require "support.gateway"
+local upstream = require "support.upstream"
+local websocket = require "support.websocket"
+local websocket_end = require "support.websocket_end"
+
+local PLUGIN = [[
+local probe = {}
+
+function probe:ws_open(req)
+  tide.log.info("opened", { path = req.path })
+  if req.path == "/greets" then
+    tide.sleep(0.05)
+    req.websocket:send("client", "welcome")
+    req.websocket:send("upstream", "\0\255", "binary")
+  elseif req.path == "/pushes" then
+    local ws = req.websocket
+    tide.spawn(function() tide.sleep(0.05) ws:send("client", "pushed") end)
+  elseif req.path == "/bad-open" then
+    error "no"
+  end
+end
+
+local does = {
+  drop = function() return false end,
+  change = function() return "changed" end,
+  binary = function(msg) msg.type = "binary" return "\255" end,
+  wait = function() tide.sleep(0.05) end,
+  wait_change = function() tide.sleep(0.05) return "late" end,
+  reply = function(msg) msg:reply("answer") return false end,
+  close = function(msg) msg:close(4000, "as you wish") end,
+  bad_code = function(msg) msg:close(1005) end,
+  bad_result = function() return 7 end,
+  not_utf8 = function() return "\255" end,
+  fails = function() error "no message today" end,
+  slow = function() local n = 0 for i = 1, 1e12 do n = n + i end end,
+  to_nobody = function(msg, req) req.websocket:send("moon", "x") end,
+}
+
+function probe:message(msg, req)
+  local run = msg.from == "client" and does[msg.data]
+  if run then return run(msg, req) end
+  if msg.from == "upstream" and msg.data == "back" then return "and forth" end
+end
+
+function probe:ws_close(close, req)
+  tide.log.info("ended", { code = close.code, by = close.by, out = close.messages_out, why = close.why })
+end
+
+return probe
+]]
+
+local TAGS = [[
+local tag = { schema = { word = { type = "string", required = true } } }
+function tag:message(msg) return msg.data .. self.conf.word end
+return tag
+]]
+
+describe("a plugin with a message hook", function()
+  local up, gw, c
+
+  setup(function()
+    up = upstream.by_path { default = websocket_end.serve }
+    gw = gateway.start(([[
+plugins: []
+lua: { budget: 20ms }
+services: { app: { nodes: ["NODE"] } }
+routes:
+  - { path: "/*", service: app, plugins: [probe], websocket: { max_message: 100KiB } }
+  - { path: /bare, service: app, plugins: [probe] }
+  - path: /tags
+    service: app
+    plugins: [{ name: a, use: tag, config: { word: a } }, { name: b, use: tag, config: { word: b } }]
+  - path: /goes-on
+    service: app
+    plugins: [{ name: lenient, use: probe, on_error: continue }]
+]]):gsub("NODE", up.node), { plugins = { probe = PLUGIN, tag = TAGS } })
+  end)
+
+  teardown(function()
+    gw:stop()
+    up:stop()
+  end)
+
+  before_each(function()
+    up:forget()
+    c = client.connect(gw:port())
+  end)
+
+  after_each(function() c:close() end)
+
+  local function open(path, more)
+    local ws, head = websocket_end.open(c, path or "/any", more)
+    assert.equal(101, head.status)
+    return ws
+  end
+
+  local function frames(opcode)
+    local list, connection = {}, up:last_request().connection
+    for _, event in ipairs(up:events "frame") do
+      if event.connection == connection and (not opcode or event.opcode == opcode) then list[#list + 1] = event end
+    end
+    return list
+  end
+
+  -- What the client sends; what it gets, and the type of that.
+  local CASES = {
+    { "passes what it leaves alone", "as it is", "as it is" },
+    { "passes an empty message", "", "" },
+    { "changes a message", "change", "changed" },
+    { "changes the type of a message", "binary", "\255", websocket.BINARY },
+    { "may wait before a message goes on", "wait", "wait" },
+    { "may wait before it changes one", "wait_change", "late" },
+    { "answers a message itself", "reply", "answer" },
+    { "changes what comes back", "back", "and forth" },
+  }
+  for _, path in ipairs { "/any", "/bare" } do
+    for _, case in ipairs(CASES) do
+      it(case[1] .. ", through " .. path, function()
+        local ws = open(path)
+        ws:text(case[2])
+        local f = ws:message()
+        assert.same({ case[3], case[4] or websocket.TEXT, 0 }, { f.payload, f.opcode, f.rsv })
+        ws:text "next"
+        assert.equal("next", ws:message().payload)
+      end)
+    end
+  end
+
+  it("drops a message", function()
+    local ws = open()
+    c:send(ws:frame { payload = "drop" } .. ws:frame { payload = "after" })
+    assert.equal("after", ws:message().payload)
+    assert.equal(1, #frames(websocket.TEXT))
+  end)
+
+  it("keeps messages in their order while one waits", function()
+    local ws = open()
+    c:send(ws:frame { payload = "one" } .. ws:frame { payload = "wait" } .. ws:frame { payload = "two" } ..
+           ws:frame { payload = "wait_change" } .. ws:frame { payload = "three" })
+    local got = {}
+    for i = 1, 5 do got[i] = ws:message().payload end
+    assert.same({ "one", "wait", "two", "late", "three" }, got)
+  end)
+
+  it("sees a message that comes in pieces as one, and pings pass between them", function()
+    local ws = open()
+    c:send(ws:frame { payload = "ch", fin = false } .. ws:frame { opcode = websocket.PING, payload = "p" } ..
+           ws:frame { payload = "an", fin = false, opcode = 0 } .. ws:frame { payload = "ge", opcode = 0 })
+    local pong, f = ws:read(), ws:read()
+    assert.same({ websocket.PONG, "changed" }, { pong.opcode, f.payload })
+  end)
+
+  it("sees messages that come byte by byte", function()
+    local ws = open()
+    c:send_bytewise(ws:frame { payload = "change" } .. ws:frame { payload = "same" })
+    assert.equal("changed", ws:message().payload)
+    assert.equal("same", ws:message().payload)
+  end)
+
+  it("passes messages of any size below the limit", function()
+    local ws = open()
+    for _, size in ipairs { 1, 125, 126, 65535, 65536, 102400 } do
+      ws:send { payload = ("\0"):rep(size), opcode = websocket.BINARY }
+      assert.equal(size, #ws:message(10).payload)
+    end
+    ws:send { payload = ("\0"):rep(102401), opcode = websocket.BINARY }
+    assert.equal(1009, ws:message().code)
+  end)
+
+  it("runs in the order of the chain, and backwards for what comes back", function()
+    local ws = open "/tags"
+    ws:text "x"
+    assert.equal("xabba", ws:message().payload)
+    assert.equal("xab", frames(websocket.TEXT)[1].payload)
+  end)
+
+  it("closes with a code of its own, on both sides", function()
+    local ws = open()
+    ws:text "close"
+    local f = ws:message()
+    assert.same({ 4000, "as you wish" }, { f.code, f.reason })
+    clock.wait_until(function() return #frames(websocket.CLOSE) > 0 end, 5, "the close at the upstream")
+    assert.equal(4000, frames(websocket.CLOSE)[1].code)
+    assert.equal(0, #frames(websocket.TEXT))
+  end)
+
+  -- [T90]
+  for word, log in pairs {
+    bad_code = "close: expected a value[^\n]*1005", bad_result = "its message hook returned a number",
+    not_utf8 = "a text message has to be UTF%-8", fails = "no message today", slow = "CPU budget",
+    to_nobody = 'expected "client" or "upstream"',
+  } do
+    it(("that fails (%s) costs its WebSocket, with 1011"):format(word), function()
+      local ws = open()
+      ws:text(word)
+      assert.equal(1011, ws:message(10).code)
+      gw:wait_log(log)
+    end)
+  end
+
+  it("that fails and need not be there is passed over", function()
+    local ws = open "/goes-on"
+    ws:text "fails"
+    assert.equal("fails", ws:message().payload)
+  end)
+
+  it("sends messages of its own when it opens, before any other", function()
+    local ws = open "/greets"
+    assert.equal("welcome", ws:message().payload)
+    assert.equal("\0\255", ws:message().payload)        -- sent to the upstream, which sends all back
+    ws:text "hello"
+    assert.equal("hello", ws:message().payload)
+  end)
+
+  it("sends messages from a task in the background", function()
+    local ws = open "/pushes"
+    assert.equal("pushed", ws:message().payload)
+  end)
+
+  it("that fails when it opens costs the WebSocket", function()
+    local ws = open "/bad-open"
+    assert.equal(1011, ws:message().code)
+  end)
+
+  it("hears of the end, and who has begun it", function()
+    local ws = open()
+    ws:text "one"
+    ws:message()
+    ws:close(4123)
+    ws:message()
+    gw:wait_log "ended [^\n]*by=client code=4123 out=1"
+  end)
+
+  it("hears of the end of a client that vanished", function()
+    open()
+    c:reset()
+    gw:wait_log "ended [^\n]*by=client code=1006[^\n]*why=\"its connection [^\n]+\""
+  end)
+end)
