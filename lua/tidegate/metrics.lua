@@ -216,10 +216,10 @@ end
 local function add_breakers(text)
   local list = require("tidegate.nodes").breakers()
   for _, one in ipairs(list) do
-    one.labels = labels_of("service", one.service)
+    one.labels = labels_of(one.kind, one.name)
     one.number = one.state == "closed" and 0 or one.state == "open" and 1 or 2
   end
-  local help = "Circuit breaker of a service: 0 closed, 1 open, 2 half open."
+  local help = "Circuit breaker of a service or a route: 0 closed, 1 open, 2 half open."
   add_each(text, "tidegate_breaker_state", help, list, "number", "gauge")
   add_each(text, "tidegate_breaker_opened_total", "How often it has opened.", list, "opened")
 end

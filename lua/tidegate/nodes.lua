@@ -72,21 +72,21 @@ end
 
 local breaker = ffi.new "struct tide_breaker"
 
---- All circuit breakers of services.
--- @treturn {table,...} service, state ("closed", "open", "half open"), opened (how often), failures and requests in the
--- window
+--- All circuit breakers, of services and then of routes.
+-- @treturn {table,...} kind ("service", "route"), name, state ("closed", "open", "half open"), opened (how often),
+-- failures and requests in the window
 function nodes.breakers()
-  local list, service = {}, 0
+  local list, index = {}, 0
   while true do
-    if C.tide_breaker_read(service, breaker, more) then
+    if C.tide_breaker_read(index, breaker, more) then
       list[#list + 1] = {
-        service = text(breaker.service), state = ffi.string(breaker.state), opened = breaker.opened,
-        failures = breaker.failures, requests = breaker.requests,
+        kind = breaker.is_route and "route" or "service", name = text(breaker.name), state = ffi.string(breaker.state),
+        opened = breaker.opened, failures = breaker.failures, requests = breaker.requests,
       }
     elseif not more[0] then
       return list
     end
-    service = service + 1
+    index = index + 1
   end
 end
 

@@ -149,7 +149,7 @@ function status.text(state)
   end
   for _, b in ipairs(nodes.breakers()) do
     out[#out + 1] = ("  breaker      %s: %s, opened %d times; %d of %d requests failed lately"):format(
-      b.service, b.state, b.opened, b.failures, b.requests)
+      b.kind == "route" and "route " .. b.name or b.name, b.state, b.opened, b.failures, b.requests)
   end
   add_lua(out, s)
   if running.rolled_back then

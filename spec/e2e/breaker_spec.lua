@@ -86,3 +86,72 @@ describe("a circuit breaker", function()
     assert.equal(200, ask("/good").status)
   end)
 end)
+
+describe("a circuit breaker of a route", function()
+  local ROUTES = [[
+gateway: { threads: 4, grace: 1s }
+metrics: { listen: "unix:m.sock" }
+services: { app: { nodes: ["NODE"], retries: { attempts: 0 }, circuit_breaker: { min_requests: 100 } } }
+routes:
+  - { name: frail, path: "/frail/*", service: app, circuit_breaker: { min_requests: 6, open: OPEN, probes: 2 } }
+  - { name: firm, path: "/firm/*", service: app }
+]]
+
+  local up, gw
+
+  before_each(function()
+    up = upstream.by_path { default = function(conn, head)
+      conn:read_body(head)
+      conn:respond(head.target:find "bad" and 500 or 200, "x")
+    end }
+  end)
+
+  after_each(function()
+    gw:stop()
+    up:stop()
+  end)
+
+  local function start(open) gw = gateway.start((ROUTES:gsub("NODE", up.node):gsub("OPEN", open))) end
+  local function ask(target) return assert(client.ask(gw:port(), request { target = target })) end
+
+  it("opens for that route alone, exactly, over all loops [G19]", function()
+    start "60s"
+    local statuses = {}
+    for i = 1, 9 do statuses[i] = ask("/frail/bad").status end
+    assert.same({ 500, 500, 500, 500, 500, 500, 503, 503, 503 }, statuses)
+    assert.equal(6, #up:requests())
+    assert.equal(500, ask("/firm/bad").status)
+    assert.equal(200, ask("/firm/x").status)
+    local res = ask "/frail/x"
+    assert.equal(503, res.status)
+    assert.is_true(tonumber(res:get "retry-after") > 30)
+    gw:wait_log "breaker: open route=frail reason=failures"
+    local _, status = gw:status()
+    assert.truthy(status:find "breaker +app: closed, opened 0 times; 7 of 8")
+    assert.truthy(status:find "breaker +route frail: open, opened 1 times")
+    local metrics = assert(client.ask(gw.folder .. "/m.sock", request { target = "/metrics" })).body
+    assert.truthy(metrics:find('tidegate_breaker_state{route="frail"} 1\n', 1, true))
+    assert.truthy(metrics:find('tidegate_breaker_state{service="app"} 0\n', 1, true))
+  end)
+
+  it("closes when its probes have succeeded", function()
+    start "100ms"
+    for _ = 1, 6 do ask "/frail/bad" end
+    clock.wait_until(function() return ask("/frail/x").status == 200 end, 10, "a probe")
+    assert.equal(200, ask("/frail/x").status)
+    gw:wait_log 'breaker: closed route=frail reason="probes succeeded"'
+  end)
+
+  it("stays open where the route is moved, and goes with its configuration", function()
+    start "60s"
+    for _ = 1, 6 do ask "/frail/bad" end
+    local yaml = files.read(gw.file)
+    gw:write((yaml:gsub("routes:", 'routes:\n  - { path: /first, respond: { body: "1" } }')))
+    assert.equal(0, (gw:reload()))
+    assert.equal(503, ask("/frail/x").status)
+    gw:write((yaml:gsub(", circuit_breaker: { min_requests: 6[^}]*}", "")))
+    assert.equal(0, (gw:reload()))
+    assert.equal(200, ask("/frail/x").status)
+    assert.is_nil(select(2, gw:status()):find "route frail")
+  end)
+end)

@@ -456,9 +456,10 @@ struct tide_name {
 /* From 0 on, false behind the last. */
 bool tide_name_read(int index, struct tide_name *out);
 
-/* Of a service with a circuit breaker. False where it has none; *more as above. */
-struct tide_breaker { struct slice service; const char *state; double opened, failures, requests; };
-bool tide_breaker_read(int service, struct tide_breaker *out, bool *more);
+/* The circuit breaker of a service, by its index, or of a route, by its index behind those. False where it has none;
+ * *more as above. */
+struct tide_breaker { struct slice name; bool is_route; const char *state; double opened, failures, requests; };
+bool tide_breaker_read(int index, struct tide_breaker *out, bool *more);
 
 struct tide_check { double at, took; bool good; const char *reason; };
 /* The newest one is 0; at most 20 are kept. False behind the last. */

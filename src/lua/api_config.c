@@ -299,6 +299,8 @@ static int finish_route(struct generation *g, struct route *r, const struct rout
     }
     if (r->settings.action == ACTION_SERVICE && r->settings.service >= 0)
         r->service = g->services[r->settings.service];
+    if (r->settings.breaker.is_on && !r->state)
+        r->state = registry_route(r->settings.name);
     r->traffic = traffic_number("route", r->settings.name, r->service ? r->service->settings.name : SLICE_OF(""));
     for (const struct text *h = w->hosts ? w->hosts : &any; h; h = h->next)
         for (const struct text *p = w->paths ? w->paths : &any; p; p = p->next)

@@ -8,36 +8,40 @@ static const char *const words[] = {
     [BREAKER_HALF_OPEN] = "half open",
 };
 
+void breaker_init(struct breaker *b, const char *kind, struct slice name)
+{
+    *b = (struct breaker){ .kind = kind, .name = name };
+}
+
 const char *breaker_word(enum breaker_state state) { return words[state]; }
 
 /* Requests from before do not count any more. */
-static void change(struct breaker *b, enum breaker_state state, struct slice name, const char *reason)
+static void change(struct breaker *b, enum breaker_state state, const char *reason)
 {
     b->state = state;
     b->turn++;
     b->probes = b->successes = 0;
     window_clear(&b->window);
     if (state == BREAKER_OPEN)
-        log_warn("breaker", "open", "service", log_slice(name), "reason", reason);
+        log_warn("breaker", "open", b->kind, log_slice(b->name), "reason", reason);
     else
-        log_info("breaker", words[state], "service", log_slice(name), "reason", reason);
+        log_info("breaker", words[state], b->kind, log_slice(b->name), "reason", reason);
 }
 
-static void open_up(struct breaker *b, const struct breaker_settings *s, struct slice name, uint64_t now_ms,
-                    const char *reason)
+static void open_up(struct breaker *b, const struct breaker_settings *s, uint64_t now_ms, const char *reason)
 {
     b->opened++;
     b->until_ms = now_ms + s->open_ms;
-    change(b, BREAKER_OPEN, name, reason);
+    change(b, BREAKER_OPEN, reason);
 }
 
-enum rc breaker_ask(struct breaker *b, const struct breaker_settings *s, struct slice name, uint64_t now_ms,
-                    struct breaker_leave *leave, uint64_t *wait_ms)
+enum rc breaker_ask(struct breaker *b, const struct breaker_settings *s, uint64_t now_ms, struct breaker_leave *leave,
+                    uint64_t *wait_ms)
 {
     enum rc rc = RC_OK;
     lock_take(&b->lock);
     if (b->state == BREAKER_OPEN && now_ms >= b->until_ms)
-        change(b, BREAKER_HALF_OPEN, name, "its time is over");
+        change(b, BREAKER_HALF_OPEN, "its time is over");
     if (b->state == BREAKER_OPEN || (b->state == BREAKER_HALF_OPEN && b->probes + b->successes >= s->probes))
         rc = RC_OPEN;
     else if (b->state == BREAKER_HALF_OPEN)
@@ -48,18 +52,18 @@ enum rc breaker_ask(struct breaker *b, const struct breaker_settings *s, struct 
     return rc;
 }
 
-static void judge(struct breaker *b, const struct breaker_settings *s, struct slice name, uint64_t now_ms)
+static void judge(struct breaker *b, const struct breaker_settings *s, uint64_t now_ms)
 {
     struct window_counts sum = window_sum(&b->window, s->window_ms, now_ms);
     if (sum.all < s->min_requests)
         return;
     if (s->error_percent && (uint64_t)sum.bad * 100 >= (uint64_t)sum.all * s->error_percent)
-        open_up(b, s, name, now_ms, "failures");
+        open_up(b, s, now_ms, "failures");
     else if (s->slow_ms && (uint64_t)sum.slow * 100 >= (uint64_t)sum.all * s->slow_percent)
-        open_up(b, s, name, now_ms, "slow answers");
+        open_up(b, s, now_ms, "slow answers");
 }
 
-void breaker_report(struct breaker_leave *leave, struct slice name, bool is_bad, uint64_t now_ms)
+void breaker_report(struct breaker_leave *leave, bool is_bad, uint64_t now_ms)
 {
     struct breaker *b = leave->breaker;
     const struct breaker_settings *s = leave->settings;
@@ -71,13 +75,13 @@ void breaker_report(struct breaker_leave *leave, struct slice name, bool is_bad,
     if (leave->turn == b->turn && b->state == BREAKER_HALF_OPEN) {
         b->probes--;
         if (is_bad || is_slow)
-            open_up(b, s, name, now_ms, is_bad ? "a probe failed" : "a probe was slow");
+            open_up(b, s, now_ms, is_bad ? "a probe failed" : "a probe was slow");
         else if (++b->successes >= s->probes)
-            change(b, BREAKER_CLOSED, name, "probes succeeded");
+            change(b, BREAKER_CLOSED, "probes succeeded");
     } else if (leave->turn == b->turn && b->state == BREAKER_CLOSED) {
         window_add(&b->window, s->window_ms, now_ms, is_bad, is_slow);
         if (is_bad || is_slow)
-            judge(b, s, name, now_ms);
+            judge(b, s, now_ms);
     }
     lock_leave(&b->lock);
 }

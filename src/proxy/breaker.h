@@ -14,7 +14,9 @@
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 
-struct breaker {                        /* all zero: closed */
+struct breaker {
+    const char *kind;                   /* for the log: "service" or "route" */
+    struct slice name;                  /* its */
     struct lock lock;
     enum breaker_state state;
     uint32_t turn;                      /* grows with each change of state */
@@ -32,12 +34,14 @@ struct breaker_leave {
     uint64_t since_ms;
 };
 
+/* Closed. kind and name live as long as it does. */
+void breaker_init(struct breaker *b, const char *kind, struct slice name);
 /* RC_OK: *leave is for this request. RC_OPEN: answer at once; *wait_ms until it is worth while to ask again. */
-enum rc breaker_ask(struct breaker *b, const struct breaker_settings *s, struct slice name, uint64_t now_ms,
-                    struct breaker_leave *leave, uint64_t *wait_ms);
-/* How it went, at the head of the answer. name: of the service, for the log. */
-void breaker_report(struct breaker_leave *leave, struct slice name, bool is_bad, uint64_t now_ms);
-/* It has ended for a reason that says nothing about the service. */
+enum rc breaker_ask(struct breaker *b, const struct breaker_settings *s, uint64_t now_ms, struct breaker_leave *leave,
+                    uint64_t *wait_ms);
+/* How it went, at the head of the answer. */
+void breaker_report(struct breaker_leave *leave, bool is_bad, uint64_t now_ms);
+/* It has ended for a reason that says nothing about that. */
 void breaker_cancel(struct breaker_leave *leave);
 
 /* Control thread: a generation with these settings is published. */

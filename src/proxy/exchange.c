@@ -43,6 +43,7 @@ static void exchange_free(struct exchange *x)
         ticket_drop(x->ticket);
     balancer_leave(&x->pick);
     breaker_cancel(&x->leave);
+    breaker_cancel(&x->route_leave);
     if (x->is_websocket)
         count(&p->counters.websockets_open, (uint64_t)-1);
     if (x->number)

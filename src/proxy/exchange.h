@@ -82,7 +82,7 @@ struct exchange {
     uint64_t since_ms[9];       /* last progress of each wait, by bit number */
     uint64_t drained;           /* body bytes thrown away after a reply */
     uint64_t connect_us, first_byte_us, sent_us, up_started_us;
-    struct breaker_leave leave; /* of the service's breaker */
+    struct breaker_leave leave, route_leave;    /* of the service's breaker, and of the route's */
     uint32_t retry_after_s;     /* for an answer with 503; 0: a moment */
     const struct retry_settings *retry;         /* the service's, or what the route makes of them */
     const struct service *retry_for;            /* that service */

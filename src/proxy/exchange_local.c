@@ -138,7 +138,7 @@ enum next exchange_fail(struct exchange *x, enum rc rc)
     exchange_drop_up(x);
     balancer_leave(&x->pick);
     bool is_bad = rc != RC_LATE && (rc_status(rc) == 502 || rc_status(rc) == 504);
-    exchange_tell_breaker(x, is_bad ? BREAKER_BAD : BREAKER_NOTHING);
+    exchange_tell_breakers(x, is_bad ? BREAKER_BAD : BREAKER_NOTHING);
     x->gather = GATHER_NOTHING;
     x->filter_done |= x->filter_begun;  /* an error page does not go where the answer has failed */
     if (x->number)
@@ -284,6 +284,8 @@ void exchange_use_service(struct exchange *x, struct service_slot *slot)
     service_leave(x->service, x->plane->index);
     if (!x->adhoc)
         x->node = NULL;
+    x->retry = NULL;
+    x->retry_for = NULL;
     x->service = service_enter(slot, x->plane->index);
 }
 

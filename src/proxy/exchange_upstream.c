@@ -41,26 +41,44 @@ void exchange_report_answer(struct exchange *x)
 
 void exchange_blame_node(struct exchange *x, enum rc rc) { report(x, false, rc_word(rc)); }
 
-void exchange_tell_breaker(struct exchange *x, enum breaker_news news)
+static void tell(struct breaker_leave *leave, enum breaker_news news, uint64_t now_ms)
 {
-    if (!x->leave.breaker)
+    if (!leave->breaker)
         return;
     if (news == BREAKER_NOTHING)
-        breaker_cancel(&x->leave);
+        breaker_cancel(leave);
     else
-        breaker_report(&x->leave, x->service->settings.name, news == BREAKER_BAD, loop_of(x)->clock.now_ms);
+        breaker_report(leave, news == BREAKER_BAD, now_ms);
+}
+
+void exchange_tell_breakers(struct exchange *x, enum breaker_news news)
+{
+    uint64_t now_ms = loop_of(x)->clock.now_ms;
+    tell(&x->leave, news, now_ms);
+    tell(&x->route_leave, news, now_ms);
 }
 
 /* Asked once per request, however many tries it takes. */
-static enum rc ask_breaker(struct exchange *x)
+static enum rc ask_breaker(struct exchange *x, struct breaker *b, const struct breaker_settings *s,
+                           struct breaker_leave *leave)
 {
-    const struct breaker_settings *s = &x->service->settings.breaker;
-    uint64_t wait_ms = 0, now = loop_of(x)->clock.now_ms;
-    if (x->leave.breaker && x->leave.settings == s)
+    uint64_t wait_ms = 0;
+    if (leave->breaker && leave->settings == s)
         return RC_OK;
-    breaker_cancel(&x->leave);          /* a plugin has chosen another service meanwhile */
-    enum rc rc = breaker_ask(&x->service->state->breaker, s, x->service->settings.name, now, &x->leave, &wait_ms);
+    breaker_cancel(leave);              /* a plugin has chosen another service meanwhile */
+    enum rc rc = breaker_ask(b, s, loop_of(x)->clock.now_ms, leave, &wait_ms);
     x->retry_after_s = (uint32_t)((wait_ms + 999) / 1000);
+    return rc;
+}
+
+static enum rc ask_breakers(struct exchange *x)
+{
+    const struct breaker_settings *service = &x->service->settings.breaker, *route = &x->route->settings.breaker;
+    enum rc rc = RC_OK;
+    if (route->is_on)
+        rc = ask_breaker(x, &x->route->state->breaker, route, &x->route_leave);
+    if (rc == RC_OK && service->is_on && !x->adhoc)
+        rc = ask_breaker(x, &x->service->state->breaker, service, &x->leave);
     return rc;
 }
 
@@ -114,10 +132,10 @@ static void begin_tries(struct exchange *x)
 enum next step_pick(struct exchange *x)
 {
     begin_tries(x);
+    if (ask_breakers(x) != RC_OK)
+        return exchange_fail(x, RC_OPEN);
     if (x->adhoc)
         return pick_adhoc(x);
-    if (x->service->settings.breaker.is_on && ask_breaker(x) != RC_OK)
-        return exchange_fail(x, RC_OPEN);
     hash_key_find(x);
     struct node *n = x->service->seats ? seats_pick(x) : NULL;
     if (!n)
@@ -300,7 +318,7 @@ static enum next take_response(struct exchange *x)
     if (x->generation->log_count || has(x, HOOK_LOG))
         x->first_byte_us = clock_us();
     x->source = SOURCE_UPSTREAM;
-    exchange_tell_breaker(x, x->res.status >= 500 ? BREAKER_BAD : BREAKER_GOOD);
+    exchange_tell_breakers(x, x->res.status >= 500 ? BREAKER_BAD : BREAKER_GOOD);
     if (x->try_us)
         exchange_report_answer(x);
     if (x->req.is_head != (x->req.method == METHOD_HEAD))

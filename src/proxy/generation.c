@@ -5,7 +5,7 @@
 #include "base/map.h"
 #include "proxy/balancer.h"
 
-static struct map nodes, states;
+static struct map nodes, states, routes;
 static void (*on_orphan)(struct node *n);
 
 void registry_on_orphan(void (*orphan)(struct node *n)) { on_orphan = orphan; }
@@ -37,18 +37,26 @@ void registry_node_drop(struct node *n)
         node_free(n);
 }
 
+static struct slice own_copy(struct slice name)
+{
+    char *copy = malloc(name.len + 1);
+    if (!copy)
+        abort();
+    memcpy(copy, name.at, name.len);
+    return slice_make(copy, name.len);
+}
+
 struct service_state *registry_service(struct slice name)
 {
     struct service_state *s = map_get(&states, name);
     if (!s) {
-        char *copy = malloc(name.len + 1);
         s = aligned_alloc(_Alignof(struct service_state), sizeof *s);
-        if (!s || !copy)
+        if (!s)
             abort();
         memset(s, 0, sizeof *s);
         s->version = 1;
-        memcpy(copy, name.at, name.len);
-        s->name = slice_make(copy, name.len);
+        s->name = own_copy(name);
+        breaker_init(&s->breaker, "service", s->name);
         map_put(&states, s->name, s);
     }
     s->refs++;
@@ -63,6 +71,32 @@ void registry_service_drop(struct service_state *s)
     if (states.count == 0)
         map_free(&states);
     least_free(&s->least);
+    free((char *)(uintptr_t)s->name.at);
+    free(s);
+}
+
+struct route_state *registry_route(struct slice name)
+{
+    struct route_state *s = map_get(&routes, name);
+    if (!s) {
+        s = calloc(1, sizeof *s);
+        if (!s)
+            abort();
+        s->name = own_copy(name);
+        breaker_init(&s->breaker, "route", s->name);
+        map_put(&routes, s->name, s);
+    }
+    s->refs++;
+    return s;
+}
+
+void registry_route_drop(struct route_state *s)
+{
+    if (--s->refs)
+        return;
+    map_remove(&routes, s->name);
+    if (routes.count == 0)
+        map_free(&routes);
     free((char *)(uintptr_t)s->name.at);
     free(s);
 }
@@ -106,6 +140,8 @@ static void route_free(struct route *r)
         condition_free(r->condition);
     if (r->rewrite)
         rewrite_free(r->rewrite);
+    if (r->state)
+        registry_route_drop(r->state);
 }
 
 void generation_free(struct generation *g)

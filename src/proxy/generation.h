@@ -33,12 +33,20 @@ struct route {
     struct service_slot *service;       /* NULL: no single one */
     struct split *split;                /* NULL: none */
     struct by_path *by_path;              /* NULL: none */
+    struct route_state *state;          /* NULL: none is kept */
     struct condition *condition;        /* NULL: none */
     struct rewrite *rewrite;            /* NULL: none */
     struct fixed_header *headers;       /* of ACTION_RESPOND and ACTION_REDIRECT */
     struct websocket_rules *websocket;  /* NULL: its WebSockets pass unseen */
     uint32_t chain;                     /* number of its plugin chain: 1 + index of the route */
     uint32_t traffic;                   /* its number in traffic_labels */
+};
+
+/* What must survive a reload: kept by the route's name, shared by all loops. */
+struct route_state {
+    struct breaker breaker;
+    struct slice name;                  /* its own copy */
+    unsigned refs;                      /* control thread only */
 };
 
 struct access_log {
@@ -106,3 +114,5 @@ struct node *registry_node(struct slice key, const struct addr *addr);
 void registry_node_drop(struct node *n);
 struct service_state *registry_service(struct slice name);
 void registry_service_drop(struct service_state *s);
+struct route_state *registry_route(struct slice name);
+void registry_route_drop(struct route_state *s);

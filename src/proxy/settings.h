@@ -75,7 +75,7 @@ struct passive_settings {
     uint32_t max_ejected_percent; /* of the nodes that are no backups */
 };
 
-/* When a service is left alone. */
+/* When a service, or a route, is left alone. */
 struct breaker_settings {
     bool is_on;
     uint32_t error_percent;       /* of the requests in a window; 0: not counted */
@@ -180,6 +180,7 @@ struct route_settings {
     struct slice strip_prefix;    /* cut off the path on segment borders */
     struct slice add_prefix;
     uint32_t timeout_ms;          /* the whole exchange; 0: none */
+    struct breaker_settings breaker;
     struct retry_settings retry;  /* instead of the service's, as far as given */
     uint64_t listeners;           /* bit per listener, in the order they were added; 0: all */
     uint32_t hooks;               /* bit per enum hook that the route's own chain has */

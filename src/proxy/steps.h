@@ -93,9 +93,9 @@ void exchange_blame_node(struct exchange *x, enum rc rc);
 /* The try has brought an answer: so does this. */
 void exchange_report_answer(struct exchange *x);
 
-/* How it went with the service, if that has a breaker and was not told yet. */
+/* How it went, for the breakers of the service and the route that were not told yet. */
 enum breaker_news { BREAKER_NOTHING, BREAKER_GOOD, BREAKER_BAD };
-void exchange_tell_breaker(struct exchange *x, enum breaker_news news);
+void exchange_tell_breakers(struct exchange *x, enum breaker_news news);
 
 enum next step_pick(struct exchange *x);
 enum next step_connect(struct exchange *x);

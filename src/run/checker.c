@@ -195,6 +195,9 @@ void checker_use(struct checker *c, struct generation *g)
         use_nodes(c, s, is_first);
         breaker_settle(&s->state->breaker, &s->settings.breaker);
     }
+    for (uint32_t i = 0; i < g->route_count; i++)
+        if (g->routes[i]->state)
+            breaker_settle(&g->routes[i]->state->breaker, &g->routes[i]->settings.breaker);
     look(c);
 }
 

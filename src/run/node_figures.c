@@ -97,17 +97,32 @@ bool tide_check_read(int service, int node, int back, struct tide_check *out)
     return true;
 }
 
-bool tide_breaker_read(int service, struct tide_breaker *out, bool *more)
+static void read_breaker(struct breaker *b, const struct breaker_settings *settings, struct tide_breaker *out)
 {
-    const struct service *s = service_at(service);
-    *more = s != NULL;
-    *out = (struct tide_breaker){ 0 };
-    if (!s || !s->settings.breaker.is_on)
-        return false;
-    struct breaker *b = &s->state->breaker;
     lock_take(&b->lock);
-    struct window_counts sum = window_sum(&b->window, s->settings.breaker.window_ms, clock_us() / 1000);
-    *out = (struct tide_breaker){ s->settings.name, breaker_word(b->state), b->opened, sum.bad, sum.all };
+    struct window_counts sum = window_sum(&b->window, settings->window_ms, clock_us() / 1000);
+    *out = (struct tide_breaker){
+        .name = b->name, .state = breaker_word(b->state), .opened = b->opened, .failures = sum.bad, .requests = sum.all,
+    };
     lock_leave(&b->lock);
-    return true;
+}
+
+bool tide_breaker_read(int index, struct tide_breaker *out, bool *more)
+{
+    const struct generation *g = control_generation();
+    uint32_t services = g ? g->service_count : 0, i = (uint32_t)index;
+    *more = g && index >= 0 && i < services + g->route_count;
+    *out = (struct tide_breaker){ 0 };
+    if (!*more)
+        return false;
+    if (i < services) {
+        const struct service *s = g->services[i]->newest;
+        if (s->settings.breaker.is_on)
+            read_breaker(&s->state->breaker, &s->settings.breaker, out);
+    } else if (g->routes[i - services]->state) {
+        const struct route *r = g->routes[i - services];
+        read_breaker(&r->state->breaker, &r->settings.breaker, out);
+        out->is_route = true;
+    }
+    return out->state != NULL;
 }

@@ -182,6 +182,12 @@ local function fill_passive(p, passive)
   p.max_ejected_percent = math.floor(passive.max_ejected * 100 + 0.5)
 end
 
+local function fill_breaker(b, breaker)
+  b.is_on, b.min_requests, b.probes = true, breaker.min_requests, breaker.probes
+  b.error_percent, b.slow_percent = math.ceil(breaker.error_ratio * 100), math.ceil(breaker.slow_ratio * 100)
+  b.slow_ms, b.window_ms, b.open_ms = ms(breaker.slow), ms(breaker.window), ms(breaker.open)
+end
+
 local RETRY_ON = { connect = C.RETRY_ON_CONNECT, reset = C.RETRY_ON_RESET, timeout = C.RETRY_ON_TIMEOUT }
 local RETRY_KEYS = {
   attempts = C.RETRY_KEY_ATTEMPTS, on = C.RETRY_KEY_ON, per_try = C.RETRY_KEY_PER_TRY, backoff = C.RETRY_KEY_BACKOFF,
@@ -232,13 +238,7 @@ function Builder:service(name, service)
   if s.host_policy == C.HOST_FIXED then self:text(s.host, policy) end
   self:balance(s, service.balance)
   self:health(s, service)
-  local breaker = service.circuit_breaker
-  if breaker then
-    local b = s.breaker
-    b.is_on, b.min_requests, b.probes = true, breaker.min_requests, breaker.probes
-    b.error_percent, b.slow_percent = math.ceil(breaker.error_ratio * 100), math.ceil(breaker.slow_ratio * 100)
-    b.slow_ms, b.window_ms, b.open_ms = ms(breaker.slow), ms(breaker.window), ms(breaker.open)
-  end
+  if service.circuit_breaker then fill_breaker(s.breaker, service.circuit_breaker) end
   if service.sticky then
     self:text(s.sticky_cookie, service.sticky.cookie)
     self:text(s.sticky_secret, service.sticky.secret)
@@ -375,6 +375,7 @@ function Builder:route_of(route)
   self:text(r.strip_prefix, route.strip_prefix and route.strip_prefix:gsub("/$", ""))
   self:text(r.add_prefix, route.add_prefix and route.add_prefix:gsub("/$", ""))
   r.timeout_ms = ms(route.timeout or 0)
+  if route.circuit_breaker then fill_breaker(r.breaker, route.circuit_breaker) end
   if route.retries then fill_retries(r.retry, route.retries) end
   r.listeners = 0
   for _, name in ipairs(route.on or {}) do

@@ -210,16 +210,19 @@ function Checker:passive_check(passive)
   end
 end
 
+function Checker:circuit_breaker(breaker)
+  if breaker.error_ratio == 0 and breaker.slow == 0 then
+    self:fail(breaker, nil, "with error_ratio and slow both 0 nothing is counted")
+  end
+end
+
 function Checker:service(service)
   if service.nodes then self:nodes(service) end
   if service.balance then self:balance(service.balance) end
   local health = service.health_check or {}
   if health.active and service.nodes then self:active_check(health.active, service.protocol) end
   if health.passive then self:passive_check(health.passive) end
-  local breaker = service.circuit_breaker
-  if breaker and breaker.error_ratio == 0 and breaker.slow == 0 then
-    self:fail(breaker, nil, "with error_ratio and slow both 0 nothing is counted")
-  end
+  if service.circuit_breaker then self:circuit_breaker(service.circuit_breaker) end
   local policy = service.host_header
   if policy and policy ~= "preserve" and policy ~= "node" and policy:find "[^%w._:%[%]-]" then
     self:fail(service, "host_header", "expected preserve, node or a host name, found %s", quote(policy))

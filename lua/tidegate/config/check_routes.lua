@@ -90,6 +90,7 @@ return function(checker, routes, services, listeners)
     check_references(checker, route, services, listeners)
     check_answer(checker, route)
     check_split(checker, route)
+    if route.circuit_breaker then checker:circuit_breaker(route.circuit_breaker) end
     check_websocket(checker, route)
   end
   -- Only where there are no errors: lists with holes would look alike.

@@ -205,6 +205,24 @@ local security = {
   },
 }
 
+local function circuit_breaker(doc)
+  return {
+    "circuit_breaker", type = "object", doc = doc,
+    fields = ordered {
+      { "error_ratio", type = "number", default = 0.5, min = 0, max = 1,
+        doc = "share of failures (no answer, or a status from 500 on) in the window that opens it; 0: not counted" },
+      duration("slow", "0", "an answer that takes so long to begin is slow; 0: not counted", "0"),
+      { "slow_ratio", type = "number", default = 0.8, min = 0.01, max = 1,
+        doc = "share of slow answers in the window that opens it" },
+      duration("window", "10s", "time over which shares are taken"),
+      count("min_requests", 20, "requests in the window before shares count", 1, 1000000),
+      duration("open", "30s", "how long no request is let through"),
+      count("probes", 3, "requests that are then let through; if all succeed it closes, if one fails it opens",
+            1, 10000),
+    },
+  }
+end
+
 -- -- routes --
 
 local respond = {
@@ -331,7 +349,7 @@ local route = {
     duration("timeout", nil, "the whole exchange; 0: no limit; default: no limit", "0"),
     retries.of_route,
     labels,
-    later "circuit_breaker",
+    circuit_breaker("the route is left alone where most of its requests fail: 503 at once"),
     websocket,
     entry.chain("plugins", "run for the requests of this route, after the global ones; a name alone means one of " ..
                            "`instances`, else a plugin"),
@@ -460,21 +478,6 @@ local service_sticky = {
   },
 }
 
-local circuit_breaker = {
-  "circuit_breaker", type = "object", doc = "a service where most requests fail is left alone: 503 at once",
-  fields = ordered {
-    { "error_ratio", type = "number", default = 0.5, min = 0, max = 1,
-      doc = "share of failures (no answer, or a status from 500 on) in the window that opens it; 0: not counted" },
-    duration("slow", "0", "an answer that takes so long to begin is slow; 0: not counted", "0"),
-    { "slow_ratio", type = "number", default = 0.8, min = 0.01, max = 1,
-      doc = "share of slow answers in the window that opens it" },
-    duration("window", "10s", "time over which shares are taken"),
-    count("min_requests", 20, "requests in the window before shares count", 1, 1000000),
-    duration("open", "30s", "how long no request is let through"),
-    count("probes", 3, "requests that are then let through; if all succeed it closes, if one fails it opens", 1, 10000),
-  },
-}
-
 local service_tls = {
   "tls", type = "object", default = {}, implicit = true, doc = "towards https nodes",
   fields = ordered {
@@ -524,7 +527,7 @@ local service = {
     health_check,
     duration("slow_start", "0", "until a node that has come back, or was added, gets its whole share; 0: at once", "0"),
     service_sticky,
-    circuit_breaker,
+    circuit_breaker "a service where most requests fail is left alone: 503 at once",
     later "discovery",
   },
 }

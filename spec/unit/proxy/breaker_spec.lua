@@ -2,6 +2,8 @@ local core = require "support.core"
 local ffi = require "ffi"
 local C = core.C
 
+local NAME = "app"
+
 describe("a circuit breaker", function()
   local b, s, now
 
@@ -10,21 +12,21 @@ describe("a circuit breaker", function()
 
   before_each(function()
     b, now = ffi.new "struct breaker", 100000
+    C.breaker_init(b, "service", core.slice(NAME))
     s = ffi.new("struct breaker_settings", { is_on = true, error_percent = 50, slow_ms = 200, slow_percent = 80,
                                              window_ms = 1000, min_requests = 4, open_ms = 500, probes = 2 })
   end)
 
   local wait = ffi.new "uint64_t[1]"
-  local NAME = "app"
 
   --- Leave for a request, or nil and the milliseconds to wait.
   local function ask()
     local leave = ffi.new "struct breaker_leave"
-    if core.rc(C.breaker_ask(b, s, core.slice(NAME), now, leave, wait)) ~= "OK" then return nil, tonumber(wait[0]) end
+    if core.rc(C.breaker_ask(b, s, now, leave, wait)) ~= "OK" then return nil, tonumber(wait[0]) end
     return leave
   end
 
-  local function tell(leave, is_bad) C.breaker_report(leave, core.slice(NAME), is_bad, now) end
+  local function tell(leave, is_bad) C.breaker_report(leave, is_bad, now) end
   local function state() return ffi.string(C.breaker_word(b.state)) end
 
   local function requests(signs)
