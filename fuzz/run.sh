@@ -12,7 +12,7 @@ sanitize=address,undefined
 spare=-fno-sanitize=pointer-overflow
 flags="-std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=undefined -pthread -Isrc
        -Ifuzz -I/usr/include/luajit-2.1 -DTIDEGATE_VERSION=\"fuzz\" -DTIDEGATE_SHARE=\"/usr/local/share/tidegate\""
-libs="-lssl -lcrypto -lyaml -lluajit-5.1 -lm -ldl -pthread -lpcre2-8 -lz"
+libs="-lssl -lcrypto -lyaml -lluajit-5.1 -lm -ldl -pthread -lpcre2-8 -lz -lcares"
 
 # build/fuzz/src/NAME.o for every file of the gateway but its main; all again when a header is newer.
 compile() {

@@ -125,7 +125,7 @@ static unsigned code_without(const struct ws_relay *r, const struct ws_end *gone
 static void give_up(struct ws_relay *r, struct ws_end *e)
 {
     struct ws_end *to = ws_end_other(r, e);
-    to->is_torn |= !ws_end_is_between(r, to) && !to->was_told;
+    to->is_torn |= !ws_end_is_between(r, to) && ws_end_takes_more(to);
     ws_end_tell(r, to, code_without(r, e), SLICE_NONE);
 }
 

@@ -14,6 +14,10 @@ static inline bool ws_end_is_server(const struct ws_relay *r, const struct ws_en
     return e == &r->ends[WS_SERVER];
 }
 
+/* Bytes that are passed on still reach it: its close frame has not left, but may wait for the end of the frame under
+ * way. */
+static inline bool ws_end_takes_more(const struct ws_end *e) { return !e->was_told || buf_len(&e->later); }
+
 /* Writes what is kept for it. RC_OK: nothing is left; RC_AGAIN. */
 enum rc ws_end_drain(struct ws_relay *r, struct ws_end *e);
 /* Writes bytes; what it does not take at once is kept. */

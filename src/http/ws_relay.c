@@ -169,7 +169,7 @@ void ws_relay_begin(struct ws_relay *r, struct stream *client, struct stream *se
         e->bytes = early[i].len;
         (void)buf_append(&e->rest, early[i]);
     }
-    r->moved_ms = now_ms;
+    r->now_ms = r->moved_ms = now_ms;
 }
 
 enum rc ws_relay_run(struct ws_relay *r, uint64_t now_ms)
@@ -177,6 +177,8 @@ enum rc ws_relay_run(struct ws_relay *r, uint64_t now_ms)
     struct ws_end *client = &r->ends[WS_CLIENT], *server = &r->ends[WS_SERVER];
     const struct ws_times *t = &r->rules->times;
     r->now_ms = now_ms;
+    if (r->closing_ms && !r->is_closing)
+        r->closing_ms = now_ms;         /* closed between two runs, the last of which may be long ago */
     enum rc one = pump(r, client), two = pump(r, server);
     if (t->idle_ms && !r->closing_ms && now_ms - r->moved_ms >= t->idle_ms)
         ws_relay_close(r, WS_CLOSE_GOING_AWAY, SLICE_OF("idle"), "idle");
@@ -185,6 +187,7 @@ enum rc ws_relay_run(struct ws_relay *r, uint64_t now_ms)
     for (int i = 0; i < 2; i++)
         if (ws_end_is_between(r, &r->ends[i]))
             ws_end_put_later(r, &r->ends[i]);
+    r->is_closing = r->closing_ms;
     if (is_done(r, client) && is_done(r, server))
         return client->is_torn || server->is_torn ? RC_RESET : RC_END;
     if (r->closing_ms && t->write_ms && now_ms - r->closing_ms >= t->write_ms)
@@ -199,7 +202,7 @@ uint64_t ws_relay_due(struct ws_relay *r)
     const struct ws_times *t = &r->rules->times;
     uint64_t due = UINT64_MAX;
     if (r->closing_ms)
-        due = sooner(sooner(due, r->closing_ms, t->write_ms), r->closing_ms, LINGER_MS);
+        due = sooner(due, r->closing_ms, t->write_ms);
     else
         due = sooner(due, r->moved_ms, t->idle_ms);
     for (int i = 0; i < 2; i++) {
@@ -208,6 +211,8 @@ uint64_t ws_relay_due(struct ws_relay *r)
             continue;
         if (buf_len(&e->kept))
             due = sooner(due, e->took_ms, t->write_ms);
+        if (e->is_deaf && r->now_ms - r->closing_ms < LINGER_MS)
+            due = sooner(due, r->closing_ms, LINGER_MS);
         if (!r->closing_ms && is_heard(r, e))
             due = sooner(sooner(due, e->heard_ms, t->pong_ms), last_news(e), t->ping_ms);
     }

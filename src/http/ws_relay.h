@@ -80,6 +80,7 @@ struct ws_relay {
     uint64_t now_ms;                    /* of the run */
     uint64_t moved_ms;                  /* when the last message, or a piece of one, went through */
     uint64_t closing_ms;                /* since when it has been ending; 0: it has not */
+    bool is_closing;                    /* ... as the last run knew */
     uint16_t code;                      /* why it ends: what the first close frame said, or the relay itself */
     bool by_relay;                      /* ... and it was the relay that closed it */
     uint8_t by;                         /* enum ws_side: ... else whose close it was, or whose fault */

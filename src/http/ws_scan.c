@@ -12,7 +12,7 @@ struct scan {
 
 static void pass(struct scan *s)
 {
-    if (!s->to->was_told)
+    if (ws_end_takes_more(s->to))
         ws_end_put(s->r, s->to, slice_make(s->start, (size_t)(s->at - s->start)));
     s->start = s->at;
 }
@@ -23,7 +23,7 @@ static enum rc stop_at_frame(struct scan *s, unsigned code, const char *why)
     bool is_begun = !s->frame && !s->r->rules->sees_messages;
     s->at = s->frame && s->frame > s->start ? s->frame : s->start;
     pass(s);
-    s->to->is_torn |= is_begun && !s->to->was_told;
+    s->to->is_torn |= is_begun && ws_end_takes_more(s->to);
     s->from->check.left = 0;
     ws_end_refuse(s->r, s->from, code, why);
     return RC_END;
