@@ -224,6 +224,22 @@ local function add_breakers(text)
   add_each(text, "tidegate_breaker_opened_total", "How often it has opened.", list, "opened")
 end
 
+local OVERLOAD_FIELDS = {
+  { "requests", "gauge", "requests", "Requests that a service with a limit has in hand." },
+  { "limit", "gauge", "requests_limit", "How many it may have." },
+  { "waiting", "gauge", "waiting", "Requests that wait for their turn at the service." },
+  { "waited", "counter", "waited_total", "Requests that have waited for their turn." },
+  { "turned_away", "counter", "turned_away_total", "Requests that the service's limit has turned away." },
+}
+
+local function add_overloads(text)
+  local list = require("tidegate.nodes").overloads()
+  for _, one in ipairs(list) do one.labels = labels_of("service", one.service) end
+  for _, field in ipairs(OVERLOAD_FIELDS) do
+    add_each(text, "tidegate_service_" .. field[3], field[4], list, field[1], field[2])
+  end
+end
+
 -- -- dictionaries --
 
 local DICTIONARY_FIELDS = {
@@ -292,6 +308,7 @@ function metrics.text(status)
   add_plugins(text)
   add_nodes(text)
   add_breakers(text)
+  add_overloads(text)
   add_dictionaries(text)
   add_own(text)
   return table.concat(text)

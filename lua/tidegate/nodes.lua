@@ -90,4 +90,24 @@ function nodes.breakers()
   end
 end
 
+local overload = ffi.new "struct tide_overload"
+
+--- All services whose requests at a time are bounded.
+-- @treturn {table,...} service, requests, limit, adaptive, waiting (all now), waited, turned_away (ever), and baseline:
+-- seconds that an answer takes with few requests, 0 where the limit is fixed
+function nodes.overloads()
+  local list, service = {}, 0
+  repeat
+    if C.tide_overload_read(service, overload, more) then
+      list[#list + 1] = {
+        service = text(overload.service), requests = overload.requests, limit = overload.limit,
+        adaptive = overload.adaptive, waiting = overload.waiting, waited = overload.waited,
+        turned_away = overload.turned_away, baseline = overload.baseline,
+      }
+    end
+    service = service + 1
+  until not more[0]
+  return list
+end
+
 return nodes

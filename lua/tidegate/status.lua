@@ -151,6 +151,11 @@ function status.text(state)
     out[#out + 1] = ("  breaker      %s: %s, opened %d times; %d of %d requests failed lately"):format(
       b.kind == "route" and "route " .. b.name or b.name, b.state, b.opened, b.failures, b.requests)
   end
+  for _, o in ipairs(nodes.overloads()) do
+    local how = o.adaptive and (" (adaptive, %.1f ms with few)"):format(o.baseline * 1000) or ""
+    out[#out + 1] = ("  overload     %s: %d of %d requests%s, %d wait; %d have waited, %d were turned away"):format(
+      o.service, o.requests, o.limit, how, o.waiting, o.waited, o.turned_away)
+  end
   add_lua(out, s)
   if running.rolled_back then
     out[#out + 1] = ("  rollback     generation %d is in force again; the files say something else"):format(

@@ -80,6 +80,7 @@ end
 for _, name in ipairs {
   "base/lock.h", "base/freelist.h", "base/log.h", "http/h1_input.h", "http/h1_output.h", "http/up_h1.h",
   "proxy/window.h", "proxy/retry.h", "proxy/breaker.h", "proxy/gate.h", "proxy/supply.h",
+  "proxy/adaptive.h", "proxy/overload.h",
   "proxy/health.h", "proxy/node_state.h", "proxy/pool.h", "proxy/node.h", "proxy/ring.h",
   "proxy/least.h", "proxy/service.h", "proxy/balancer.h", "proxy/service_slot.h", "proxy/generation.h",
 } do

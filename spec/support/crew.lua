@@ -73,7 +73,10 @@ end
 function Process:take(fd, conn)
   local head = shift(conn)
   if not head then return end
-  conn.due = clock.now() + (self.options.delay or 0)
+  local from = clock.now()
+  if self.options.one_by_one then from = math.max(from, self.busy_until or 0) end
+  conn.due = from + (self.options.delay or 0)
+  self.busy_until = conn.due
   conn.held_back = head:find "\r\n[Xx]%-[Hh]old:" ~= nil
   self.in_hand = self.in_hand + 1
   self.seen.most_in_hand = math.max(self.seen.most_in_hand, self.in_hand)
@@ -167,9 +170,10 @@ local function launch(self)
 end
 
 --- Starts one.
--- @tparam[opt] table o delay: seconds until an answer; headers: lines of each answer; owns: the listening socket is the
--- process's, and goes with it. Else it is its supervisor's, as with socket activation: connections that come while a
--- process has gone wait for the next one. A request with `X-Hold` is answered after Crew:release.
+-- @tparam[opt] table o delay: seconds until an answer; one_by_one: they come one after the other; headers: lines of
+-- each answer; owns: the listening socket is the process's, and goes with it. Else it is its supervisor's, as with
+-- socket activation: connections that come while a process has gone wait for the next one. A request with `X-Hold` is
+-- answered after Crew:release.
 function crew.start(o)
   local self = setmetatable({ options = o or {}, folder = files.folder(), all_notes = {} }, Crew)
   launch(self)

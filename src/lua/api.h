@@ -461,6 +461,15 @@ bool tide_name_read(int index, struct tide_name *out);
 struct tide_breaker { struct slice name; bool is_route; const char *state; double opened, failures, requests; };
 bool tide_breaker_read(int index, struct tide_breaker *out, bool *more);
 
+/* Of a service whose requests at a time are bounded; baseline: seconds that an answer takes with few requests, 0 where
+ * the limit is fixed. False where they are not; *more as above. */
+struct tide_overload {
+    struct slice service;
+    double requests, limit, waiting, waited, turned_away, baseline;
+    bool adaptive;
+};
+bool tide_overload_read(int service, struct tide_overload *out, bool *more);
+
 struct tide_check { double at, took; bool good; const char *reason; };
 /* The newest one is 0; at most 20 are kept. False behind the last. */
 bool tide_check_read(int service, int node, int back, struct tide_check *out);

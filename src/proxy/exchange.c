@@ -41,7 +41,7 @@ static void exchange_free(struct exchange *x)
     struct plane *p = x->plane;
     if (x->ticket)
         ticket_drop(x->ticket);
-    balancer_leave(&x->pick);
+    exchange_leave_service(x);
     breaker_cancel(&x->leave);
     breaker_cancel(&x->route_leave);
     if (x->is_websocket)
@@ -98,7 +98,7 @@ static uint64_t limit_of(const struct exchange *x, enum wait w, enum rc *meaning
     case WAIT_BODY: *meaning = RC_CLIENT_SLOW; return t->body_ms;
     case WAIT_CLIENT_WRITE: *meaning = RC_CLIENT_GONE; return t->write_ms;
     case WAIT_TUNNEL: *meaning = RC_IDLE_TIMEOUT; return s->idle_ms;
-    case WAIT_QUEUE: *meaning = RC_QUEUE_TIMEOUT; return s->pool_queue_ms;
+    case WAIT_QUEUE: *meaning = RC_QUEUE_TIMEOUT; return x->step == STEP_PICK ? s->overload.queue_ms : s->pool_queue_ms;
     case WAIT_BACKOFF: *meaning = RC_AGAIN; return x->backoff_ms;
     }
     *meaning = RC_INTERNAL;

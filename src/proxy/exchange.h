@@ -33,7 +33,8 @@ struct exchange {
     struct node *node;
     struct adhoc *adhoc;        /* the way to a node that a plugin named by its URL; NULL: the service's nodes */
     struct up *up;
-    struct ticket *ticket;      /* it waits for a connection; else NULL */
+    struct ticket *ticket;      /* it waits for a place in its service, or for a connection; else NULL */
+    struct overload_place place;        /* in its service */
     struct buf replay;          /* body bytes already given to a connection that may turn out to be dead */
     size_t replay_at;
     struct pipe pipe;

@@ -136,8 +136,9 @@ enum next exchange_fail(struct exchange *x, enum rc rc)
     if (!x->head_sent)
         x->source = SOURCE_GATEWAY;
     exchange_drop_up(x);
-    balancer_leave(&x->pick);
     bool is_bad = rc != RC_LATE && (rc_status(rc) == 502 || rc_status(rc) == 504);
+    overload_note(&x->place, is_bad && rc_status(rc) == 504, loop_of(x));
+    exchange_leave_service(x);
     exchange_tell_breakers(x, is_bad ? BREAKER_BAD : BREAKER_NOTHING);
     x->gather = GATHER_NOTHING;
     x->filter_done |= x->filter_begun;  /* an error page does not go where the answer has failed */
@@ -279,7 +280,7 @@ void exchange_use_service(struct exchange *x, struct service_slot *slot)
 {
     if (x->service == slot->now[x->plane->index])
         return;
-    balancer_leave(&x->pick);
+    exchange_leave_service(x);
     breaker_cancel(&x->leave);
     service_leave(x->service, x->plane->index);
     if (!x->adhoc)

@@ -249,7 +249,7 @@ enum next step_relay(struct exchange *x)
         }
         touch(x, WAIT_UP_READ);
         if (x->up->response_done)
-            balancer_leave(&x->pick);
+            exchange_leave_service(x);
         rc = exchange_send_down(x, body, last);
         if (rc == RC_AGAIN)
             return NEXT_WAIT;

@@ -129,9 +129,32 @@ static void begin_tries(struct exchange *x)
         retry_count(&x->service->state->retries, loop_of(x)->clock.now_ms);
 }
 
+/* A place among the requests that its service has at a time; once per request, however many tries it takes. */
+static enum rc take_place(struct exchange *x)
+{
+    struct overload *o = &x->service->state->overload;
+    bool waited = x->ticket;
+    if (x->place.overload == o)
+        return RC_OK;
+    overload_leave(&x->place, loop_of(x));      /* a plugin has chosen another service meanwhile */
+    enum rc rc = overload_enter(o, loop_of(x), &x->plane->tickets, &x->wake, &x->ticket, &x->place);
+    if (rc != RC_AGAIN)
+        return rc;
+    (void)go(x, STEP_PICK);
+    if (!waited)
+        touch(x, WAIT_QUEUE);
+    wait_for(x, WAIT_QUEUE);
+    return rc;
+}
+
 enum next step_pick(struct exchange *x)
 {
     begin_tries(x);
+    if (x->service->settings.overload.is_on && !x->adhoc) {
+        enum rc rc = take_place(x);     /* before the breaker: who waits here is no probe */
+        if (rc != RC_OK)
+            return rc == RC_AGAIN ? NEXT_WAIT : exchange_fail(x, rc);
+    }
     if (ask_breakers(x) != RC_OK)
         return exchange_fail(x, RC_OPEN);
     if (x->adhoc)
@@ -280,7 +303,7 @@ enum next exchange_send_response(struct exchange *x)
         }
     }
     if (x->up->response_done)
-        balancer_leave(&x->pick);       /* before the client can have the answer, and ask again */
+        exchange_leave_service(x);       /* before the client can have the answer, and ask again */
     x->req.bytes_out += body.len;
     x->head_sent = true;
     touch(x, WAIT_CLIENT_WRITE);
@@ -321,6 +344,11 @@ static enum next take_response(struct exchange *x)
     exchange_tell_breakers(x, x->res.status >= 500 ? BREAKER_BAD : BREAKER_GOOD);
     if (x->try_us)
         exchange_report_answer(x);
+    if (x->place.overload) {
+        overload_note(&x->place, x->res.status < 500, loop_of(x));
+        if (x->res.status == 101)       /* what comes now is no request, and may last for days */
+            overload_leave(&x->place, loop_of(x));
+    }
     if (x->req.is_head != (x->req.method == METHOD_HEAD))
         reframe_for_client(x);
     if (x->res.status != 101)

@@ -16,13 +16,12 @@ static void give_back(struct ticket *t)
         t->lost(t);
     else
         gate_leave(t->gate, t->loop);
-    freelist_give(t->home, t);
 }
 
 static void arrive(struct ticket *t)
 {
-    if (!t->wake) {
-        give_back(t);
+    if (!t->wake) {                     /* the gate may be gone by now */
+        freelist_give(t->home, t);
         return;
     }
     t->state = TICKET_HERE;
@@ -59,12 +58,12 @@ void ticket_drop(struct ticket *t)
         g->waits--;
     }
     lock_leave(&g->lock);
-    if (waits)
-        freelist_give(t->home, t);
-    else if (t->state == TICKET_HERE)
+    if (!waits)
         give_back(t);
-    else
+    if (t->state == TICKET_CALLED)
         t->wake = NULL;                 /* its call is on the way to this loop */
+    else
+        freelist_give(t->home, t);
 }
 
 /* -- places -- */
@@ -125,14 +124,19 @@ void gate_leave(struct gate *g, struct loop *here)
     lock_leave(&g->lock);
 }
 
-void gate_set(struct gate *g, uint32_t limit, uint32_t queue, struct loop *here)
+void gate_set_locked(struct gate *g, uint32_t limit, uint32_t queue, struct loop *here)
 {
-    lock_take(&g->lock);
     g->limit = limit;
     g->queue = queue;
     while (g->waits && !is_full(g)) {
         g->used++;
         ticket_call(shift(g), here);
     }
+}
+
+void gate_set(struct gate *g, uint32_t limit, uint32_t queue, struct loop *here)
+{
+    lock_take(&g->lock);
+    gate_set_locked(g, limit, queue, here);
     lock_leave(&g->lock);
 }

@@ -55,6 +55,8 @@ void gate_leave(struct gate *g, struct loop *here);
 
 /* -- for gates whose places come with something: under the lock -- */
 
+/* As gate_set. */
+void gate_set_locked(struct gate *g, uint32_t limit, uint32_t queue, struct loop *here);
 /* As gate_enter. more: places that are about to be left; so many more may wait. */
 enum rc gate_enter_locked(struct gate *g, uint32_t more, struct loop *loop, struct freelist *home, struct task *wake,
                           struct ticket **out);

@@ -55,6 +55,7 @@ struct service_state *registry_service(struct slice name)
             abort();
         memset(s, 0, sizeof *s);
         s->version = 1;
+        gate_init(&s->overload.gate);
         s->name = own_copy(name);
         breaker_init(&s->breaker, "service", s->name);
         map_put(&states, s->name, s);

@@ -6,6 +6,7 @@
 #include "proxy/breaker.h"
 #include "proxy/least.h"
 #include "proxy/node.h"
+#include "proxy/overload.h"
 #include "proxy/retry.h"
 #include "proxy/ring.h"
 #include "proxy/settings.h"
@@ -18,6 +19,7 @@ struct service_state {
     _Atomic uint32_t ejected;           /* nodes */
     struct least least;
     struct breaker breaker;
+    struct overload overload;
     _Alignas(64) struct retry_budget retries;
     struct slice name;                  /* its own copy */
     uint64_t order;                     /* of its newest generation; control thread only */

@@ -184,6 +184,7 @@ void service_slot_open(struct service_slot *s, uint32_t loops)
 {
     s->newest = gather(s);
     finish(s->newest, loops);
+    overload_settle(&s->newest->state->overload, &s->settings.overload);
     s->loop_count = loops;
     s->now = malloc(loops * sizeof(*s->now));
     if (!s->now)

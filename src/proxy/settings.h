@@ -105,6 +105,16 @@ struct retry_settings {
     uint32_t budget_min;          /* a second, whatever that is */
 };
 
+/* How many requests of a service there may be at a time. */
+struct overload_settings {
+    bool is_on;
+    bool is_adaptive;             /* found by how long answers take */
+    uint32_t max_requests;        /* else */
+    uint32_t least, most;         /* bounds of an adaptive limit */
+    uint32_t queue;               /* how many may wait */
+    uint32_t queue_ms;            /* ... and for how long */
+};
+
 enum check_type { CHECK_HTTP, CHECK_TCP };
 enum { CHECK_STATUSES = 600 };
 
@@ -133,6 +143,7 @@ struct service_settings {
     struct passive_settings passive;
     struct active_settings active;
     struct breaker_settings breaker;
+    struct overload_settings overload;
     bool fails_when_down;         /* 503 when no node is usable; else all are used then */
     struct slice sticky_cookie;   /* empty: requests do not stick */
     struct slice sticky_secret;   /* empty: one of the process */

@@ -38,6 +38,14 @@ static inline void wait_for(struct exchange *x, enum wait w)
     x->waits |= (uint16_t)w;
 }
 
+/* Neither its node nor its service has it in hand any more. */
+static inline void exchange_leave_service(struct exchange *x)
+{
+    balancer_leave(&x->pick);
+    if (x->place.overload)
+        overload_leave(&x->place, loop_of(x));
+}
+
 static inline bool has(const struct exchange *x, enum hook hook) { return x->hooks >> hook & 1; }
 
 /* It came in by a listener that answers about the gateway itself. */

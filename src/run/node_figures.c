@@ -126,3 +126,26 @@ bool tide_breaker_read(int index, struct tide_breaker *out, bool *more)
     }
     return out->state != NULL;
 }
+
+bool tide_overload_read(int service, struct tide_overload *out, bool *more)
+{
+    const struct service *s = service_at(service);
+    *more = s != NULL;
+    *out = (struct tide_overload){ 0 };
+    if (!s || !s->settings.overload.is_on)
+        return false;
+    struct overload *o = &s->state->overload;
+    out->service = s->settings.name;
+    lock_take(&o->gate.lock);
+    out->adaptive = o->is_adaptive;
+    out->requests = o->gate.used;
+    out->limit = o->gate.limit;
+    out->waiting = o->gate.waits;
+    out->waited = (double)o->gate.waited;
+    out->turned_away = (double)o->gate.refused;
+    lock_leave(&o->gate.lock);
+    lock_take(&o->adaptive.lock);
+    out->baseline = out->adaptive ? o->adaptive.baseline_us / 1e6 : 0;
+    lock_leave(&o->adaptive.lock);
+    return true;
+}

@@ -221,6 +221,12 @@ local function fill_retries(r, retries)
   end
 end
 
+local function fill_overload(o, overload)
+  o.is_on, o.is_adaptive, o.max_requests = true, overload.max_requests == 0, overload.max_requests
+  o.least, o.most = overload.least, overload.most
+  o.queue, o.queue_ms = overload.queue, ms(overload.queue_timeout)
+end
+
 function Builder:health(s, service)
   local health = service.health_check
   if health.active then self:active(s.active, health.active) end
@@ -239,6 +245,7 @@ function Builder:service(name, service)
   self:balance(s, service.balance)
   self:health(s, service)
   if service.circuit_breaker then fill_breaker(s.breaker, service.circuit_breaker) end
+  if service.overload then fill_overload(s.overload, service.overload) end
   if service.sticky then
     self:text(s.sticky_cookie, service.sticky.cookie)
     self:text(s.sticky_secret, service.sticky.secret)

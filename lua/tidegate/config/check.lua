@@ -222,6 +222,11 @@ function Checker:service(service)
   local health = service.health_check or {}
   if health.active and service.nodes then self:active_check(health.active, service.protocol) end
   if health.passive then self:passive_check(health.passive) end
+  local overload = service.overload or {}
+  local least, most = overload.least, overload.most
+  if least and most and least > most then
+    self:fail(overload, "least", "expected at most `most`, which is %d, found %d", most, least)
+  end
   if service.circuit_breaker then self:circuit_breaker(service.circuit_breaker) end
   local policy = service.host_header
   if policy and policy ~= "preserve" and policy ~= "node" and policy:find "[^%w._:%[%]-]" then

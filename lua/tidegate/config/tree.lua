@@ -478,6 +478,18 @@ local service_sticky = {
   },
 }
 
+local overload = {
+  "overload", type = "object", doc = "how many requests the service has at a time, over all loops; more get 503",
+  fields = ordered {
+    { "max_requests", type = "integer", required = true, min = 1, max = 1000000, words = { adaptive = 0 },
+      doc = "so many; adaptive: found by how long answers take" },
+    count("least", 4, "an adaptive limit is never below this", 1, 1000000),
+    count("most", 1000, "... and never above this", 1, 1000000),
+    count("queue", 0, "requests that may wait for their turn", 0, 1000000),
+    duration("queue_timeout", "1s", "how long a request waits there"),
+  },
+}
+
 local service_tls = {
   "tls", type = "object", default = {}, implicit = true, doc = "towards https nodes",
   fields = ordered {
@@ -527,6 +539,7 @@ local service = {
     health_check,
     duration("slow_start", "0", "until a node that has come back, or was added, gets its whole share; 0: at once", "0"),
     service_sticky,
+    overload,
     circuit_breaker "a service where most requests fail is left alone: 503 at once",
     later "discovery",
   },
