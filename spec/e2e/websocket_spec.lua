@@ -447,6 +447,7 @@ routes:
     ends = {}
     for _, name in ipairs { "keep", "close", "drain", "same" } do
       ends[name] = websocket_end.open(client.connect(gw:port()), "/" .. name)
+      ends[name].number = up:last_request().connection
     end
   end)
 
@@ -488,6 +489,25 @@ routes:
       assert.is_true(works(ends.drain))
     end
     assert.equal(1012, ends.drain:message().code)
+  end)
+
+  it("get the frame that is under way before they are closed", function()
+    local bytes = ends.close:frame { payload = ("x"):rep(1000) }
+    ends.close.connection:send(bytes:sub(1, 500))
+    clock.wait_until(function() return #up:bytes(ends.close.number) > 700 end, 5, "the begin of the frame")
+    gw:write((CONFIG_OF:gsub("NODE", up.node):gsub("TIME", "20s")))
+    assert.equal(0, gw:reload())
+    assert.equal(1012, ends.close:message().code)
+    ends.close.connection:send(bytes:sub(501))
+    local function frames()
+      local list = {}
+      for _, event in ipairs(up:events "frame") do
+        if event.connection == ends.close.number then list[#list + 1] = event end
+      end
+      return list
+    end
+    clock.wait_until(function() return #frames() == 2 end, 5, "the frame and the close")
+    assert.same({ 1000, 1012 }, { #frames()[1].payload, frames()[2].code })
   end)
 
   it("are told when the gateway stops, after its grace", function()

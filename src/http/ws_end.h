@@ -3,8 +3,6 @@
  * over. Private to ws_relay and ws_scan. */
 #include "http/ws_relay.h"
 
-enum { WS_KEPT_MAX = 17 << 20 };        /* bytes for an end that it has not taken yet */
-
 static inline struct ws_end *ws_end_other(struct ws_relay *r, const struct ws_end *e)
 {
     return &r->ends[e == &r->ends[0]];

@@ -162,7 +162,7 @@ void ws_relay_begin(struct ws_relay *r, struct stream *client, struct stream *se
     for (int i = 0; i < 2; i++) {
         struct ws_end *e = &r->ends[i];
         e->stream = streams[i];
-        e->kept.max = WS_KEPT_MAX;
+        e->kept.max = UINT32_MAX;       /* one read or one message, and the frames of ours that may wait */
         e->rest.max = UINT32_MAX;       /* what came early fits into the buffers of heads */
         e->heard_ms = e->took_ms = now_ms;
         e->has_more = early[i].len > 0;

@@ -1,4 +1,6 @@
 /* The exchange as a WebSocket: its handshake, and then its frames both ways. */
+#include <stdlib.h>
+
 #include "base/log.h"
 #include "base/log_limit.h"
 #include "base/utf8.h"
@@ -222,27 +224,51 @@ void websockets_leave(struct plane *p)
         close_one(LINK_OWNER(l, struct websocket, in_all), WS_CLOSE_GOING_AWAY, SLICE_OF("shutting down"));
 }
 
-static bool is_changed(const struct websocket *w, const struct generation *g)
+static int compare_digests(const void *a, const void *b)
 {
-    const struct websocket_settings *s = &w->x->route->websocket->settings;
+    uint64_t one = *(const uint64_t *)a, two = *(const uint64_t *)b;
+    return one < two ? -1 : one > two;
+}
+
+/* Of the routes that may close WebSockets, in order; to be freed. */
+static uint64_t *digests_of(const struct generation *g, size_t *count)
+{
+    uint64_t *all = malloc((g->route_count + 1) * sizeof *all);
+    if (!all)
+        abort();
+    *count = 0;
     for (uint32_t i = 0; i < g->route_count; i++) {
         const struct websocket_rules *r = g->routes[i]->websocket;
-        if (r && r->settings.digest == s->digest)
-            return false;
+        if (r && r->settings.digest)
+            all[(*count)++] = r->settings.digest;
     }
-    return true;
+    qsort(all, *count, sizeof *all, compare_digests);
+    return all;
+}
+
+static bool may_close(const struct websocket *w)
+{
+    const struct websocket_rules *r = w->x->route->websocket;
+    return r && r->settings.on_change != ON_CHANGE_KEEP && !w->closes_when_quiet;
 }
 
 void websockets_review(struct plane *p, const struct generation *g)
 {
+    uint64_t *digests = NULL;
+    size_t count = 0;
     for (struct link *l = p->websockets.next; l != &p->websockets; l = l->next) {
         struct websocket *w = LINK_OWNER(l, struct websocket, in_all);
+        if (!may_close(w))
+            continue;
         const struct websocket_rules *r = w->x->route->websocket;
-        if (!r || r->settings.on_change == ON_CHANGE_KEEP || w->closes_when_quiet || !is_changed(w, g))
+        if (!digests)
+            digests = digests_of(g, &count);
+        if (bsearch(&r->settings.digest, digests, count, sizeof *digests, compare_digests))
             continue;
         if (r->settings.on_change == ON_CHANGE_CLOSE)
             close_one(w, WS_CLOSE_RESTART, SLICE_OF("configuration changed"));
         w->closes_when_quiet = true;
         loop_ready(loop_of(w->x), &w->x->wake);
     }
+    free(digests);
 }
