@@ -25,6 +25,8 @@ local TRIES = {
   require_header = { { headers = { "X-Api-Version: 3" } }, 400, "^Wrong value" },
   respond = { { target = "/page" }, 503, "<p>/page is closed" },
   rewrite = { { target = "/shop/42/details?debug=1&page=2" }, 200, "^GET /items/details%?id=42&page=2 " },
+  websocket = { { target = "/ws", headers = { "Connection: Upgrade", "Upgrade: websocket", "Origin: https://b.test" } },
+                403, "^this origin" },
 }
 
 describe("the example of", function()

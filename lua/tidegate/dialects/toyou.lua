@@ -239,9 +239,6 @@ end
 function Converter:prepare(def)
   if def.type == "websocket" then
     def.is_websocket = true
-    if not native.has("routes", "websocket") then
-      native.leave_out(self.report, def.place, def.path, "connections are handed on without limits of their own")
-    end
     return
   end
   def.instance = native.instance_name(def.name, self.instance_names)

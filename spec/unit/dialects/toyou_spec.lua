@@ -344,16 +344,8 @@ describe("what is wrong in a file of Toyou", function()
   end
 end)
 
-describe("a version that has words for WebSockets", function()
-  local native = require "tidegate.dialects.native"
-  local has = native.has
-
-  setup(function()
-    native.has = function(...) return select(2, ...) == "websocket" or has(...) end
-  end)
-  teardown(function() native.has = has end)
-
-  it("is told what the middleware says, in its units [T82 T83 T84 T85 T86 X9]", function()
+describe("WebSockets", function()
+  it("get a route of their own for paths of a host [T66 T81 T82]", function()
     local code, out, said = dialects.convert "toyou/websocket_talk.yaml"
     assert.same({ 0, "" }, { code, said })
     assert.truthy(out:find([[
@@ -366,15 +358,44 @@ routes:
   - host: talk.harbour.test
     service: talk
 services:]], 1, true), out)
+  end)
+
+  local function routes_of(text)
     local folder = files.folder()
-    files.write(folder .. "/config.yaml", with_services [[
-route_rules: [{ pattern: "/radio/*", target: one, middlewares: [websocket] }]
-middlewares:
-  - name: websocket
-    config: { path_patterns: [/radio], ping_interval: 20, pong_wait: 40, write_wait: 5, max_message_size: 256 }
-]])
-    out = select(2, dialects.convert(folder .. "/config.yaml"))
-    assert.truthy(out:find([[
+    files.write(folder .. "/config.yaml", with_services(text))
+    return (select(2, dialects.convert(folder .. "/config.yaml")):match "(routes:.-)services:")
+  end
+
+  -- The path of a rule, path_patterns, and the paths of the routes; "!": with `websocket`.
+  local PATHS = {
+    { "/radio/*", "[/radio]", "/radio/*!" },
+    { "/radio/*", "[/]", "/radio/*!" },
+    { "/radio/*", "['*']", "/radio/*!" },
+    { "/radio/live/*", "[/radio, /morse]", "/radio/live/*!" },
+    { "/radio/*", "[/radio/live, /radio/talk/, /morse]", "/radio/live/* /radio/talk/*! /radio/*" },
+    { "/radio/*", "[/morse]", "/radio/*!" },
+    { "/radio/*", "['~^/radio/\\d+$', /radio/live]", "/radio/*!" },
+    { "/radio", "[/radio/live]", "/radio!" },
+    { "*", "[/radio]", "/radio/*! " },
+  }
+  for _, case in ipairs(PATHS) do
+    it(("of the rule %s with the paths %s are told apart [T81]"):format(case[1], case[2]), function()
+      local out = routes_of(([[
+route_rules: [{ pattern: "%s", target: one, middlewares: [websocket] }]
+middlewares: [{ name: websocket, config: { path_patterns: %s } }]
+]]):format(case[1], case[2]))
+      local list = {}
+      for route in out:gmatch "%- ([^-]*)" do
+        local paths = route:match "^paths?: %[?([^%]\n]*)" or ""
+        list[#list + 1] = paths:gsub("[,\"]", "") .. (route:find "websocket:" and "!" or "")
+      end
+      assert.equal(case[3], table.concat(list, " "))
+    end)
+  end
+
+  it("are told what the middleware says, in its units [T82 T83 T84 T85 T86 T87 X9]", function()
+    assert.equal([[
+routes:
   - path: /radio/*
     service: one
     websocket:
@@ -382,6 +403,35 @@ middlewares:
       pong_wait: 40s
       write_wait: 5s
       max_message: 256KiB
-services:]], 1, true), out)
+      headers:
+        x-a: b
+]], routes_of [[
+route_rules: [{ pattern: "/radio/*", target: one, middlewares: [websocket] }]
+middlewares:
+  - name: websocket
+    config: { path_patterns: [/radio], ping_interval: 20, pong_wait: 40, write_wait: 5, max_message_size: 256,
+              headers: { x-a: b } }
+]])
+  end)
+
+  it("have the settings of a global middleware on each route that names none", function()
+    assert.equal([[
+routes:
+  - path: /radio/*
+    service: one
+    websocket:
+      ping_interval: 5s
+  - path: /other/*
+    service: one
+    websocket:
+      ping_interval: 9s
+]], routes_of [[
+route_rules:
+  - { pattern: "/radio/*", target: one }
+  - { pattern: "/other/*", target: one, middlewares: [own] }
+middleware_services:
+  - { name: all, type: websocket, enabled: true, is_global: true, config: { ping_interval: 5 } }
+  - { name: own, type: websocket, enabled: true, config: { ping_interval: 9 } }
+]])
   end)
 end)

@@ -17,9 +17,14 @@ local function listeners_of(self, port)
   return own and own ~= self.main_listener and { self.main_listener, own } or { self.main_listener }
 end
 
---- The middlewares that rules name, in order, each once; those that run for every request anyway are not among them.
+--- The middlewares that rules name, in order, each once; those that run for every request anyway are not among them,
+-- but for WebSockets: there is no place for those but routes.
 local function gather(self, ...)
   local defs, seen = {}, {}
+  for _, name in ipairs(self.def_names) do
+    local def = self.defs[name]
+    if def.is_websocket and def.is_global then defs[#defs + 1], seen[def] = def, true end
+  end
   for _, owner in ipairs { ... } do
     for i, name in ipairs(owner.middlewares or {}) do
       local def = self:def_of(name, owner.middlewares, i)
@@ -38,7 +43,7 @@ local function chain(self, defs, place)
     if def.is_unusable then
       missing = def
     elseif def.is_websocket then
-      websocket = def.enabled ~= false and native.has("routes", "websocket") and def or nil
+      websocket = def.enabled ~= false and def or nil
     else
       plugins[#plugins + 1] = def
     end
@@ -70,13 +75,28 @@ local function websocket_of(def)
   return result
 end
 
---- Paths of the settings of a WebSocket that stand for a rule without a path.
-local function websocket_paths(def)
-  local paths = {}
+--- The path below which all fits a pattern; nil where that cannot be said.
+local function stem_of(pattern)
+  local stem = pattern:gsub("/%*$", ""):gsub("/$", "")
+  return not stem:find "[*~]" and stem or nil
+end
+
+local function is_below(path, stem) return (path .. "/"):sub(1, #stem + 1) == stem .. "/" end
+
+--- Paths of the settings of a WebSocket that get a route of their own: those within the rule's path (nil: any). Nil
+-- where the settings are for all of the rule: its path lies within one of them, or meets none, and nobody is left out.
+local function websocket_paths(def, own)
+  local paths, stem = {}, own and stem_of(own.text)
   local patterns = node.get(def.config, "path_patterns")
-  for i, item in ipairs(patterns and patterns.items or {}) do
+  if own and (not stem or stem == own.text) then return nil end
+  for _, item in ipairs(patterns and patterns.items or {}) do
     local text = item.text or ""
-    paths[i] = node.scalar(text:find "[*~]" and text or text:gsub("/$", "") .. "/*", item)
+    local inner = stem_of(text)
+    local is_for_all = text == "*" or own and (not inner or is_below(stem, inner))
+    if is_for_all then return nil end
+    if not own or is_below(inner, stem) then
+      paths[#paths + 1] = node.scalar(inner and inner .. "/*" or text, item)
+    end
   end
   return #paths > 0 and node.list(paths, patterns) or nil
 end
@@ -122,7 +142,7 @@ local function add(self, list, host, path, priority)
     list[#list + 1] = result
   end
   local own = path and path.pattern ~= "*" and node.copy(self:node(path, "pattern")) or nil
-  local ways = websocket and not own and websocket_paths(websocket)
+  local ways = websocket and websocket_paths(websocket, own)
   if ways then route(ways, true) end
   route(own, websocket and not ways)
 end
@@ -133,7 +153,6 @@ end
 local function may_meet(a, b)
   if a:sub(1, 1) == "~" or b:sub(1, 1) == "~" or a == "*" or b == "*" then return true end
   local stem_a, stem_b = a:match "^(.-)/?%*+$", b:match "^(.-)/?%*+$"
-  local function is_below(path, stem) return (path .. "/"):sub(1, #stem + 1) == stem .. "/" end
   if stem_a and stem_b then return is_below(stem_a, stem_b) or is_below(stem_b, stem_a) end
   if stem_a then return is_below(b, stem_a) end
   if stem_b then return is_below(a, stem_b) end
