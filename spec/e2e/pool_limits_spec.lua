@@ -1,4 +1,5 @@
 --- Connections to a node are counted over all loops, and who finds none waits in order.
+local certificates = require "support.certificates"
 local cjson = require "cjson"
 local client = require "support.client"
 local clock = require "support.clock"
@@ -206,6 +207,27 @@ routes: [{ path: "/*", service: app }]
     reload("max_per_node: 0", "max_per_node: 2")
     ask_all(6, 100)
     clock.wait_until(function() return figure "connections" <= 2 and figure "waiting" == 0 end, 20)
+  end)
+
+  it("moves a TLS connection from loop to loop as it is", function()
+    local authority = certificates.authority()
+    local own = certificates.sign(authority, "node", "IP:127.0.0.1")
+    local behind = gateway.start(([[
+listen: [{ address: "127.0.0.1:0", tls: { certificates: [{ cert: "%s", key: "%s" }] } }]
+routes: [{ path: "/*", respond: { body: "%s" } }]
+]]):format(own.cert, own.key, ("b"):rep(30000)))
+    finally(function() behind:stop() end)
+    gw = gateway.start(([[
+gateway: { threads: 4, grace: 1s }
+services:
+  app:
+    nodes: ["https://127.0.0.1:%d"]
+    tls: { ca: "%s" }
+    pool: { max_per_node: 2, queue_timeout: 20s }
+routes: [{ path: "/*", service: app }]
+]]):format(behind:port(), authority.ca))
+    ask_all(8, 200)
+    assert.truthy(select(2, behind:status()):find("connections +%d+ open, 2 in all"), select(2, behind:status()))
   end)
 
   it("gives the place of a connection that dies to who waits", function()
