@@ -1,20 +1,18 @@
 --- A node that is taken out by a reload finishes what it has.
 local cjson = require "cjson"
-local client = require "support.client"
 local clock = require "support.clock"
 local crew = require "support.crew"
-local files = require "support.files"
 local gateway = require "support.gateway"
 local upstream = require "support.upstream"
-
-local request = client.request
+local visit = require "support.visit"
 
 local CONFIG = [[
 gateway: { threads: 2, grace: 1s }
+dictionaries: { gate: 1MiB }
 services:
   app:
     nodes: [ { url: "http://ONE" }, { url: "http://TWO" } ]
-    PANIC
+    HEALTH
 routes: [{ path: "/*", service: app, plugins: [late] }]
 ]]
 
@@ -39,42 +37,24 @@ return Late
 ]]
 
 describe("a node that is taken out", function()
-  local one, two, gw, clients
-
-  before_each(function() clients = {} end)
+  local one, two, gw, v
 
   after_each(function()
-    for _, c in ipairs(clients) do c:close() end
-    if gw then gw:stop() end
-    gw = nil
+    if v then v:close() end
     if one then one:stop() end
     if two then two:stop() end
-    one, two = nil, nil
+    one, two, v = nil, nil, nil
   end)
 
-  local function start(panic)
-    local yaml = CONFIG:gsub("ONE", one.node):gsub("TWO", two.node):gsub("PANIC", panic or "")
-    gw = gateway.start("dictionaries: { gate: 1MiB }\n" .. yaml, { plugins = { late = LATE } })
+  local function start(health)
+    local yaml = CONFIG:gsub("ONE", one.node):gsub("TWO", two.node):gsub("HEALTH", health or "")
+    gw = gateway.start(yaml, { plugins = { late = LATE } })
+    v = visit.new(gw)
   end
 
-  local function send(target, headers)
-    local c = client.connect(gw:port())
-    clients[#clients + 1] = c
-    c:send(request { target = target, headers = headers })
-    return c
-  end
-
-  local function ok(c) assert.equal(200, assert(c:response { timeout = 20 }).status) end
-
-  local function reload(from, to)
-    local text, n = files.read(gw.file):gsub(from, to)
-    assert.equal(1, n)
-    gw:write(text)
-    assert.equal(0, (gw:reload()))
-  end
-
-  local function disable() reload('(http://[^"]*")( }, {)', "%1, enabled: false%2") end
-  local function enable() reload(", enabled: false", "") end
+  local function ok(c) visit.expect(c, 200) end
+  local function disable() v:change('(http://[^"]*")( }, {)', "%1, enabled: false%2") end
+  local function enable() v:change(", enabled: false", "") end
 
   --- The states of all nodes, and what the one that drains has in hand.
   local function states()
@@ -90,26 +70,24 @@ describe("a node that is taken out", function()
     clock.wait_until(function() return states() == words end, 20, words)
   end
 
-  local function get(target) return assert(client.ask(gw:port(), request { target = target })) end
-
   --- Waits until so many requests are held by the plugin.
   local function wait_come(n)
-    clock.wait_until(function() return tonumber(get("/come").body) == n end, 20, "requests in the plugin")
+    clock.wait_until(function() return tonumber(v:ask("/come").body) == n end, 20, "requests in the plugin")
   end
 
   it("finishes its requests, loses its idle connections, and gets no more", function()
     one, two = crew.start {}, crew.start {}
     start()
-    local held = { send("/a", { "X-Hold: 1" }), send("/b", { "X-Hold: 1" }) }
+    local held = { v:send("/a", { "X-Hold: 1" }), v:send("/b", { "X-Hold: 1" }) }
     one:wait_requests(1)
     two:wait_requests(1)
-    for _ = 1, 4 do ok(send "/") end            -- an idle connection to each
+    for _ = 1, 4 do ok(v:send "/") end            -- an idle connection to each
     local before = one:seen()
     assert.is_true(before.accepted >= 2)
     disable()
     -- All but the one in use.
     clock.wait_until(function() return one:seen().ended == one:seen().accepted - 1 end, 20, "idle connections to end")
-    for _ = 1, 8 do ok(send "/later") end
+    for _ = 1, 8 do ok(v:send "/later") end
     assert.equal(#before.targets, #one:seen().targets)
     local words, in_hand = states()
     assert.same({ "healthy draining", 1 }, { words, in_hand })
@@ -126,7 +104,7 @@ describe("a node that is taken out", function()
   it("stays where it comes back before it has finished", function()
     one, two = crew.start {}, crew.start {}
     start()
-    local held = { send("/a", { "X-Hold: 1" }), send("/b", { "X-Hold: 1" }) }
+    local held = { v:send("/a", { "X-Hold: 1" }), v:send("/b", { "X-Hold: 1" }) }
     one:wait_requests(1)
     disable()
     wait_states "healthy draining"
@@ -135,7 +113,7 @@ describe("a node that is taken out", function()
     one:release()
     two:release()
     for _, c in ipairs(held) do ok(c) end
-    for _ = 1, 6 do ok(send "/") end
+    for _ = 1, 6 do ok(v:send "/") end
     assert.is_true(#one:seen().targets >= 3)
     assert.is_true(one:seen().ended < one:seen().accepted)       -- it is kept
   end)
@@ -152,15 +130,15 @@ describe("a node that is taken out", function()
     end }
     one, two = upstream.by_path(answers), crew.start {}
     start()
-    local c = send("/tunnel", { "Connection: Upgrade", "Upgrade: spec" })
+    local c = v:send("/tunnel", { "Connection: Upgrade", "Upgrade: spec" })
     local head = assert(c:head())
     if head.status ~= 101 then                  -- the other node was the first
-      c = send("/tunnel", { "Connection: Upgrade", "Upgrade: spec" })
+      c = v:send("/tunnel", { "Connection: Upgrade", "Upgrade: spec" })
       assert.equal(101, assert(c:head()).status)
     end
     disable()
     wait_states "healthy draining"
-    reload("path: ", "name: anything, path: ")          -- another generation
+    v:change("path: ", "name: anything, path: ")          -- another generation
     wait_states "healthy draining"
     c:send "x"
     assert.equal("x", c.reader:exactly(1, 5))
@@ -171,13 +149,13 @@ describe("a node that is taken out", function()
   it("gets no request that was on its way before", function()
     one, two = crew.start {}, crew.start {}
     start()
-    ok(send "/")
+    ok(v:send "/")
     local late = {}
-    for i = 1, 6 do late[i] = send("/late", { "X-Late: 1" }) end
+    for i = 1, 6 do late[i] = v:send("/late", { "X-Late: 1" }) end
     wait_come(#late)
     local before = #one:seen().targets
     disable()
-    assert.equal(204, get("/open").status)
+    assert.equal(204, v:ask("/open").status)
     for _, c in ipairs(late) do ok(c) end
     assert.equal(before, #one:seen().targets)
   end)
@@ -186,11 +164,11 @@ describe("a node that is taken out", function()
     one, two = crew.start {}, crew.start {}
     start "health_check: { panic: fail }"
     local late = {}
-    for i = 1, 4 do late[i] = send("/late", { "X-Late: 1" }) end
+    for i = 1, 4 do late[i] = v:send("/late", { "X-Late: 1" }) end
     wait_come(#late)
-    reload("service: app", "respond: { status: 204 }")
-    reload("services:\n.-\nroutes", "routes")
-    assert.equal(204, get("/open").status)
+    v:change("service: app", "respond: { status: 204 }")
+    v:change("services:\n.-\nroutes", "routes")
+    assert.equal(204, v:ask("/open").status)
     for _, c in ipairs(late) do ok(c) end
   end)
 end)

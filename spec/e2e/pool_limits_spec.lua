@@ -1,35 +1,32 @@
 --- Connections to a node are counted over all loops, and who finds none waits in order.
 local certificates = require "support.certificates"
 local cjson = require "cjson"
-local client = require "support.client"
 local clock = require "support.clock"
 local crew = require "support.crew"
-local files = require "support.files"
 local gateway = require "support.gateway"
-local load = require "support.load"
-
-local request = client.request
+local visit = require "support.visit"
 
 local HOLD = { "X-Hold: 1" }
 
 describe("pool.max_per_node", function()
-  local up, gw, clients
+  local up, gw, v
 
-  before_each(function()
-    clients = {}
-    up = crew.start { delay = 0.003 }
-  end)
+  before_each(function() up = crew.start { delay = 0.003 } end)
 
   after_each(function()
-    for _, c in ipairs(clients) do c:close() end
-    if gw then gw:stop() end
-    gw = nil
+    if v then v:close() end
+    v = nil
     up:stop()
   end)
 
+  local function serve(yaml)
+    gw = gateway.start(yaml)
+    v = visit.new(gw)
+  end
+
   local function start(pool, o)
     o = o or {}
-    gw = gateway.start(([[
+    serve(([[
 gateway: { threads: %d, grace: 1s }
 metrics: { listen: "unix:m.sock" }
 services:
@@ -38,54 +35,23 @@ routes: [{ path: "/*", service: app }]
 ]]):format(o.threads or 4, o.nodes or ('"%s"'):format(up.node), pool))
   end
 
-  --- Sends a request on a connection of its own.
-  local function send(target, headers)
-    local c = client.connect(gw:port())
-    clients[#clients + 1] = c
-    c:send(request { target = target, headers = headers })
-    return c
-  end
-
-  local function ok(c) assert.equal(200, assert(c:response { timeout = 20 }).status) end
-
-  local function metric(pattern)
-    local metrics = assert(client.ask(gw.folder .. "/m.sock", request { target = "/metrics" }, { timeout = 20 })).body
-    return tonumber(metrics:match(pattern))
-  end
+  local function ok(c) visit.expect(c, 200) end
 
   --- A figure of the first node.
-  local function figure(name) return metric("tidegate_node_" .. name .. "%b{} (%d+)") end
-  local function requests_done() return metric "tidegate_requests_total%b{} (%d+)" end
-
-  local function wait_waiting(n)
-    clock.wait_until(function() return figure "waiting" == n end, 20, n .. " requests that wait")
-  end
-
-  local function reload(from, to)
-    gw:write((files.read(gw.file):gsub(from, to)))
-    assert.equal(0, (gw:reload()))
-  end
-
-  --- Asks with so many clients until n requests were made; none fails.
-  local function ask_all(count, n)
-    local asked = load.start { to = gw:port(), clients = count }
-    asked:wait(n)
-    local requests, failures = asked:stop()
-    assert.same({}, failures)
-    return requests
-  end
+  local function figure(name) return v:metric("tidegate_node_" .. name) end
+  local function wait_waiting(n) v:wait_metric("tidegate_node_waiting", n) end
 
   --- So many requests, each when the one before is over: a client has its answer before the connection is free.
   local function ask_in_turn(count)
     for i = 1, count do
-      ok(send "/")
-      clock.wait_until(function() return requests_done() == i end, 20, "the end of a request")
+      ok(v:send "/")
+      v:wait_metric("tidegate_requests_total", i)
     end
   end
 
   it("is never passed, over four loops and twelve clients, and nobody fails", function()
     start "max_per_node: 3, queue_timeout: 20s"
-    local requests, seen = ask_all(12, 400), up:seen()
+    local requests, seen = v:ask_all(12, 400), up:seen()
     assert.equal(requests, seen.answered)
     assert.equal(3, seen.most_open)
     assert.equal(3, seen.most_in_hand)
@@ -95,7 +61,7 @@ routes: [{ path: "/*", service: app }]
 
   it("is kept where each request has a connection of its own", function()
     start "max_per_node: 3, idle_per_node: 0, queue_timeout: 20s"
-    local requests, seen = ask_all(8, 200), up:seen()
+    local requests, seen = v:ask_all(8, 200), up:seen()
     assert.equal(requests, seen.accepted)
     assert.equal(3, seen.most_open)
     clock.wait_until(function() return figure "connections" == 0 end)
@@ -110,10 +76,10 @@ routes: [{ path: "/*", service: app }]
 
   it("lets requests through in the order in which they came", function()
     start "max_per_node: 1, queue_timeout: 60s"
-    local all, order = { send("/0", HOLD) }, { "/0" }
+    local all, order = { v:send("/0", HOLD) }, { "/0" }
     up:wait_requests(1)
     for i = 1, 8 do
-      all[i + 1], order[i + 1] = send("/" .. i), "/" .. i
+      all[i + 1], order[i + 1] = v:send("/" .. i), "/" .. i
       wait_waiting(i)
     end
     up:release()
@@ -124,11 +90,11 @@ routes: [{ path: "/*", service: app }]
 
   it("answers 503 at once where the queue is full, and says so", function()
     start("max_per_node: 1, queue: 1, queue_timeout: 60s", { threads = 2 })
-    local first = send("/first", HOLD)
+    local first = v:send("/first", HOLD)
     up:wait_requests(1)
-    local second = send "/second"
+    local second = v:send "/second"
     wait_waiting(1)
-    local res = assert(client.ask(gw:port(), request { target = "/third" }))
+    local res = v:ask "/third"
     assert.equal(503, res.status)
     assert.equal("503 Service Unavailable: all connections to the upstream are in use\n", res.body)
     assert.equal("1", res:get "retry-after")
@@ -148,7 +114,7 @@ routes: [{ path: "/*", service: app }]
     local other = crew.start {}
     finally(function() other:stop() end)
     start("max_per_node: 1, queue: 0", { nodes = ('"%s", "%s"'):format(up.node, other.node) })
-    local held = send("/held", HOLD)
+    local held = v:send("/held", HOLD)
     clock.wait_until(function() return #up:seen().targets + #other:seen().targets == 1 end, 20)
     local busy, free = up, other
     if #up:seen().targets == 0 then busy, free = other, up end
@@ -160,26 +126,26 @@ routes: [{ path: "/*", service: app }]
 
   it("lets a request wait for pool.queue_timeout, and answers 503 then", function()
     start("max_per_node: 1, queue_timeout: 150ms", { threads = 2 })
-    local first = send("/first", HOLD)
+    local first = v:send("/first", HOLD)
     up:wait_requests(1)
     local before = clock.now()
-    local res = assert(client.ask(gw:port(), request { target = "/second" }))
+    local res = v:ask "/second"
     assert.equal("503 Service Unavailable: waited too long for the upstream\n", res.body)
     assert.is_true(clock.now() - before > 0.14)
     assert.equal(0, figure "waiting")
     up:release()
     ok(first)
-    ok(send "/third")
+    ok(v:send "/third")
     assert.same({ "/first", "/third" }, up:seen().targets)
   end)
 
   it("forgets a client that has gone while it waited", function()
     start "max_per_node: 1, queue_timeout: 60s"
-    local first = send("/first", HOLD)
+    local first = v:send("/first", HOLD)
     up:wait_requests(1)
-    local gone = send "/gone"
+    local gone = v:send "/gone"
     wait_waiting(1)
-    local last = send "/last"
+    local last = v:send "/last"
     wait_waiting(2)
     gone:reset()
     wait_waiting(1)
@@ -193,19 +159,19 @@ routes: [{ path: "/*", service: app }]
     start "max_per_node: 1, queue_timeout: 60s"
     local all = {}
     for i = 1, 4 do
-      all[i] = send("/" .. i, HOLD)
+      all[i] = v:send("/" .. i, HOLD)
       if i > 1 then wait_waiting(i - 1) else up:wait_requests(1) end
     end
-    reload("max_per_node: 1", "max_per_node: 3")
+    v:change("max_per_node: 1", "max_per_node: 3")
     up:wait_requests(3)
     assert.equal(1, figure "waiting")
-    reload("max_per_node: 3", "max_per_node: 0")
+    v:change("max_per_node: 3", "max_per_node: 0")
     up:wait_requests(4)
     assert.equal(4, up:seen().most_in_hand)
     up:release()
     for i = 1, 4 do ok(all[i]) end
-    reload("max_per_node: 0", "max_per_node: 2")
-    ask_all(6, 100)
+    v:change("max_per_node: 0", "max_per_node: 2")
+    v:ask_all(6, 100)
     clock.wait_until(function() return figure "connections" <= 2 and figure "waiting" == 0 end, 20)
   end)
 
@@ -217,7 +183,7 @@ listen: [{ address: "127.0.0.1:0", tls: { certificates: [{ cert: "%s", key: "%s"
 routes: [{ path: "/*", respond: { body: "%s" } }]
 ]]):format(own.cert, own.key, ("b"):rep(30000)))
     finally(function() behind:stop() end)
-    gw = gateway.start(([[
+    serve(([[
 gateway: { threads: 4, grace: 1s }
 services:
   app:
@@ -226,15 +192,15 @@ services:
     pool: { max_per_node: 2, queue_timeout: 20s }
 routes: [{ path: "/*", service: app }]
 ]]):format(behind:port(), authority.ca))
-    ask_all(8, 200)
+    v:ask_all(8, 200)
     assert.truthy(select(2, behind:status()):find("connections +%d+ open, 2 in all"), select(2, behind:status()))
   end)
 
   it("gives the place of a connection that dies to who waits", function()
     start("max_per_node: 1, queue_timeout: 60s", { threads = 2 })
-    local first = send("/first", HOLD)
+    local first = v:send("/first", HOLD)
     up:wait_requests(1)
-    local second = send "/second"
+    local second = v:send "/second"
     wait_waiting(1)
     first:reset()
     ok(second)
