@@ -8,6 +8,19 @@ local visit = require "support.visit"
 
 local HOLD = { "X-Hold: 1" }
 
+local ASKS = [[
+--- Answers with what the service says.
+local Asks = { version = "1.0.0", description = "Asks a service.", band = "filter", schema = {} }
+Asks.__index = Asks
+function Asks.new() return setmetatable({}, Asks) end
+function Asks:request(req)
+  local headers = { ["x-hold"] = req:header "x-hold" }
+  local res, err = tide.http.request { service = "app", path = "/asked", headers = headers, timeout = 30 }
+  return req:reply(res and res.status or 502, res and res.body or err)
+end
+return Asks
+]]
+
 describe("pool.max_per_node", function()
   local up, gw, v
 
@@ -173,6 +186,30 @@ routes: [{ path: "/*", service: app }]
     v:change("max_per_node: 0", "max_per_node: 2")
     v:ask_all(6, 100)
     clock.wait_until(function() return figure "connections" <= 2 and figure "waiting" == 0 end, 20)
+  end)
+
+  it("counts what plugins ask for themselves, and lets that wait too", function()
+    gw = gateway.start(([[
+gateway: { threads: 4, grace: 1s }
+metrics: { listen: "unix:m.sock" }
+services:
+  app: { nodes: ["%s"], pool: { max_per_node: 2, queue: 4, queue_timeout: 20s }, retries: { attempts: 0 } }
+routes: [{ path: "/asks/*", plugins: [asks], respond: { status: 204 } }, { path: "/*", service: app }]
+]]):format(up.node), { plugins = { asks = ASKS } })
+    v = visit.new(gw)
+    v:ask_all(4, 60)
+    v:ask_all(4, 60, "/asks/")
+    assert.equal(2, up:seen().most_open)
+    local held = { v:send("/asks/one", HOLD), v:send("/two", HOLD) }
+    clock.wait_until(function() return up:seen().held == 2 end, 20, "two requests at the upstream")
+    for i = 1, 4 do
+      held[#held + 1] = v:send(i % 2 == 0 and "/asks/more" or "/more")
+      wait_waiting(i)
+    end
+    assert.equal("all connections to the upstream are in use", visit.expect(v:send "/asks/refused", 502).body)
+    up:release()
+    for _, c in ipairs(held) do ok(c) end
+    assert.equal(2, up:seen().most_open)
   end)
 
   it("moves a TLS connection from loop to loop as it is", function()

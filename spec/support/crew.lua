@@ -78,6 +78,7 @@ function Process:take(fd, conn)
   conn.due = from + (self.options.delay or 0)
   self.busy_until = conn.due
   conn.held_back = head:find "\r\n[Xx]%-[Hh]old:" ~= nil
+  self.seen.held = self.seen.held + (conn.held_back and 1 or 0)
   self.in_hand = self.in_hand + 1
   self.seen.most_in_hand = math.max(self.seen.most_in_hand, self.in_hand)
   table.insert(self.seen.targets, head:match "^%u+ (%S+)")
@@ -161,7 +162,7 @@ local function launch(self)
   self.mouth = mouth
   local process = setmetatable({
     ear = ear, listening = self.listening, options = self.options, notes = notes, conns = {}, in_hand = 0,
-    seen = { accepted = 0, ended = 0, answered = 0, most_open = 0, most_in_hand = 0, targets = {} },
+    seen = { accepted = 0, ended = 0, answered = 0, held = 0, most_open = 0, most_in_hand = 0, targets = {} },
   }, Process)
   self.pid = processes.fork(function() return serve(process) end)
   unistd.close(ear)
@@ -186,8 +187,8 @@ function Crew:shut_door()
   self.listening = nil
 end
 
---- What the process that runs now has seen: accepted, ended (connections), answered, most_open, most_in_hand, targets
--- in order.
+--- What the process that runs now has seen: accepted, ended (connections), answered, held, most_open, most_in_hand,
+-- targets in order.
 function Crew:seen() return cjson.decode(files.read(self.all_notes[#self.all_notes])) end
 
 --- Waits until so many requests have come.

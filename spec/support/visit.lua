@@ -29,9 +29,12 @@ function Visit:ask(target)
 end
 
 --- So many clients ask until n requests were made; none may fail.
+-- @tparam number count
+-- @tparam number n
+-- @tparam[opt="/"] string target
 -- @treturn number requests
-function Visit:ask_all(count, n)
-  local asked = load.start { to = self.gw:port(), clients = count }
+function Visit:ask_all(count, n, target)
+  local asked = load.start { to = self.gw:port(), clients = count, target = target }
   asked:wait(n)
   local requests, failures = asked:stop()
   assert(#failures == 0, table.concat(failures, "\n"))
