@@ -123,7 +123,8 @@ static enum rc on_message(struct ws_relay *r, enum ws_side from, struct ws_messa
         m->verdict = WS_CHANGE;
         m->opcode = WS_TEXT;
         m->changed = slice_text(changed);
-        (void)frames_add(due, WS_TEXT, 0, true, m->changed);
+        m->changed_is_compressed = m->is_compressed;
+        (void)frames_add(due, WS_TEXT, m->is_compressed ? WS_RSV1 : 0, true, m->changed);
         return RC_OK;
     case 3: ws_relay_close(r, WS_CLOSE_POLICY, SLICE_OF("policy"), "policy"); /* fall through */
     default:

@@ -10,12 +10,13 @@ local upstream = require "support.upstream"
 -- @tparam table answers see upstream.by_path
 -- @tparam string yaml the gateway's configuration, with NODE wherever the upstream's address belongs
 -- @tparam function take gets upstream, gateway and connection before each case
-return function(answers, yaml, take)
+-- @tparam[opt] table o as for gateway.start
+return function(answers, yaml, take, o)
   local up, gw, c
 
   busted.setup(function()
     up = upstream.by_path(answers)
-    gw = gateway.start((yaml:gsub("NODE", up.node)))
+    gw = gateway.start((yaml:gsub("NODE", up.node)), o)
   end)
 
   busted.teardown(function()
