@@ -8,6 +8,7 @@ local process = require "tidegate.spec.process"
 local request = require "tidegate.spec.request"
 local session = require "tidegate.spec.session"
 local sockets = require "tidegate.spec.sockets"
+local websocket = require "tidegate.spec.websocket"
 local world = require "tidegate.spec.world"
 
 local gateway = {}
@@ -145,6 +146,7 @@ function Driver:stuck() return ("there is no response after %d s\n%s"):format(PA
 local Gateway = {}
 Gateway.__index = Gateway
 request.methods(Gateway)
+websocket.methods(Gateway)
 
 local function read_ready_line(self)
   local limit = now() + PATIENCE
@@ -238,7 +240,7 @@ function Gateway:run(r)
   driver.peers.feed = r.feed
   local logged, notes = #self:log(), outcome.notes()
   world.notes = notes
-  local good, response, took = pcall(session.run, driver, r, PATIENCE)
+  local good, response, took = pcall((r.session or session).run, driver, r, PATIENCE)
   world.notes = outer
   for _, connection in ipairs(driver.connections) do connection:forget() end
   if not good then error(response, 0) end

@@ -7,6 +7,7 @@ local memory = require "tidegate.spec.memory"
 local plugin = require "tidegate.spec.plugin"
 local request = require "tidegate.spec.request"
 local through = require "tidegate.spec.through"
+local websocket = require "tidegate.spec.websocket"
 local world = require "tidegate.spec.world"
 
 local fake = { clock = {} }
@@ -26,6 +27,26 @@ end
 fake.request = function(fields) return request.new(fields or {}) end
 
 request.class.through = through
+
+local function made(make, ...)
+  local good, result = pcall(make, ...)
+  if not good then error(result, 3) end
+  return result
+end
+
+--- A WebSocket; websocket:through(instance, ...) opens it through a gateway with these plugins, sends the messages of
+-- its list and ends it.
+-- @tparam table fields those of a request; as a list the messages: texts, or { data =, type =, from =, after = };
+--   close: { code =, reason =, from = }
+fake.websocket = function(fields) return made(websocket.new, fields) end
+
+--- A WebSocket with one message.
+-- @tparam string data
+-- @tparam[opt] table options type ("text" or "binary"), from ("client" or "upstream"), after (seconds), close, and
+--   fields of a request
+fake.message = function(data, options) return made(websocket.of_message, data, options) end
+
+websocket.class.through = through.websocket
 
 --- A gateway in memory.
 -- @tparam table options plugins, global_plugins: lists of entries; upstream, services: handlers; yaml; sources

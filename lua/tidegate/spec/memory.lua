@@ -7,6 +7,7 @@ local outcome = require "tidegate.spec.outcome"
 local peers = require "tidegate.spec.peers"
 local request = require "tidegate.spec.request"
 local session = require "tidegate.spec.session"
+local websocket = require "tidegate.spec.websocket"
 local world = require "tidegate.spec.world"
 
 local memory = {}
@@ -159,6 +160,7 @@ end
 local Gate = {}
 Gate.__index = Gate
 request.methods(Gate)
+websocket.methods(Gate)
 
 --- Loads a configuration.
 -- @tparam table options see tidegate.spec.configuration
@@ -196,7 +198,7 @@ function Gate:run(r)
     self.handlers = world.handlers(r, self.services)
     native.use(self.address)
     watch_request(r, notes)
-    response, took = session.run(driver, r, LIMIT)
+    response, took = (r.session or session).run(driver, r, LIMIT)
   end)
   core.on_request = nil
   for _, entry in ipairs(notes.log) do table.insert(self.lines, entry.line .. "\n") end

@@ -2,6 +2,7 @@
 -- says; what they were asked is noted.
 local message = require "tidegate.spec.message"
 local redis = require "tidegate.spec.redis"
+local websocket = require "tidegate.spec.websocket"
 
 local peers = {}
 
@@ -11,7 +12,7 @@ local SOON = 1e-6       -- seconds: fractions of them are not exact
 peers.ANSWER = {
   status = "number", reason = "string", headers = "table", body = "any", json = "any", interims = "table",
   delay = "number", feed = "any", close = "boolean", cut = "number", raw = "string",
-  refuse = "boolean", reset = "boolean", never = "boolean",
+  refuse = "boolean", reset = "boolean", never = "boolean", websocket = "boolean",
 }
 
 local function check_answer(answer, who)
@@ -39,6 +40,7 @@ end
 --- The pieces of bytes that an answer is made of.
 local function pieces_of(answer, request, feed)
   if answer.raw then return { answer.raw } end
+  if answer.websocket then return { websocket.accept(answer.headers) } end
   local out = {}
   for _, interim in ipairs(answer.interims or {}) do
     local start = ("HTTP/1.1 %d %s"):format(interim.status, interim.reason or "Interim")
@@ -64,6 +66,10 @@ function Peer:is_due(now) return self.pieces and now >= self.due - SOON end
 --- Sends the next piece.
 function Peer:send_next()
   local piece = table.remove(self.pieces, 1)
+  if self.then_switch then
+    self.pieces = nil
+    self.then_switch(self.connection)       -- first: frames may come at once
+  end
   if piece then return self.connection:send(piece) end
   self.pieces = nil
   if self.then_reset then self.connection:reset() else self.connection:finish() end
@@ -75,6 +81,12 @@ local function reply(self, request, now)
   if answer.never then return end
   self.due, self.pieces = now + (answer.delay or 0), {}
   self.then_reset = answer.reset
+  if answer.websocket then
+    self.then_switch = self.target.switched
+    if not self.then_switch then
+      error(("%s: websocket: expected a request of fake.websocket or fake.message"):format(self.target.name), 0)
+    end
+  end
   if not answer.reset then self.pieces = pieces_of(answer, request, self.feed) end
 end
 
@@ -120,7 +132,8 @@ Peers.__index = Peers
 
 --- @tparam function find function(connection) -> who is there: handler; name, for messages; record (function of what it
 --   was asked), answered (function of what it said, and to what); service, its name where it is one; serves: "redis",
---   and then now (function: the handler that counts by now)
+--   and then now (function: the handler that counts by now); switched (function of the connection: it has become a
+--   WebSocket)
 -- @tparam function now seconds
 function peers.new(find, now) return setmetatable({ find = find, now = now, list = {}, feed = "whole" }, Peers) end
 

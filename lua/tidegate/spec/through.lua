@@ -6,6 +6,7 @@ local core = require "tidegate.spec.core"
 local dictionaries = require "tidegate.spec.dictionaries"
 local memory = require "tidegate.spec.memory"
 local request = require "tidegate.spec.request"
+local websocket = require "tidegate.spec.websocket"
 local world = require "tidegate.spec.world"
 
 local gates = {}        -- of this test: { instances =, services =, route =, gate = }
@@ -143,18 +144,32 @@ function through.reset()
   gates = {}
 end
 
+local function check_instances(instances)
+  for i, instance in ipairs(instances) do
+    if type(instance) ~= "table" or not instance.is_instance then
+      local message = "through: expected instances, as plugin{...} gives them; found a %s at place %d"
+      error(message:format(type(instance), i), 3)
+    end
+  end
+end
+
+--- Opens a WebSocket through plugins, as a route would have them.
+-- @tparam table w see tidegate.spec.websocket
+-- @param ... instances
+-- @treturn table see tidegate.spec.websocket
+function through.websocket(w, ...)
+  local instances = { ... }
+  check_instances(instances)
+  return (websocket.run(w, (gate_for(instances, w.fields.services, w.fields.route))))
+end
+
 --- Sends a request through plugins, as a route would have them.
 -- @tparam table r a request
 -- @param ... instances
 -- @treturn table see tidegate.spec.outcome
 function through.__call(_, r, ...)
   local instances = { ... }
-  for i, instance in ipairs(instances) do
-    if type(instance) ~= "table" or not instance.is_instance then
-      local message = "through: expected instances, as plugin{...} gives them; found a %s at place %d"
-      error(message:format(type(instance), i), 2)
-    end
-  end
+  check_instances(instances)
   local gate, is_new = gate_for(instances, r.services, r.route)
   if not is_new or r.feed or not touches_bodies(instances) then return gate:run(request.make(r)) end
   local before = { now = core.now(), restore = dictionaries.keep() }

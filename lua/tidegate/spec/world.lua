@@ -6,6 +6,7 @@ local world = {
   notes = outcome.notes(),      -- of what happens now
   http = nil, redis = nil,      -- handlers
   sockets = {},                 -- handlers by address
+  switched = nil,               -- gets a connection to an upstream that has become a WebSocket
 }
 
 --- What an upstream says that the spec has no words for: the body of the request.
@@ -38,7 +39,7 @@ end
 function world.service(name, handlers)
   return {
     name = "upstream " .. name, service = name, handler = handlers[name] or handlers.upstream or echo,
-    record = note "upstreams", answered = answer "upstreams",
+    record = note "upstreams", answered = answer "upstreams", switched = world.switched,
   }
 end
 
