@@ -2,6 +2,7 @@
 local ffi = require "ffi"
 local config = require "tidegate.config"
 local dictionaries = require "tidegate.dictionaries"
+local discovery = require "tidegate.discovery"
 local json = require "tidegate.tide.json"
 local live = require "tidegate.live"
 local overrides = require "tidegate.config.overrides"
@@ -137,6 +138,9 @@ end
 
 --- Saves what is to survive the process. Called now and then, and at the end.
 function control.save() dictionaries.save() end
+
+--- Reads a file of nodes again.
+control.discover = discovery.refresh
 
 -- -- answering --
 

@@ -70,6 +70,25 @@ function nodes.names()
   return list
 end
 
+local source = ffi.new "struct tide_source"
+
+--- All places that nodes are discovered at.
+-- @treturn {table,...} kind ("dns", "file"), from (the name, the file), count (nodes), answered, failures, error: as
+-- nodes.names has them. What a name server says is told of the name.
+function nodes.sources()
+  local list, index = {}, 0
+  while C.tide_source_read(index, source) do
+    local kind, words, trouble = ffi.string(source.kind), ffi.string(source.words), ffi.string(source.why)
+    list[#list + 1] = {
+      kind = kind, from = kind == "file" and words:match " (.*)" or words, count = source.count,
+      answered = source.good > 0 and source.good or nil, failures = source.failures,
+      error = trouble ~= "" and trouble or nil,
+    }
+    index = index + 1
+  end
+  return list
+end
+
 local breaker = ffi.new "struct tide_breaker"
 
 --- All circuit breakers, of services and then of routes.

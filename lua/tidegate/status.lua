@@ -112,6 +112,26 @@ local function add_lua(out, s)
     bytes(s.lua.bytes), bytes(s.lua.bytes_most), bytes(s.lua.bytes_max))
 end
 
+local NAME_HEADS = { "from", "found", "answered", "asked again", "failures", "error" }
+local NAME_NUMBERS = { [2] = true, [5] = true }
+
+local function name_row(n)
+  local age = n.answered and span(math.max(0, os.time() - n.answered)) .. " ago" or "never"
+  return {
+    n.kind == "service" and n.name .. " (SRV)" or n.name or n.from, ("%d"):format(n.count), age,
+    n.next and "in " .. span(math.ceil(n.next)) or "when it is saved", ("%d"):format(n.failures), n.error or "-",
+  }
+end
+
+--- Names, and files: what a name server says is told of the name.
+local function read_origins()
+  local list = nodes.names()
+  for _, source in ipairs(nodes.sources()) do
+    if source.kind ~= "dns" then list[#list + 1] = source end
+  end
+  return list
+end
+
 --- @tparam ?string state what the last reload had to say
 -- @treturn string lines for people
 function status.text(state)
@@ -141,9 +161,9 @@ function status.text(state)
   if s.regex_limit_hits > 0 then
     out[#out + 1] = ("  patterns     %d matches given up because they took too long"):format(s.regex_limit_hits)
   end
-  for _, n in ipairs(nodes.names()) do
+  for _, n in ipairs(read_origins()) do
     if n.error then
-      out[#out + 1] = ("  name         %s: %s; %s"):format(n.name, n.error, n.answered and
+      out[#out + 1] = ("  nodes        %s: %s; %s"):format(n.name or n.from, n.error, n.answered and
         ("the answer of %s ago is in force"):format(span(math.max(0, os.time() - n.answered))) or "no answer so far")
     end
   end
@@ -178,7 +198,7 @@ function status.json(state)
   s.last_reload = state or ""
   s.quarantined, s.rolled_back = json.array(running.quarantined), running.rolled_back
   s.history_trouble = running.trouble
-  s.names = json.array(nodes.names())
+  s.names, s.discovery = json.array(nodes.names()), json.array(nodes.sources())
   s.in_force, s.needs_restart = status.in_force, json.array(status.needs_restart)
   return assert(json.encode(s, { sorted = true })) .. "\n"
 end
@@ -248,21 +268,10 @@ local function node_rows(list)
   return say.columns(rows, POOL_NUMBERS)
 end
 
-local NAME_HEADS = { "name", "addresses", "answered", "asked again", "failures", "error" }
-local NAME_NUMBERS = { [2] = true, [5] = true }
-
-local function name_row(n)
-  local age = n.answered and span(math.max(0, os.time() - n.answered)) .. " ago" or "never"
-  return {
-    n.kind == "service" and n.name .. " (SRV)" or n.name, ("%d"):format(n.count), age,
-    "in " .. span(math.ceil(n.next)), ("%d"):format(n.failures), n.error or "-",
-  }
-end
-
 --- How each node of each service is, and each name of a node.
 -- @treturn string lines for people
 function status.nodes()
-  local list, names = nodes.names(), { NAME_HEADS }
+  local list, names = read_origins(), { NAME_HEADS }
   for i, name in ipairs(list) do names[i + 1] = name_row(name) end
   local text = node_rows(nodes.read(true))
   return #list > 0 and text .. "\n" .. say.columns(names, NAME_NUMBERS) or text

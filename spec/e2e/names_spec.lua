@@ -124,7 +124,7 @@ routes: [ { path: "/*", service: app } ]
       clock.wait_until(function() return names()[1].failures == 0 end, 20, "the end of it: " .. trouble[1])
     end
     dns:set {}
-    gw:wait_log 'cannot resolve a name name=app.test why="Domain name not found" "?in force"?="the last good answer"'
+    gw:wait_log 'cannot resolve a name name=app.test why="Domain name not found" in_force="the last good answer"'
     dns:stop()
     clock.wait_until(function() return names()[1].failures > 2 end, 20, "more failures")
     assert.same({ "127.0.0.4" }, reached(2))

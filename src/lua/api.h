@@ -30,6 +30,8 @@ struct access_log_settings *tide_generation_add_access_log(struct generation *g)
 
 /* A node of the service added last. */
 struct node_settings *tide_generation_add_node(struct generation *g);
+/* Where further nodes of that service come from: a kind of proxy/source.h, and what it is told. */
+void tide_generation_discover(struct generation *g, const char *kind, const char *words);
 
 /* A certificate of the listener added last; PEM files, ocsp may be NULL (DER file). Loaded and checked at once.
  * 0, or -1 with the reason. */
@@ -455,6 +457,16 @@ struct tide_name {
 };
 /* From 0 on, false behind the last. */
 bool tide_name_read(int index, struct tide_name *out);
+
+/* Where nodes are discovered: struct source_report of proxy/source.h. From 0 on, false behind the last. */
+struct tide_source { const char *kind, *words, *why; double count, failures, good; };
+bool tide_source_read(int index, struct tide_source *out);
+/* A list of nodes for such a source: begin, add each (weight 1, enabled), and give; or what was wrong. NULL: nobody
+ * wants it any more. Control thread. */
+struct source *tide_source_begin(const char *kind, const char *words);
+struct node_settings *tide_source_add(struct source *s, const char *host, size_t len);
+void tide_source_give(struct source *s);
+void tide_source_fail(struct source *s, const char *why);
 
 /* The circuit breaker of a service, by its index, or of a route, by its index behind those. False where it has none;
  * *more as above. */

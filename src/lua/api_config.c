@@ -103,6 +103,11 @@ struct service_settings *tide_generation_add_service(struct generation *g)
     return &s->settings;
 }
 
+void tide_generation_discover(struct generation *g, const char *kind, const char *words)
+{
+    g->services[g->service_count - 1]->source = source_want(slice_text(kind), slice_text(words));
+}
+
 struct node_settings *tide_generation_add_node(struct generation *g)
 {
     struct node_settings *n = arena_zero(&g->arena, sizeof *n);
@@ -313,20 +318,14 @@ static int finish_route(struct generation *g, struct route *r, const struct rout
 
 static int finish_node(struct service_slot *s, const struct node_settings *n, struct tide_error *e)
 {
-    struct node_wish *w = &s->wishes[s->wish_count];
-    struct addr a;
-    *w = (struct node_wish){ .settings = *n };
-    if (n->is_unix && !addr_set_unix(n->host, &a))
+    if (wish_make(&s->wishes[s->wish_count], n)) {
+        s->wish_count++;
+        return 0;
+    }
+    if (n->is_unix)
         return refuse(e, "the path of a unix socket must be shorter than 108 bytes: \"%.*s\"", (int)n->host.len,
                       n->host.at);
-    if (!n->is_unix && !addr_parse_ip(n->host, n->port, &a)) {
-        w->name = name_want(n->host, NAME_HOST);
-        if (!w->name)
-            return refuse(e, "cannot resolve \"%.*s\": it is neither a name nor an address", (int)n->host.len,
-                          n->host.at);
-    }
-    s->wish_count++;
-    return 0;
+    return refuse(e, "cannot resolve \"%.*s\": it is neither a name nor an address", (int)n->host.len, n->host.at);
 }
 
 /* Nodes come in the order of their services. */

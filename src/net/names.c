@@ -238,7 +238,7 @@ static void note_failure(struct name *n, const char *why)
     if (strncmp(n->why, why, sizeof n->why - 1) == 0)
         return;
     snprintf(n->why, sizeof n->why, "%s", why);
-    log_warn("names", "cannot resolve a name", "name", n->text, "why", n->why, "in force",
+    log_warn("names", "cannot resolve a name", "name", n->text, "why", n->why, "in_force",
              n->meaning.count ? "the last good answer" : "nothing: it never had an address");
 }
 
@@ -559,6 +559,18 @@ void names_close(void)
 
 static bool is_same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
 
+void names_start(void)
+{
+    for (struct link *l = names.all.next; l && l != &names.all; l = l->next) {
+        struct name *n = LINK_OWNER(l, struct name, in_all);
+        if (!n->has_ended)
+            enqueue(n);
+    }
+    look_up_next();
+}
+
+bool names_are_heard(void) { return names.unheard == 0; }
+
 void names_use(const struct name_settings *s)
 {
     bool is_other = !names.dns || names.settings.timeout_ms != s->timeout_ms ||
@@ -570,12 +582,7 @@ void names_use(const struct name_settings *s)
     }
     if (is_other)
         open_dns();
-    for (struct link *l = names.all.next; l != &names.all; l = l->next) {
-        struct name *n = LINK_OWNER(l, struct name, in_all);
-        if (!n->has_ended)
-            enqueue(n);
-    }
-    look_up_next();
+    names_start();
 }
 
 void names_wait(uint32_t ms)

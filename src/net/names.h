@@ -40,10 +40,13 @@ struct name_settings {
  * file. Which name it was, name_is_news tells until names_settle. */
 void names_open(struct loop *loop, void (*changed)(void));
 void names_close(void);
-/* Answers that are there stay. Names that nobody has asked for yet are from now on. */
+/* Answers that are there stay. Names that were never asked for are from now on. */
 void names_use(const struct name_settings *s);
+/* The same with the settings as they are. */
+void names_start(void);
 /* Waits until each name has had its first answer, good or bad, but not longer than this. */
 void names_wait(uint32_t ms);
+bool names_are_heard(void);
 bool name_is_news(const struct name *n);
 void names_settle(void);
 

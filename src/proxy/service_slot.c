@@ -92,14 +92,20 @@ static void add_nodes(struct service *s, const struct node_wish *w, uint32_t roo
     }
 }
 
-static uint32_t count_wanted(const struct service_slot *slot)
+static uint32_t count_addresses(const struct node_wish *wishes, uint32_t wish_count)
 {
     struct addr own;
     uint32_t all = 0, count;
-    for (uint32_t i = 0; i < slot->wish_count; i++) {
-        (void)addresses_of(&slot->wishes[i], &own, &count);
+    for (uint32_t i = 0; i < wish_count; i++) {
+        (void)addresses_of(&wishes[i], &own, &count);
         all += count;
     }
+    return all;
+}
+
+static uint32_t count_wanted(const struct service_slot *slot, const struct node_wish *found, uint32_t found_count)
+{
+    uint32_t all = count_addresses(slot->wishes, slot->wish_count) + count_addresses(found, found_count);
     if (all <= BALANCER_TURNS_MAX)
         return all;
     log_warn("names", "a service has too many nodes: the first are used", "service", log_slice(slot->settings.name),
@@ -114,7 +120,9 @@ static struct service *gather(struct service_slot *slot)
 {
     enum { BLOCK = 1024 };              /* most services are small */
     struct service *s = calloc(1, sizeof *s);
-    uint32_t room = count_wanted(slot);
+    uint32_t found_count = 0;
+    const struct node_wish *found = slot->source ? source_wishes(slot->source, &found_count) : NULL;
+    uint32_t room = count_wanted(slot, found, found_count);
     if (!s)
         abort();
     arena_init(&s->arena, BLOCK);
@@ -130,6 +138,8 @@ static struct service *gather(struct service_slot *slot)
     s->backups = arena_alloc(&s->arena, (room + 1) * sizeof *s->backups);
     for (uint32_t i = 0; i < slot->wish_count; i++)
         add_nodes(s, &slot->wishes[i], room);
+    for (uint32_t i = 0; i < found_count; i++)
+        add_nodes(s, &found[i], room);
     return s;
 }
 
@@ -165,7 +175,7 @@ void service_free(struct service *s)
 
 enum rc service_lacks(const struct service *s)
 {
-    return s->node_count == 0 && s->slot && s->slot->wish_count ? RC_NO_ADDRESS : RC_NO_NODE;
+    return s->node_count == 0 && s->slot && (s->slot->wish_count || s->slot->source) ? RC_NO_ADDRESS : RC_NO_NODE;
 }
 
 void service_drop(struct service *s)
@@ -208,9 +218,9 @@ struct service *service_slot_renew(struct service_slot *s)
 bool service_slot_has_news(const struct service_slot *s)
 {
     for (uint32_t i = 0; i < s->wish_count; i++)
-        if (s->wishes[i].name && name_is_news(s->wishes[i].name))
+        if (wish_has_news(&s->wishes[i]))
             return true;
-    return false;
+    return s->source && source_has_news(s->source);
 }
 
 static void drop_here(struct service *s)
@@ -226,8 +236,9 @@ void service_slot_close(struct service_slot *s)
     if (s->newest)
         drop_here(s->newest);
     for (uint32_t i = 0; i < s->wish_count; i++)
-        if (s->wishes[i].name)
-            name_drop(s->wishes[i].name);
+        wish_drop(&s->wishes[i]);
+    if (s->source)
+        source_drop(s->source);
     free(s->now);
     tls_context_drop(s->tls);
 }

@@ -6,20 +6,15 @@
  * Counting, as with generations: each loop counts its own users without atomics (struct choices), and holds one shared
  * reference as long as it has any or the service is its current one; the control thread holds one of the newest. The
  * last reference hands the service to service_on_unused, because nodes belong to the control thread. */
-#include "net/names.h"
 #include "proxy/balancer.h"
-
-/* Nodes as they were asked for: one address, or a name that has any number of them. */
-struct node_wish {
-    struct node_settings settings;      /* texts live as long as the slot */
-    struct name *name;                  /* NULL: the host is an address, or a unix socket */
-};
+#include "proxy/source.h"
 
 struct service_slot {
     struct service_settings settings;
     struct tls_context *tls;            /* for PROTOCOL_HTTPS */
-    struct node_wish *wishes;
+    struct node_wish *wishes;           /* nodes that the configuration names */
     uint32_t wish_count;
+    struct source *source;              /* of others; NULL: there is none */
     struct service *newest;             /* control thread only */
     struct service **now;               /* one per loop, touched by that loop only */
     uint32_t loop_count;
@@ -32,7 +27,7 @@ void service_slot_open(struct service_slot *s, uint32_t loops);
 /* Makes the service anew. NULL: it has the nodes that it had. Else it counts as the newest here, and there is a
  * reference of it for each loop, which service_swap takes; what was the newest stays until service_drop. */
 struct service *service_slot_renew(struct service_slot *s);
-/* Whether one of its names means something else now. */
+/* Whether there may be other nodes than before names_settle and sources_settle. */
 bool service_slot_has_news(const struct service_slot *s);
 /* No loop uses it any more. Frees all but the slot itself. */
 void service_slot_close(struct service_slot *s);

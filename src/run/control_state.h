@@ -4,6 +4,7 @@
  *     reload.c    from files to the configuration in force
  *     publish.c   a generation into all loops, with its listeners
  *     renew.c     services whose nodes have changed, likewise
+ *     source_file.c   nodes by a file
  *     answers.c   questions of loops
  *     saving.c    what is to survive the process
  *     status.c    how the gateway is */
@@ -93,6 +94,14 @@ void renew_open(struct control *c);
 void renew_close(struct control *c);
 /* The names of a generation that is about to be published are looked up; waits a bit for those that are new. */
 void renew_begin(const struct generation *g);
+
+/* -- source_file.c -- */
+
+/* Nodes by a file: `discovery: { file: nodes.yaml }`. */
+void source_files_open(struct control *c);
+void source_files_close(void);
+/* Reads the files of sources that have started since, and watches all of them. */
+void source_files_start(void);
 
 /* -- answers.c -- */
 

@@ -74,6 +74,33 @@ bool tide_draining_read(int index, struct tide_node *out)
     return true;
 }
 
+bool tide_source_read(int index, struct tide_source *out)
+{
+    struct source_report r;
+    if (index < 0 || !source_report((uint32_t)index, &r))
+        return false;
+    *out = (struct tide_source){ r.kind, r.words, r.why, r.count, r.failures, (double)r.good_ms / 1000 };
+    return true;
+}
+
+struct source *tide_source_begin(const char *kind, const char *words)
+{
+    struct source *s = source_find(kind, words);
+    if (s)
+        source_begin(s);
+    return s;
+}
+
+struct node_settings *tide_source_add(struct source *s, const char *host, size_t len)
+{
+    struct node_settings *n = source_add(s);
+    n->host = source_text(s, slice_make(host, len));
+    return n;
+}
+
+void tide_source_give(struct source *s) { source_give(s); }
+void tide_source_fail(struct source *s, const char *why) { source_fail(s, why); }
+
 bool tide_name_read(int index, struct tide_name *out)
 {
     struct name_report r;

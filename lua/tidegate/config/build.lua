@@ -4,6 +4,7 @@ local ffi = require "ffi"
 local C = require "tidegate.ffi"
 local pack = require "tidegate.plugin.pack"
 local questions = require "tidegate.config.questions"
+local types = require "tidegate.config.types"
 local retry_words = require "tidegate.config.tree_retries"
 local route_digest = require "tidegate.config.route_digest"
 
@@ -266,6 +267,18 @@ function Builder:service(name, service)
     self:text(s.tls_key, tls.client_cert.key)
   end
   for _, node in ipairs(service.nodes) do self:node(node) end
+  if service.discovery then self:discovery(service) end
+end
+
+function Builder:discovery(service)
+  local dns, file = service.discovery.dns, service.discovery.file
+  if file then
+    C.tide_generation_discover(self.g, "file", service.protocol .. " " .. file)
+  elseif dns:sub(1, 1) == "_" then
+    C.tide_generation_discover(self.g, "dns", dns)
+  else
+    self:node { url = types.node.parse(dns), enabled = true, backup = false, weight = 1 }
+  end
 end
 
 function Builder:question(question)
@@ -415,6 +428,7 @@ local function blamed_of_service(service)
   for _, node in ipairs(service.nodes) do
     if name and node.url.host == name then return node, "url" end
   end
+  if name and service.discovery then return service.discovery, "dns" end
   return service
 end
 

@@ -3,6 +3,7 @@
 local C = require "tidegate.ffi"
 local ffi = require "ffi"
 local Sources = require "tidegate.config.source"
+local discovery = require "tidegate.discovery"
 local check_routes = require "tidegate.config.check_routes"
 local schema = require "tidegate.config.schema"
 local websocket_schemes = require "tidegate.config.websocket_schemes"
@@ -163,7 +164,9 @@ function Checker:nodes(service)
     protocol = protocol or target.scheme
     if node.enabled then enabled = enabled + 1 end
   end
-  if enabled == 0 then self:warn(service, "nodes", "no node is enabled: every request is answered with 503") end
+  if enabled == 0 and not service.discovery then
+    self:warn(service, "nodes", "no node is enabled: every request is answered with 503")
+  end
   service.protocol = protocol or "http"
 end
 
@@ -210,6 +213,22 @@ function Checker:passive_check(passive)
   end
 end
 
+--- What is wrong in a file of nodes keeps no configuration from coming in force: it may be mended at any time.
+function Checker:discovery(service)
+  local file = service.discovery.file
+  if not file then return end
+  service.discovery.file = Sources.absolute(file, self.folder)
+  local _, found = discovery.read(service.discovery.file, service.protocol)
+  for name, text in pairs(found.sources) do self.report:source(name, text) end
+  for _, e in ipairs(found:list()) do
+    if e.line then
+      self.report:warn(e, e.path, e.message)
+    else
+      self:warn(service.discovery, "file", "%s %s", e.file, e.message)
+    end
+  end
+end
+
 function Checker:circuit_breaker(breaker)
   if breaker.error_ratio == 0 and breaker.slow == 0 then
     self:fail(breaker, nil, "with error_ratio and slow both 0 nothing is counted")
@@ -217,7 +236,9 @@ function Checker:circuit_breaker(breaker)
 end
 
 function Checker:service(service)
+  if service.discovery then service.nodes = service.nodes or {} end
   if service.nodes then self:nodes(service) end
+  if service.discovery then self:discovery(service) end
   if service.balance then self:balance(service.balance) end
   local health = service.health_check or {}
   if health.active and service.nodes then self:active_check(health.active, service.protocol) end

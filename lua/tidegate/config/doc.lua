@@ -263,7 +263,7 @@ local function rows(fields, path, out, deeper)
   end
 end
 
-local RULES = { { "one_of", "Exactly one of" }, { "conflicts", "At most one of" } }
+local RULES = { { "one_of", "Exactly one of" }, { "some_of", "At least one of" }, { "conflicts", "At most one of" } }
 
 local function code(names) return "`" .. table.concat(names, "`, `") .. "`" end
 

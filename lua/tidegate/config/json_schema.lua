@@ -167,6 +167,11 @@ local function ties(fields)
     for i, name in ipairs(known_of(fields, group)) do one[i] = present(fields, name) end
     all[#all + 1] = { oneOf = one }
   end
+  for _, group in ipairs(groups(fields.some_of)) do
+    local some = {}
+    for i, name in ipairs(known_of(fields, group)) do some[i] = present(fields, name) end
+    all[#all + 1] = { anyOf = some }
+  end
   for _, group in ipairs(groups(fields.conflicts)) do
     local names = known_of(fields, group)
     for i = 1, #names do

@@ -27,7 +27,7 @@
 --     doc, unit  for the reference
 --
 -- Beside its fields a schema may hold one_of = { "a", "b" } (exactly one of these keys, or a list of such lists),
--- conflicts = { "a", "b" } (one of them at most, or a list of lists) and requires = { a = { "b" } } (a only with b).
+-- some_of (one at least) and conflicts (one at most) likewise, and requires = { a = { "b" } } (a only with b).
 local new_table = require "table.new"
 local Sources = require "tidegate.config.source"
 local types = require "tidegate.config.types"
@@ -118,7 +118,7 @@ local function shape_of(fields)
   if shape then return shape end
   shape = {
     fields = {}, implied = {}, requires = {},
-    one_of = groups(fields, "one_of"), conflicts = groups(fields, "conflicts"),
+    one_of = groups(fields, "one_of"), some_of = groups(fields, "some_of"), conflicts = groups(fields, "conflicts"),
   }
   for _, name in ipairs(schema.names(fields)) do
     local field = fields[name]
@@ -500,6 +500,15 @@ function Check:one_of(shape, node, path, names, meant)
             #found == 0 and "none" or words_of(found))
 end
 
+--- One of these keys at least: the first is the usual one.
+function Check:some_of(shape, node, path, names, meant)
+  for _, name in ipairs(names) do
+    if meant[name] then return end
+  end
+  self:fail(node, path, names[1], "missing, expected %s, or the key %s", expected(shape.fields[names[1]]),
+            table.concat(names, ", ", 2))
+end
+
 function Check:conflict(shape, node, path, names)
   local found, last = present(shape, node, names)
   self:fail(last, path, nil, "expected one of %s, found both", words_of(found))
@@ -518,6 +527,10 @@ function Check:ties(shape, node, path, meant)
   for i = 1, #shape.one_of do
     local names = shape.one_of[i]
     if count_present(shape, node, names) ~= 1 then self:one_of(shape, node, path, names, meant) end
+  end
+  for i = 1, #shape.some_of do
+    local names = shape.some_of[i]
+    if count_present(shape, node, names) == 0 then self:some_of(shape, node, path, names, meant) end
   end
   for i = 1, #shape.conflicts do
     local names = shape.conflicts[i]

@@ -4,6 +4,7 @@ local ffi = require "ffi"
 local C = require "tidegate.ffi"
 local entry = require "tidegate.plugin.entry"
 local schema = require "tidegate.config.schema"
+local types = require "tidegate.config.types"
 
 local ordered = schema.ordered
 
@@ -504,6 +505,35 @@ local service_tls = {
   },
 }
 
+local LABELS = "^[%w_-]+$"
+
+--- A name with SRV records ("_http._tcp.app.internal"), or one with addresses and a port.
+local function check_dns(text)
+  if text:sub(1, 1) ~= "_" then
+    local target, reason = types.node.parse(text)
+    if target and target.host and not target.scheme then return true end
+    return false, ('expected "_service._proto.name" or "name:port", found "%s"%s'):format(
+      text, not target and reason and "; " .. reason or "")
+  end
+  for label in (text:gsub("%.$", "") .. "."):gmatch "([^.]*)%." do
+    if not label:find(LABELS) or #label > 63 or #text > 253 then
+      return false, ('expected a name such as _http._tcp.app.internal, found "%s"'):format(text)
+    end
+  end
+  return true
+end
+
+local discovery = {
+  "discovery", type = "object", doc = "where further nodes are found; see docs/names.md",
+  fields = ordered {
+    { "dns", type = "string", min = 1, check = check_dns,
+      doc = "`_http._tcp.app.internal`: by the SRV records of that name; `app.internal:8080`: as a node of that name" },
+    { "file", type = "file", doc = "a file with a list as `nodes` takes it, in YAML or JSON; live when it is saved" },
+    later "etcd", later "consul",
+    one_of = { "dns", "file" },
+  },
+}
+
 local service = {
   type = "object", short = "nodes",
   fields = ordered {
@@ -513,8 +543,9 @@ local service = {
     { "host_header", type = "string", default = "preserve", min = 1,
       doc = "Host sent on: preserve (the client's), node (the node's), or a fixed name" },
     balance,
-    { "nodes", type = "list", required = true, single = true, min = 1, of = node,
+    { "nodes", type = "list", single = true, min = 1, of = node,
       doc = "where it runs; a text is the short form of `{ url: ... }`" },
+    discovery,
     { "timeouts", type = "object", default = {}, doc = "towards nodes",
       fields = ordered {
         duration("connect", "2s", "until the connection (and its TLS) stands"),
@@ -541,7 +572,7 @@ local service = {
     service_sticky,
     overload,
     circuit_breaker "a service where most requests fail is left alone: 503 at once",
-    later "discovery",
+    some_of = { "nodes", "discovery" },
   },
 }
 
