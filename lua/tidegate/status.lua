@@ -33,6 +33,7 @@ function status.read()
   }
   for _, name in ipairs(FIELDS) do s[name] = tonumber(raw[name]) end
   for name, field in pairs(LUA_FIELDS) do s.lua[name] = tonumber(raw[field]) end
+  s.longest_round, s.longest_chore = raw.longest_round, raw.longest_chore
   s.quarantined_items = #running.quarantined
   s.responses.cut = tonumber(raw.responses[0])
   for class = 1, 5 do s.responses[class .. "xx"] = tonumber(raw.responses[class]) end
@@ -83,6 +84,8 @@ local function bytes(n)
   end
   return (i == 1 and "%d %s" or "%.1f %s"):format(n, units[i])
 end
+
+local function milliseconds(seconds) return ("%.1f ms"):format(seconds * 1000) end
 
 --- How often plugins ran and failed, with the names of those that failed, the worst first.
 local function plugin_words(hooks)
@@ -151,6 +154,8 @@ function status.text(state)
       s.upstream_open, s.upstream_tries, s.upstream_reused, s.upstream_retries, s.upstream_retries_refused,
       s.upstream_failures),
     ("  access log   %d lines, %d lost"):format(s.log_lines, s.log_lost),
+    ("  loops        longest round %s, longest chore %s, in the last minute or two"):format(
+      milliseconds(s.longest_round), milliseconds(s.longest_chore)),
   }
   if s.websockets > 0 then
     out[#out + 1] = ("  websockets   %d open, %d in all, opened in %.1f ms; %d errors"):format(

@@ -31,6 +31,13 @@ static struct { bool on; uint64_t us, wall_us; } frozen;
 uint64_t clock_us(void) { return frozen.on ? frozen.us : read_us(CLOCK_MONOTONIC); }
 uint64_t clock_wall_us(void) { return frozen.on ? frozen.wall_us : read_us(CLOCK_REALTIME); }
 
+uint64_t clock_cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 void clock_freeze(uint64_t us, uint64_t wall_us)
 {
     frozen.on = true;

@@ -22,6 +22,9 @@ uint64_t clock_us(void);
 /* The time since the epoch, now, in microseconds. */
 uint64_t clock_wall_us(void);
 
+/* CPU time that the calling thread has had, in nanoseconds. A call into the kernel. */
+uint64_t clock_cpu_ns(void);
+
 /* For specs: both clocks of the process stand still at this point, until they are set anew or run again. A process with
  * other threads must not do that. */
 void clock_freeze(uint64_t us, uint64_t wall_us);

@@ -336,6 +336,7 @@ struct tide_status {
     uint64_t websocket_connect_us;              /* from the requests to the 101s, of all */
     uint64_t regex_limit_hits;                  /* matches given up because they took too long */
     uint64_t lua_bytes, lua_bytes_most, lua_bytes_max;  /* of all loops, of the one that has most, what one may have */
+    double longest_round, longest_chore;        /* seconds, of the loop where it was longest: see net/loop.h */
     uint32_t threads, upstream_open;
     int32_t supervisor_pid, worker_pid;
 };

@@ -2,8 +2,8 @@
 
 #include <lauxlib.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/ticks.h"
 #include "lua/report.h"
@@ -76,8 +76,12 @@ struct vm *vm_open(struct plane *plane, struct series *stats)
 static void on_sweep(struct deadline *d)
 {
     struct vm *vm = LINK_OWNER(d, struct vm, sweep);
-    if (lua_gc(vm->L, LUA_GCSTEP, SWEEP_STEP) == 0)
-        loop_deadline(vm->plane->loop, d, vm->plane->loop->clock.now_ms + SWEEP_MS);
+    struct loop *loop = vm->plane->loop;
+    uint64_t began_ns = clock_cpu_ns();
+    bool done = lua_gc(vm->L, LUA_GCSTEP, SWEEP_STEP) != 0;
+    loop_chore_done(loop, began_ns);
+    if (!done)
+        loop_deadline(loop, d, loop->clock.now_ms + SWEEP_MS);
 }
 
 void vm_collect(struct vm *vm)
@@ -253,13 +257,6 @@ static void account_yield(struct coroutine *co)
     co->wait_ticks = now;
 }
 
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static uint64_t budget_ns(const struct coroutine *co, const struct hook_stat *s)
 {
     bool is_short = s->overruns >= OVERRUNS_MAX && clock_us() / 1000 - s->overrun_ms < OVERRUN_MS;
@@ -284,10 +281,10 @@ bool coroutine_budget_left(struct coroutine *co)
     if (!half || ticks_to_ns(co->spent_ticks + ticks_now() - co->hook_ticks) < (double)half)
         return true;
     if (!co->cpu_mark_ns) {
-        co->cpu_mark_ns = cpu_ns();
+        co->cpu_mark_ns = clock_cpu_ns();
         return true;
     }
-    if (cpu_ns() - co->cpu_mark_ns < half)
+    if (clock_cpu_ns() - co->cpu_mark_ns < half)
         return true;
     note_overrun(co, s);
     return false;

@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/ticks.h"
+
 enum { BATCH = 256 };
 
 struct inside {
@@ -60,8 +62,10 @@ static void on_posted(struct watch *w)
     in->jobs_end = &in->jobs;
     pthread_mutex_unlock(&in->lock);
     for (struct job *next; jobs; jobs = next) {
+        uint64_t began_ns = clock_cpu_ns();
         next = jobs->next;
         jobs->run(in->loop, jobs);
+        loop_chore_done(in->loop, began_ns);
     }
 }
 
@@ -86,6 +90,7 @@ void loop_step(struct loop *loop)
 static void turn(struct loop *loop, struct inside *in)
 {
     int n = epoll_wait(in->epoll, in->events, BATCH, patience(loop));
+    uint64_t woke = ticks_now();
     clock_tick(&loop->clock);
     for (int i = 0; i < n; i++) {
         uintptr_t who = (uintptr_t)in->events[i].data.ptr;
@@ -96,6 +101,7 @@ static void turn(struct loop *loop, struct inside *in)
             w->on_readable(w);
     }
     loop_step(loop);
+    longest_note(&loop->rounds, loop->clock.now_ms, ticks_now() - woke);
 }
 
 struct loop *loop_new(void *owner)
@@ -203,6 +209,11 @@ void loop_post(struct loop *loop, struct job *job)
     uint64_t one = 1;
     if (write(in->posted.fd, &one, sizeof one) < 0)
         return;                     /* the counter is full: the loop is awake */
+}
+
+void loop_chore_done(struct loop *loop, uint64_t began_ns)
+{
+    longest_note(&loop->chores, loop->clock.now_ms, clock_cpu_ns() - began_ns);
 }
 
 void loop_at_end(struct loop *loop, struct ending *e, void (*run_fn)(struct loop *loop, struct ending *e))

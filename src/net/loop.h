@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/longest.h"
 #include "base/slice.h"
 #include "net/deadline.h"
 
@@ -69,6 +70,8 @@ struct loop {
     struct grave *graves;
     struct ending *endings;
     const struct dialer *dialer;    /* net/dial; NULL: sockets */
+    struct longest rounds;          /* from waking up until it would sleep again: ticks */
+    struct longest chores;          /* a piece of work that was for no request: nanoseconds of CPU time */
     void *private;
 };
 
@@ -98,6 +101,9 @@ void loop_bury(struct loop *loop, struct grave *g, void (*free_fn)(struct grave 
 
 /* From any thread. */
 void loop_post(struct loop *loop, struct job *job);
+
+/* Notes what a piece of work for no request has cost since clock_cpu_ns() was began_ns. Jobs are noted by the loop. */
+void loop_chore_done(struct loop *loop, uint64_t began_ns);
 
 /* run_fn is called by loop_free, once, the newest first: the loop turns no more, jobs that were still posted to it do
  * not run, and whoever frees it may be another thread. In the loop's thread. */

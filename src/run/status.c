@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/regex.h"
+#include "base/ticks.h"
 #include "lua/coroutine.h"
 #include "run/control_state.h"
 
@@ -17,6 +18,16 @@ static void add_lua_memory(const struct control *c, struct tide_status *out)
             out->lua_bytes_most = bytes;
     }
     out->lua_bytes_max = c->generation ? c->generation->gateway.lua_memory : 0;
+}
+
+static void add_loop(const struct loop *loop, uint64_t now_ms, struct tide_status *out)
+{
+    double round = ticks_to_ns(longest_read(&loop->rounds, now_ms)) / 1e9;
+    double chore = (double)longest_read(&loop->chores, now_ms) / 1e9;
+    if (round > out->longest_round)
+        out->longest_round = round;
+    if (chore > out->longest_chore)
+        out->longest_chore = chore;
 }
 
 void tide_status_read(struct tide_status *out)
@@ -40,6 +51,7 @@ void tide_status_read(struct tide_status *out)
     out->worker_restarts = restarts ? strtoull(restarts, NULL, 10) : 0;
     for (uint32_t i = 0; i < c->loop_count; i++) {
         const struct counters *n = &c->loops[i].plane.counters;
+        add_loop(c->loops[i].plane.loop, c->loop->clock.now_ms, out);
         out->requests += counted(&n->requests);
         out->connections_total += counted(&n->connections_total);
         out->bytes_in += counted(&n->bytes_in);
