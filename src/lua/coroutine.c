@@ -11,7 +11,7 @@
 
 enum {
     IDLE_MAX = 256, BACKGROUND_MAX = 10000,
-    SWEEP_STEP = 100, SWEEP_MS = 2,     /* KiB at a time, and how long others have the loop meanwhile */
+    SWEEP_STEP = 25, SWEEP_MS = 2,      /* KiB at a time, and how long others have the loop meanwhile */
     /* Over the budget so often in a row: this part of it is left for so long. */
     OVERRUNS_MAX = 3, OVERRUN_PART = 4, OVERRUN_MS = 1000,
     GC_PAUSE = 300,             /* percent: what lives is little, and marking it is most of what garbage costs */
