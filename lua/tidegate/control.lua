@@ -117,6 +117,18 @@ end
 -- @treturn number of the newest generation in it
 function control.open(pid_file) return running.open(pid_file) end
 
+-- Machine code keeps alive what it was made for, plugins of long ago among that: now and then all of it goes.
+local FLUSH_EVERY = 32
+local loads = 0
+
+--- A load is over.
+local function finish()
+  newest = nil
+  loads = loads + 1
+  if loads % FLUSH_EVERY == 0 then jit.flush() end
+  collectgarbage("setpause", USUAL_PAUSE)
+end
+
 --- What was loaded last has come in force.
 -- @tparam string number of the generation
 -- @tparam string cause
@@ -125,15 +137,14 @@ function control.in_force(number, cause)
   running.path = newest.path
   started_with = started_with or starting(newest)
   status.in_force, status.needs_restart = started_with, newest.needs_restart
-  newest, inherited = nil, nil
-  collectgarbage("setpause", USUAL_PAUSE)
+  inherited = nil
+  finish()
 end
 
 --- What was loaded last was refused.
 function control.refused(cause, report)
   running.refused(cause, report)
-  newest = nil
-  collectgarbage("setpause", USUAL_PAUSE)
+  finish()
 end
 
 --- Saves what is to survive the process. Called now and then, and at the end.

@@ -109,10 +109,12 @@ local function groups(fields, name)
 end
 schema.groups = groups
 
-local shapes = setmetatable({}, { __mode = "k" })
+-- By schema, until garbage is collected: what a plugin's schema holds often leads back to that schema, and nothing of
+-- a plugin may stay because it was looked at once.
+local shapes = setmetatable({}, { __mode = "kv" })
 
---- What every map of a schema is checked by, made once for each schema: its fields; names of those that count where
--- they are not written, for they have a default or are required; its rules.
+--- What every map of a schema is checked by, made once for many maps: its fields; names of those that count where they
+-- are not written, for they have a default or are required; its rules.
 local function shape_of(fields)
   local shape = shapes[fields]
   if shape then return shape end

@@ -51,11 +51,12 @@ end
 
 -- -- plugins --
 
---- What a plugin may require, with a note of all that it did.
-function Builder:module_finder(plugin)
+--- What a plugin may require, with a note of all that it did. It leads to no more than it needs, and to no file once the
+-- set is built: machine code that LuaJIT has made keeps functions of a plugin alive for long, and all they lead to.
+local function module_finder(plugin)
   return function(name)
-    if plugin.modules[name] then return plugin.modules[name] end
-    local module, looked = discover.module(plugin.record, name, self.sources)
+    if plugin.modules[name] or not plugin.sources then return plugin.modules[name] end
+    local module, looked = discover.module(plugin.record, name, plugin.sources)
     if module == nil and type(looked) == "string" then error(looked, 0) end
     plugin.modules[name] = module
     return module, looked
@@ -80,7 +81,7 @@ function Builder:run(plugin, use)
   local said = record.manifest and manifest.read(record, self.report)
   if record.manifest and not said then return end
   plugin.limit:start()
-  local result, why = load.plugin(record, self:module_finder(plugin), {
+  local result, why = load.plugin(record, module_finder(plugin), {
     tide = require "tidegate", refill = plugin.limit.refill, where = function() return "load" end,
   })
   if why then return self:blame(plugin, why, use, "loading ") end
@@ -116,7 +117,7 @@ function Builder:first_look(name, use)
   local record = self.found[name]
   if not record then return nil end
   record.trusted = self.trusted[name] or false
-  local plugin = { record = record, modules = {}, limit = limit.new(self.memory) }
+  local plugin = { record = record, modules = {}, limit = limit.new(self.memory), sources = self.sources }
   self.plugins[name] = plugin
   local good, why = discover.read(record, self.sources)
   if not good then
@@ -433,6 +434,7 @@ function set.build(config, marks, sources, report)
   if config.instances then self:all_instances(config.instances) end
   local chains = self:all_chains(config)
   local metas = metas_of(self.plugins)
+  for _, plugin in pairs(self.plugins) do plugin.sources = nil end
   local function describe()
     for name, record in pairs(self.found) do
       self:plugin(name, { place = { file = record.path }, path = "unused", is_survey = true })

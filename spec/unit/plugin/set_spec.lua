@@ -342,6 +342,28 @@ describe("twenty plugins", function()
   end)
 end)
 
+describe("what is known of a configuration", function()
+  it("goes with it, though a function of a plugin stays", function()
+    local folder = plugins.folder { ["plugins/clingy.lua"] = [[
+local Clingy = { version = "1.0.0", schema = {} }
+function Clingy.new() return Clingy end
+function Clingy:request() return require end
+require "jit".kept_by_spec = Clingy
+return Clingy
+]] }
+    local watched = setmetatable({}, { __mode = "k" })
+    local result = plugins.load(folder, "plugins: [clingy]\nlua: { trusted: clingy }")
+    assert.is_true(result.good, result.report:text())
+    watched[result.marks], watched[result.config] = true, true
+    result = nil    -- luacheck: ignore 311
+    collectgarbage()
+    collectgarbage()
+    assert.is_not_nil(jit.kept_by_spec.request)
+    jit.kept_by_spec = nil
+    assert.is_nil((next(watched)))
+  end)
+end)
+
 describe("a hostile configuration", function()
   local TEXT = [[
 plugins:
