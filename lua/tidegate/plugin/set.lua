@@ -51,8 +51,8 @@ end
 
 -- -- plugins --
 
---- What a plugin may require, with a note of all that it did. It leads to no more than it needs, and to no file once the
--- set is built: machine code that LuaJIT has made keeps functions of a plugin alive for long, and all they lead to.
+--- What a plugin may require, with a note of all that it did. It leads to no more than it needs, and to no file once
+-- the set is built: machine code that LuaJIT has made keeps functions of a plugin alive for long, and all they lead to.
 local function module_finder(plugin)
   return function(name)
     if plugin.modules[name] or not plugin.sources then return plugin.modules[name] end

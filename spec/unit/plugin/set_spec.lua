@@ -359,7 +359,7 @@ return Clingy
     collectgarbage()
     collectgarbage()
     assert.is_not_nil(jit.kept_by_spec.request)
-    jit.kept_by_spec = nil
+    rawset(jit, "kept_by_spec", nil)
     assert.is_nil((next(watched)))
   end)
 end)
