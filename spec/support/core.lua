@@ -63,7 +63,8 @@ local function declare(name)
 end
 
 for _, name in ipairs {
-  "base/rc.h", "base/slice.h", "base/arena.h", "base/buf.h", "base/clock.h", "base/list.h", "base/longest.h", "base/map.h",
+  "base/rc.h", "base/slice.h", "base/arena.h", "base/buf.h", "base/clock.h", "base/list.h", "base/longest.h",
+  "base/map.h",
   "base/queue.h", "base/random.h", "base/regex.h", "base/regex_literals.h", "base/regex_set.h", "base/utf8.h",
   "net/deadline.h", "net/addr.h", "net/proxy_protocol.h", "net/resolver.h", "net/loop.h",
   "net/dns_message.h", "net/hosts.h", "net/names.h",
