@@ -24,6 +24,10 @@ local instructions = {
       most = 1000, path = "/ws", message = 64, few = 2000, many = 8000,
     },
     {
+      name = "websocket_checked_instructions", title = "user-space instructions per WebSocket message, frames checked", most = 2500,
+      setup = "websocket_checked", alone = true, path = "/ws", message = 64, few = 2000, many = 8000,
+    },
+    {
       name = "hook_instructions", title = "user-space instructions added where Lua reads two headers and sets two",
       most = 2000, setup = "plugins", path = "/hook/1k", without = { path = "/none/1k" }, few = 5000, many = 20000,
     },

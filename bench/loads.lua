@@ -55,6 +55,11 @@ return {
     figures = { { value = "cpu", most = 1.03 } },
   },
   {
+    name = "websocket_checked", title = "such a message, its frames checked (by Tidegate alone)", setup = "websocket_checked",
+    load = { path = "/ws", message = 64 },
+    figures = { { value = "cpu", most = 1.15 } },
+  },
+  {
     name = "routes", title = "10,000 routes over 1,000 hosts", setup = "routes", alone = true,
     load = { targets = "targets", expect = 1024 }, without = { title = "one route", setup = "plain" },
     figures = { { value = "cpu", to = "without", most = 1.05 } },

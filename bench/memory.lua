@@ -8,6 +8,10 @@ local memory = {
     { name = "idle_plain", title = "KiB per idle connection", most = 0.5 },
     { name = "idle_tls", title = "KiB per idle TLS connection", most = 14.3, tls = true },
     { name = "idle_websocket", title = "KiB per idle WebSocket", most = 2, message = 64, sockets = 2 },
+    {
+      name = "idle_websocket_checked", title = "KiB per idle WebSocket, frames checked", most = 2, message = 64, sockets = 2,
+      setup = "websocket_checked", alone = true,
+    },
   },
 }
 
@@ -20,7 +24,7 @@ local OPEN_S = 120              -- for all of them, handshakes included
 -- @treturn number KiB per connection
 function memory.measure(entry, proxy, context)
   local connections = math.min(CONNECTIONS, math.floor((context.files - OTHER_FILES) / (entry.sockets or 1)))
-  local instance = proxies.start(proxy, context)
+  local instance = proxies.start(proxy, context, { setup = entry.setup })
   local options = {
     server = entry.tls and instance.tls_port or instance.port, tls = entry.tls, message = entry.message,
     path = entry.message and "/ws" or "/1k",

@@ -23,6 +23,15 @@ setups.watched = {
   end,
 }
 
+--- WebSockets whose frames are checked, which the others cannot do.
+setups.websocket_checked = {
+  nginx = setups.plain.nginx,
+  haproxy = setups.plain.haproxy,
+  tidegate = function()
+    return { routes = '  - { path: "/*", service: app, websocket: { max_message: 512KiB } }\n', service = "" }
+  end,
+}
+
 --- 10,000 routes; the requests for them are in the file "targets".
 setups.routes = {
   tidegate = function(_, context)
