@@ -55,8 +55,8 @@ return {
     figures = { { value = "cpu", most = 1.03 } },
   },
   {
-    name = "websocket_checked", title = "such a message, its frames checked (by Tidegate alone)", setup = "websocket_checked",
-    load = { path = "/ws", message = 64 },
+    name = "websocket_checked", title = "such a message, its frames checked (by Tidegate alone)",
+    setup = "websocket_checked", load = { path = "/ws", message = 64 },
     figures = { { value = "cpu", most = 1.15 } },
   },
   {
@@ -68,6 +68,11 @@ return {
     name = "watched", title = "health checks, breaker and retries, nothing failing", setup = "watched", alone = true,
     turns = 4, load = { path = "/1k", expect = 1024 }, without = { title = "none of them", setup = "plain" },
     figures = { { value = "cpu", to = "without", most = 1.03 } },
+  },
+  {
+    name = "websocket_hook", title = "such a message through a Lua hook (in Tidegate alone)",
+    setup = "websocket_hook", load = { path = "/ws", message = 64 },
+    figures = { { value = "cpu", most = 1.35 } },
   },
   {
     name = "hook", title = "Lua reads two headers and sets two", setup = "plugins", turns = 4,

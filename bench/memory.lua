@@ -9,8 +9,8 @@ local memory = {
     { name = "idle_tls", title = "KiB per idle TLS connection", most = 14.3, tls = true },
     { name = "idle_websocket", title = "KiB per idle WebSocket", most = 2, message = 64, sockets = 2 },
     {
-      name = "idle_websocket_checked", title = "KiB per idle WebSocket, frames checked", most = 2, message = 64, sockets = 2,
-      setup = "websocket_checked", alone = true,
+      name = "idle_websocket_checked", title = "KiB per idle WebSocket, frames checked", most = 2, message = 64,
+      sockets = 2, setup = "websocket_checked", alone = true,
     },
   },
 }

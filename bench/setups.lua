@@ -32,14 +32,6 @@ setups.websocket_checked = {
   end,
 }
 
---- 10,000 routes; the requests for them are in the file "targets".
-setups.routes = {
-  tidegate = function(_, context)
-    routes.write_targets(context.dir .. "/targets")
-    return { routes = routes.yaml(), service = "" }
-  end,
-}
-
 -- The plugins of bench/plugins in the folder where the gateway looks for them; ten of the trivial one, since ten uses
 -- of the same file would share their compiled code.
 local function copy_plugins(from, to)
@@ -50,6 +42,24 @@ local function copy_plugins(from, to)
   local trivial = files.read(from .. "/trivial.lua")
   for i = 1, TEN do files.write(("%s/trivial_%d.lua"):format(to, i), trivial) end
 end
+
+--- WebSockets whose messages a plugin sees; the others pass them on.
+setups.websocket_hook = {
+  nginx = setups.plain.nginx,
+  haproxy = setups.plain.haproxy,
+  tidegate = function(folder, context)
+    copy_plugins(context.plugins, folder .. "/plugins")
+    return { routes = '  - { path: "/*", service: app, plugins: [ message ] }\n', service = "" }
+  end,
+}
+
+--- 10,000 routes; the requests for them are in the file "targets".
+setups.routes = {
+  tidegate = function(_, context)
+    routes.write_targets(context.dir .. "/targets")
+    return { routes = routes.yaml(), service = "" }
+  end,
+}
 
 --- Plugins on some paths, and none under /none/. nginx does in Lua what those do that it is compared in.
 setups.plugins = {
