@@ -79,7 +79,7 @@ function faults.node(list)
     local fault = list[tonumber(files.read(conn.folder .. "/fault"))]
     if fault then return commit(conn, fault) end
     local head = conn:read_head()
-    if head then upstream.ok(conn, head) end
+    if head and conn:read_body(head).complete then conn:respond(200, "ok", "Connection: close\r\n") end
   end)
   self.address = self.up.node
   return self
