@@ -9,6 +9,7 @@
 #include "http/h1_hop.h"
 #include "http/h1_parse.h"
 #include "http/h1_trailers.h"
+#include "http/keep_alive.h"
 #include "net/dial.h"
 #include "net/stream_tls.h"
 
@@ -177,28 +178,14 @@ struct slice up_detach(struct up *u, struct arena *a) { return h1_input_detach(&
 
 struct framing { unsigned lengths, codings; bool close, keep_alive, named, bad; };
 
-static bool has_name(struct slice member, struct slice name)
+/* Some count the requests that are left, some all of the connection: the lesser is meant. */
+static void believe(struct up *u, struct keep_alive said)
 {
-    return member.len > name.len && slice_equal_nocase(slice_make(member.at, name.len), name);
-}
-
-/* "timeout=5, max=100" (RFC 2068 section 19.7.1.1): how long the upstream keeps the connection while it is idle, in
- * seconds, and how many requests it takes. Some count those that are left, some all: the lesser is meant. What cannot
- * be read says nothing. */
-static void read_keep_alive(struct up *u, struct slice list)
-{
-    enum { SECONDS_MAX = 1000000 };
-    static const struct slice timeout = SLICE("timeout="), max = SLICE("max=");
-    struct slice member;
-    uint64_t n;
-    while (slice_next_member(&list, &member)) {
-        if (has_name(member, timeout) && slice_to_u64(slice_from(member, timeout.len), SECONDS_MAX, &n)) {
-            u->keep_ms = n ? (uint32_t)n * 1000 : 1;
-        } else if (has_name(member, max) && slice_to_u64(slice_from(member, max.len), UINT32_MAX / 2, &n)) {
-            uint32_t all = u->requests + (uint32_t)(n ? n - 1 : 0);
-            u->requests_max = u->requests_max && u->requests_max < all ? u->requests_max : all;
-        }
-    }
+    uint32_t all = u->requests + (said.max ? said.max - 1 : 0);
+    if (said.idle_ms)
+        u->keep_ms = said.idle_ms;
+    if (said.has_max && (!u->requests_max || all < u->requests_max))
+        u->requests_max = all;
 }
 
 static void read_field(struct up *u, struct header *h, struct response *p, struct framing *seen)
@@ -225,7 +212,7 @@ static void read_field(struct up *u, struct header *h, struct response *p, struc
         break;
     case HEADER_KEEP_ALIVE:
         h->skip = true;
-        read_keep_alive(u, h->value);
+        believe(u, keep_alive_read(h->value));
         break;
     default: h->skip = true; break;
     }
