@@ -82,6 +82,25 @@ local cases = {
     code = 1014, reason = "", last = "1009 message too big" },
 }
 
+-- Any terms of compression: kept where messages pass, and kept to where a plugin changes them. The offer, and what the
+-- server makes of it, whose own bound is 12 bits.
+local REPEATS = { { text = TEXT .. ("far apart "):rep(60), times = 40 }, { text = "again" }, { text = "again" } }
+for _, route in ipairs { "deflate", "seen", "copied" } do
+  for _, offer in ipairs {
+    { { server_max_window_bits = 9 }, 9, 12 },
+    { { server_max_window_bits = 15, client_max_window_bits = 9 }, 12, 9 },
+    { { server_max_window_bits = 10, client_max_window_bits = true }, 10, 12 },
+    { { client_max_window_bits = 15, server_no_context_takeover = true }, 12, 12, takeover = false },
+  } do
+    local takeover = route == "deflate" and offer.takeover ~= false
+    cases[#cases + 1] = {
+      ("agrees on windows of %d and %d bits under /%s"):format(offer[2], offer[3], route),
+      path = ("/%s/bits-%d-%d"):format(route, offer[2], offer[3]), compression = offer[1], send = REPEATS,
+      terms = { { takeover = takeover, server_bits = offer[2], client_bits = offer[3] } },
+    }
+  end
+end
+
 describe("a WebSocket of another library", function()
   local gw, deflate, plain
   local results = {}
@@ -125,6 +144,7 @@ describe("a WebSocket of another library", function()
       assert.equal(case.code or 1000, result.code)
       if case.reason then assert.equal(case.reason, result.reason) end
       if case.extensions then assert.same(case.extensions, result.extensions) end
+      if case.terms then assert.same(case.terms, result.terms) end
       if case.subprotocol then assert.equal(case.subprotocol, result.subprotocol) end
       if case.last then assert.equal(case.last, result.last) end
     end)
