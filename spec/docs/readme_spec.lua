@@ -33,6 +33,15 @@ local OWN = { ["docs/plugins.md"] = true }
 --- Whether a block is a whole configuration, and no piece of one.
 local function is_whole(block) return block.language == "yaml" and ("\n" .. block.text):find "\nlisten:" ~= nil end
 
+--- The plugins that a page shows, with the names of their files.
+local function write_plugins(folder, page)
+  os.execute("mkdir " .. folder .. "/plugins")
+  for _, block in ipairs(markdown.blocks(page)) do
+    local name = block.text:match "^%-%- (plugins/[%w_]+%.lua)\n"
+    if name then files.write(folder .. "/" .. name, block.text) end
+  end
+end
+
 describe("a configuration in the documentation", function()
   for _, page in ipairs(PAGES) do
     for _, block in ipairs(markdown.blocks(page)) do
@@ -40,6 +49,7 @@ describe("a configuration in the documentation", function()
         it(("loads: %s:%d"):format(page, block.line), function()
           local folder = files.folder()
           files.write(folder .. "/tidegate.yaml", block.text)
+          write_plugins(folder, page)
           local text, code = shell.run(tidegate() .. " check -c " .. folder .. "/tidegate.yaml")
           assert.equal(0, code, text)
         end)
