@@ -105,13 +105,16 @@ local function line_and_column(source, position)
   return line, characters + 1
 end
 
+local last_source, last_tokens      -- many fields of one text are asked for one after the other
+
 --- Finds a field.
 -- @tparam string source
 -- @tparam {string,...} path { "schema", "max", "default" }
 -- @treturn ?number line; nil where not even the first key was found
 -- @treturn ?number column, in characters
 function locate.field(source, path)
-  local tokens = tokens_of(source)
+  if source ~= last_source then last_source, last_tokens = source, tokens_of(source) end
+  local tokens = last_tokens
   local at, value = first_field(tokens, path[1])
   if not at then return nil end
   for step = 2, #path do
