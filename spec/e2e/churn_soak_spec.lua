@@ -21,7 +21,7 @@ services:
   app:
     nodes: %s
     pool: { idle: 300ms }
-    retries: { attempts: 8 }
+    retries: { attempts: 8, budget: 100%% }
     health_check: { passive: { failures: 2, eject: 100ms, max_ejected: 100%% } }
 routes:
   - { path: "/*", service: app, labels: { turn: "%d" } }
