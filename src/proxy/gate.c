@@ -24,7 +24,7 @@ static void arrive(struct ticket *t)
         freelist_give(t->home, t);
         return;
     }
-    t->state = TICKET_HERE;
+    t->is_here = true;
     loop_ready(t->loop, t->wake);
 }
 
@@ -37,7 +37,7 @@ static void run_arrive(struct loop *loop, struct job *job)
 /* It is posted under the lock, which who waits needs to go away: so its loop is still there. */
 void ticket_call(struct ticket *t, struct loop *here)
 {
-    t->state = TICKET_CALLED;
+    t->is_called = true;
     if (t->loop == here) {
         arrive(t);
         return;
@@ -52,7 +52,7 @@ void ticket_drop(struct ticket *t)
 {
     struct gate *g = t->gate;
     lock_take(&g->lock);
-    bool waits = t->state == TICKET_WAITS;
+    bool waits = !t->is_called;
     if (waits) {
         link_remove(&t->in_gate);
         g->waits--;
@@ -60,10 +60,10 @@ void ticket_drop(struct ticket *t)
     lock_leave(&g->lock);
     if (!waits)
         give_back(t);
-    if (t->state == TICKET_CALLED)
-        t->wake = NULL;                 /* its call is on the way to this loop */
-    else
+    if (waits || t->is_here)
         freelist_give(t->home, t);
+    else
+        t->wake = NULL;                 /* its call is on the way to this loop */
 }
 
 /* -- places -- */

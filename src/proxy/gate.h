@@ -20,8 +20,6 @@ struct gate {                           /* gate_init before use */
     uint64_t waited, refused;           /* ever */
 };
 
-enum ticket_state { TICKET_WAITS, TICKET_CALLED, TICKET_HERE };
-
 struct ticket {
     struct job job;                     /* brings the call to the loop of who waits */
     struct link in_gate;
@@ -29,7 +27,8 @@ struct ticket {
     struct loop *loop;
     struct freelist *home;
     struct task *wake;                  /* NULL: who had waited has gone */
-    enum ticket_state state;            /* CALLED: under the gate's lock; HERE: its loop's */
+    bool is_called;                     /* under the gate's lock */
+    bool is_here;                       /* ... and that has come to its loop, which alone knows of it */
     /* What the caller of gate_enter may set, under the lock or before it waits. */
     void (*lost)(struct ticket *t);     /* it was called for nobody: gives the place back; NULL: gate_leave */
     /* For a gate whose places are connections (proxy/supply): of which node; and what came, if anything. */
@@ -45,7 +44,7 @@ void gate_set(struct gate *g, uint32_t limit, uint32_t queue, struct loop *here)
 /* RC_OK: a place. RC_AGAIN: *out waits, and wake is made ready when it is called. RC_FULL: as many wait as may.
  * home: of struct ticket, the loop's. */
 enum rc gate_enter(struct gate *g, struct loop *loop, struct freelist *home, struct task *wake, struct ticket **out);
-static inline bool ticket_is_called(const struct ticket *t) { return t->state == TICKET_HERE; }
+static inline bool ticket_is_called(const struct ticket *t) { return t->is_here; }
 /* The ticket was called: the place is the caller's, and the ticket is gone. */
 void ticket_use(struct ticket *t);
 /* Whoever waits gives up, called or not. */

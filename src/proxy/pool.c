@@ -97,7 +97,8 @@ static void on_sweep(struct deadline *d)
 
 void pool_restore(struct pool *p, struct up *u)
 {
-    p->loop = u->loop;
+    if (!p->loop)
+        p->loop = u->loop;              /* others may look from now on */
     u->holder = p;
     u->on_wake = on_idle_event;
     list_append(&p->idle, &u->in_pool);

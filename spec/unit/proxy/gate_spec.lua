@@ -28,7 +28,7 @@ describe("a gate", function()
     return rc, rc == "AGAIN" and out[0] or nil
   end
 
-  local function is_called(ticket) return ticket.state == C.TICKET_HERE end
+  local function is_called(ticket) return ticket.is_here end
   local function leave() C.gate_leave(gate, loop) end
 
   --- So many who wait.
