@@ -17,6 +17,7 @@ external_dependencies = {
   OPENSSL = { header = "openssl/ssl.h" },
   YAML = { header = "yaml.h" },
   PCRE2 = { header = "pcre2.h" },
+  CARES = { header = "ares.h" },
   LUAJIT = { header = "luajit-2.1/luajit.h" },
 }
 

@@ -8,7 +8,6 @@ local files = require "support.files"
 local gateway = require "support.gateway"
 local load = require "support.load"
 local upstream = require "support.upstream"
-local wire = require "support.wire"
 
 local request = client.request
 
@@ -16,15 +15,7 @@ describe("discovery", function()
   local gw, dns, app
 
   before_each(function()
-    -- One upstream on all addresses of this machine; it answers with the one that it was reached at.
-    app = upstream.start(function(conn)
-      local address = wire.reached(conn.fd)
-      while true do
-        local head = conn:read_head()
-        if not head or not conn:read_body(head).complete then return end
-        if head.target == "/fail" then conn:respond(503, "no") else conn:respond(200, address) end
-      end
-    end, { address = "0.0.0.0" })
+    app = upstream.everywhere()
     dns = dns_server.start {}
   end)
 
@@ -37,7 +28,7 @@ describe("discovery", function()
 
   local function start(service, o)
     gw = gateway.start(([[
-gateway: { threads: 2, grace: 1s, resolver: { servers: "%s", min_ttl: 100ms, max_ttl: 200ms, timeout: 1s } }
+gateway: { threads: 2, grace: 1s, resolver: { servers: "%s", min_ttl: 100ms, max_ttl: 200ms, timeout: 300ms } }
 services: { app: { %s } }
 routes: [ { path: "/*", service: app } ]
 ]]):format(dns:address(), service), o)

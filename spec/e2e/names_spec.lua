@@ -7,27 +7,14 @@ local dns_server = require "support.dns_server"
 local gateway = require "support.gateway"
 local load = require "support.load"
 local upstream = require "support.upstream"
-local wire = require "support.wire"
 
 local request = client.request
-
---- One upstream on all addresses of this machine; it answers with the one that it was reached at.
-local function everywhere()
-  return upstream.start(function(conn)
-    local address = wire.reached(conn.fd)
-    while true do
-      local head = conn:read_head()
-      if not head or not conn:read_body(head).complete then return end
-      conn:respond(200, address)
-    end
-  end, { address = "0.0.0.0" })
-end
 
 describe("names of nodes", function()
   local gw, dns, app
 
   before_each(function()
-    app = everywhere()
+    app = upstream.everywhere()
     dns = dns_server.start {}
   end)
 
@@ -48,7 +35,7 @@ routes: [ { path: "/*", service: app } ]
            service:gsub("PORT", app.port)))
   end
 
-  local function ask() return (assert(client.ask(gw:port(), request {}))) end
+  local function ask(target) return (assert(client.ask(gw:port(), request { target = target }))) end
 
   --- Where so many requests came out, as a sorted list.
   local function reached(times)
@@ -131,6 +118,75 @@ routes: [ { path: "/*", service: app } ]
     dns:set { ["app.test"] = { A = { "127.0.0.5" } } }
     dns:again()
     wait_reached { "127.0.0.5" }
+  end)
+
+  it("keep what is known of the nodes that stay, and the checks that are under way", function()
+    dns:set { ["app.test"] = { A = { "127.0.0.2", "127.0.0.3" } } }
+    start([[nodes: ["app.test:PORT"], health_check: {
+      active: { path: /fail, interval: 700ms, timeout: 500ms, unhealthy: 4 }, passive: { failures: 1, eject: 60s } }]],
+          { resolver = "max_ttl: 100ms" })
+    assert.equal(503, ask("/fail").status)
+    local function states()
+      local _, out = gw:command("status", "--nodes", "--json")
+      local all = {}
+      for _, node in ipairs(cjson.decode(out)) do all[node.node:match "^[%d.]+"] = node end
+      return all
+    end
+    local function count(state)
+      local n = 0
+      for _, node in pairs(states()) do n = n + (node.state == state and 1 or 0) end
+      return n
+    end
+    clock.wait_until(function() return count "ejected" + count "unhealthy" > 0 end, 5, "a bad node")
+    local turn, before = 0, select(2, gw:log():gsub("a service has other nodes", ""))
+    -- Names change more often than checks are made: these go on, and both nodes that stay become unhealthy by them.
+    clock.wait_until(function()
+      turn = turn + 1
+      dns:set { ["app.test"] = { A = { "127.0.0.2", "127.0.0.3", "127.0.1." .. turn } } }
+      local all = states()
+      return all["127.0.0.2"].state == "unhealthy" and all["127.0.0.3"].state == "unhealthy"
+    end, 10, "checks of the nodes that stay")
+    assert.is_true(select(2, gw:log():gsub("a service has other nodes", "")) > before + 1)
+  end)
+
+  it("may have IPv6 addresses, alone or beside others, and aliases", function()
+    dns:set {
+      ["six.test"] = { AAAA = { "::1" } }, ["both.test"] = { A = { "127.0.0.2" }, AAAA = { "::1" } },
+      ["alias.test"] = { CNAME = "next.test" }, ["next.test"] = { CNAME = "both.test" },
+    }
+    start 'nodes: ["six.test:PORT", { url: "both.test:PORT", weight: 2 }, { url: "alias.test:PORT", weight: 3 }]'
+    assert.same({ "[::1]*1", "127.0.0.2*2", "[::1]*2", "127.0.0.2*3", "[::1]*3" }, nodes())
+  end)
+
+  it("of /etc/hosts need no name server", function()
+    dns:set { localhost = { A = { "127.0.0.9" } } }
+    start 'nodes: ["LOCALHOST:PORT"]'
+    for _, address in ipairs(reached(4)) do assert.equal("127.0.0.1", address) end
+    assert.equal("", table.concat(dns:questions(), "\n"))
+  end)
+
+  it("are not asked for before their time is over", function()
+    dns:set { ["app.test"] = { A = { "127.0.0.2" }, ttl = 3600 }, ["other.test"] = { A = { "127.0.0.3" }, ttl = 0 } }
+    start 'nodes: ["app.test:PORT", "other.test:PORT"]'
+    dns:wait_question(" A other.test", 4)
+    assert.equal(0, (gw:reload()))
+    assert.same({ "127.0.0.2", "127.0.0.3" }, reached(8))
+    local asked = 0
+    for _, line in ipairs(dns:questions()) do asked = asked + (line:find " A app.test" and 1 or 0) end
+    assert.equal(1, asked)
+  end)
+
+  it("are asked of other servers after a reload that says so", function()
+    dns:set { ["app.test"] = { A = { "127.0.0.2" } } }
+    start 'nodes: ["app.test:PORT"]'
+    local other = dns_server.start { ["app.test"] = { A = { "127.0.0.3" } } }
+    gw:write(([[
+gateway: { threads: 2, grace: 1s, resolver: { servers: "%s", min_ttl: 100ms } }
+services: { app: { nodes: ["app.test:%d"] } }
+routes: [ { path: "/*", service: app } ]
+]]):format(other:address(), app.port))
+    wait_reached { "127.0.0.3" }
+    other:stop()
   end)
 
   it("need not be there at the start: 503 says so until they are", function()

@@ -127,6 +127,19 @@ function upstream.start(handler, o)
   return up
 end
 
+--- On all addresses of this machine, with one port: it answers with the address that it was reached at, and with 503
+-- to /fail.
+function upstream.everywhere()
+  return upstream.start(function(conn)
+    local address = wire.reached(conn.fd)
+    while true do
+      local head = conn:read_head()
+      if not head or not conn:read_body(head).complete then return end
+      if head.target == "/fail" then conn:respond(503, "no") else conn:respond(200, address) end
+    end
+  end, { address = "0.0.0.0" })
+end
+
 --- Answers each request on a connection with a function of (connection, request) found by path, until it ends. What
 -- such a function returns true for ends the connection.
 -- @tparam table answers

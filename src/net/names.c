@@ -1,6 +1,5 @@
 #include "net/names.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 #include "base/map.h"
 #include "net/dns.h"
 #include "net/hosts.h"
+#include "net/name_meaning.h"
 #include "net/resolver.h"
 
 #define HOSTS_FILE "/etc/hosts"
@@ -29,13 +29,6 @@ struct part {
     uint32_t count, ttl_s;
     int status;
     const char *why;
-};
-
-struct meaning {
-    struct arena arena;
-    struct addr *addresses;             /* of a NAME_HOST */
-    struct dns_record *services;        /* of a NAME_SERVICE */
-    uint32_t count;
 };
 
 enum { PARTS = 2 };                     /* IPv4 and IPv6; or services and nothing */
@@ -71,111 +64,17 @@ static struct {
     struct stat servers_seen;
 } names;
 
-/* -- what a name means -- */
-
-static struct addr address_of(const struct dns_record *r, int part)
-{
-    struct addr a = { 0 };
-    if (part == 0) {
-        a.len = sizeof a.u.v4;
-        a.u.v4.sin_family = AF_INET;
-        memcpy(&a.u.v4.sin_addr, r->ip, 4);
-    } else {
-        a.len = sizeof a.u.v6;
-        a.u.v6.sin6_family = AF_INET6;
-        memcpy(&a.u.v6.sin6_addr, r->ip, 16);
-    }
-    return a;
-}
-
-/* Whether the kernel knows a way there: RFC 6724 section 5, rule 1. */
-static bool is_reachable(const struct addr *a)
-{
-    struct addr to = *a;
-    int fd = socket(to.u.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    addr_set_port(&to, 9);
-    bool is_good = fd >= 0 && connect(fd, &to.u.any, to.len) == 0;
-    if (fd >= 0)
-        close(fd);
-    return is_good;
-}
-
-static int compare_addresses(const void *a, const void *b)
-{
-    const struct addr *p = a, *q = b;
-    return p->len != q->len ? (p->len > q->len) - (p->len < q->len) : memcmp(&p->u, &q->u, p->len);
-}
-
-static void mean_addresses(const struct part *parts, struct meaning *out)
-{
-    out->addresses = arena_alloc(&out->arena, (parts[0].count + parts[1].count + 1) * sizeof *out->addresses);
-    for (int k = 0; k < PARTS; k++)
-        for (uint32_t i = 0; i < parts[k].count; i++) {
-            struct addr a = address_of(&parts[k].records[i], k);
-            if (k == 0 || parts[0].count == 0 || is_reachable(&a))
-                out->addresses[out->count++] = a;
-        }
-    qsort(out->addresses, out->count, sizeof *out->addresses, compare_addresses);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < out->count; i++)
-        if (n == 0 || compare_addresses(&out->addresses[n - 1], &out->addresses[i]) != 0)
-            out->addresses[n++] = out->addresses[i];
-    out->count = n;
-}
-
-static int compare_slices(struct slice a, struct slice b)
-{
-    int order = memcmp(a.at, b.at, a.len < b.len ? a.len : b.len);
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
-static int compare_services(const void *a, const void *b)
-{
-    const struct dns_record *p = a, *q = b;
-    int order = p->priority - q->priority;
-    order = order ? order : compare_slices(p->target, q->target);
-    order = order ? order : p->port - q->port;
-    return order ? order : p->weight - q->weight;
-}
-
-static struct dns_record *copy_records(struct arena *a, const struct dns_record *from, uint32_t count)
-{
-    struct dns_record *copy = arena_alloc(a, (count + 1) * sizeof *copy);
-    for (uint32_t i = 0; i < count; i++) {
-        copy[i] = from[i];
-        if (from[i].target.at)
-            copy[i].target = arena_copy(a, from[i].target);
-    }
-    return copy;
-}
-
-static void mean_services(const struct part *part, struct meaning *out)
-{
-    out->services = copy_records(&out->arena, part->records, part->count);
-    out->count = part->count;
-    qsort(out->services, out->count, sizeof *out->services, compare_services);
-}
-
-static bool is_same(const struct name *n, const struct meaning *m)
-{
-    if (n->meaning.count != m->count)
-        return false;
-    for (uint32_t i = 0; i < m->count; i++)
-        if (n->kind == NAME_HOST ? compare_addresses(&n->meaning.addresses[i], &m->addresses[i]) != 0
-                                 : compare_services(&n->meaning.services[i], &m->services[i]) != 0)
-            return false;
-    return true;
-}
+/* -- outcomes -- */
 
 static void change_meaning(struct name *n)
 {
-    struct meaning m = { 0 };
-    arena_init(&m.arena, BLOCK);
+    struct meaning m;
+    const struct part *p = n->held;
     if (n->kind == NAME_HOST)
-        mean_addresses(n->held, &m);
+        meaning_of_addresses(&m, p[0].records, p[0].count, p[1].records, p[1].count);
     else
-        mean_services(n->held, &m);
-    if (is_same(n, &m)) {
+        meaning_of_services(&m, p[0].records, p[0].count);
+    if (meaning_is_same(&n->meaning, &m)) {
         arena_free(&m.arena);
         return;
     }
@@ -187,8 +86,6 @@ static void change_meaning(struct name *n)
     if (names.changed)
         names.changed();
 }
-
-/* -- outcomes -- */
 
 static void forget_part(struct part *p)
 {
@@ -330,7 +227,7 @@ static void take(struct name *n, int k, const struct dns_outcome *o)
     p->why = o->why;
     p->count = o->answer.count;
     p->ttl_s = o->answer.ttl_s;
-    p->records = copy_records(&p->arena, o->answer.records, o->answer.count);
+    p->records = dns_records_copy(&p->arena, o->answer.records, o->answer.count);
     if (--n->open)
         return;
     if (names.is_closing)
