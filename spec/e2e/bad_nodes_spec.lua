@@ -8,11 +8,6 @@ local load = require "support.load"
 local CLIENTS = 3
 local LARGE = ("l"):rep(300 * 1024)
 
-local function pause(seconds)
-  local done = clock.now() + seconds
-  clock.wait_until(function() return clock.now() >= done end, seconds + 5)
-end
-
 -- By path: what a node does with a request.
 local answers = {}
 
@@ -24,7 +19,7 @@ end
 -- Most kills come while it works.
 answers["/works"] = function(conn, head)
   conn:read_body(head)
-  pause(0.02)
+  clock.pause(0.02)
   conn:respond(200, "ok")
 end
 
@@ -32,7 +27,7 @@ end
 answers["/half-a-head"] = function(conn, head)
   conn:read_body(head)
   conn:send "HTTP/1.1 200 OK\r\nX-Half: on"
-  pause(0.02)
+  clock.pause(0.02)
   conn:send "ly\r\nContent-Length: 2\r\n\r\nok"
 end
 
@@ -41,7 +36,7 @@ answers["/large"] = function(conn, head)
   conn:read_body(head)
   conn:send(("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"):format(#LARGE))
   conn:send(LARGE:sub(1, 1000))
-  pause(0.02)
+  clock.pause(0.02)
   conn:send(LARGE:sub(1001))
 end
 
@@ -74,7 +69,7 @@ routes: [{ path: "/*", service: app }]
       nodes:kill(i)
       clients:wait(15)
       nodes:revive(i)
-      pause(0.2)
+      clock.pause(0.2)
     end
     return clients:stop()
   end

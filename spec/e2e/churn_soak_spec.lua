@@ -27,16 +27,11 @@ routes:
   - { path: "/*", service: app, labels: { turn: "%d" } }
 ]]
 
-local function pause(seconds)
-  local done = clock.now() + seconds
-  clock.wait_until(function() return clock.now() >= done end, seconds + 5)
-end
-
 local answers = {}
 
 answers["/works"] = function(conn, head)
   if not conn:read_body(head).complete then return true end
-  pause(0.01)
+  clock.pause(0.01)
   conn:respond(200, ("w"):rep(2000))
 end
 
@@ -45,7 +40,7 @@ answers["/long"] = function(conn, head)
   conn:send "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
   for _ = 1, 20 do
     if not conn:send "5\r\nchunk\r\n" then return true end
-    pause(0.01)
+    clock.pause(0.01)
   end
   conn:send "0\r\n\r\n"
 end
@@ -75,7 +70,7 @@ local function be_rude(port, seed)
       rude[numbers(#rude)](c)
       if numbers() < 0.5 then c:reset() else c:close() end
     end
-    pause(0.005)
+    clock.pause(0.005)
   end
 end
 
@@ -115,7 +110,7 @@ describe("a service under churn", function()
   local function churn_until(deadline, numbers, anchor)
     while clock.now() < deadline do
       churn(numbers, anchor)
-      pause(0.03 + 0.1 * numbers())
+      clock.pause(0.03 + 0.1 * numbers())
     end
   end
 

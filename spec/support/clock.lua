@@ -29,4 +29,10 @@ function clock.wait_until(condition, timeout, what)
   end
 end
 
+--- Lets time pass: for who plays a slow peer. A spec itself waits for what it wants to see.
+function clock.pause(seconds)
+  local done = clock.now() + seconds
+  repeat poll.poll({}, math.max(1, clock.left(done))) until clock.now() >= done
+end
+
 return clock

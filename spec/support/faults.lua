@@ -50,8 +50,7 @@ local ends = {
 function ends.drip(conn, fault)
   for byte in fault.drips:gmatch "." do
     if not conn:send(byte) then return end
-    local next_at = clock.now() + 0.01
-    clock.wait_until(function() return clock.now() >= next_at end)
+    clock.pause(0.01)
   end
 end
 
