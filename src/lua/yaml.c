@@ -7,60 +7,7 @@
 #include "lua/yaml_reader.h"
 #include "lua/yaml_scalar.h"
 
-enum { TEXT_MAX = 16 << 20, DEPTH_MAX = 64, NODES_MAX = 1000000 };
-
-/* -- words -- */
-
-/* Keys and values that nodes are made of, in the order of their places on the stack: to push what is there is much
- * quicker than to look for a text that Lua knows. */
-#define WORDS(X) \
-    X(KIND, "kind") X(TYPE, "type") X(VALUE, "value") X(TEXT, "text") X(STYLE, "style") X(LINE, "line") \
-    X(COLUMN, "column") X(FILE, "file") X(KEY, "key") X(ITEMS, "items") X(ENTRIES, "entries") X(FIELDS, "fields") \
-    X(SCALAR, "scalar") X(LIST, "list") X(MAP, "map") X(PLAIN, "plain") X(QUOTED, "quoted") X(BLOCK, "block")
-
-enum word {
-    WORD_BEFORE = AT_WORDS - 1,
-#define X(name, text) WORD_##name,
-    WORDS(X)
-#undef X
-};
-
-static void push_words(lua_State *L)
-{
-#define X(name, text) lua_pushliteral(L, text);
-    luaL_checkstack(L, 32, "YAML");
-    WORDS(X)
-#undef X
-}
-
-/* Takes the value on top into the table below it. */
-static void set(lua_State *L, enum word key)
-{
-    lua_pushvalue(L, (int)key);
-    lua_insert(L, -2);
-    lua_rawset(L, -3);
-}
-
-static void set_word(lua_State *L, enum word key, enum word value)
-{
-    lua_pushvalue(L, (int)key);
-    lua_pushvalue(L, (int)value);
-    lua_rawset(L, -3);
-}
-
-static void set_number(lua_State *L, enum word key, size_t value)
-{
-    lua_pushvalue(L, (int)key);
-    lua_pushinteger(L, (lua_Integer)value);
-    lua_rawset(L, -3);
-}
-
-/* Pushes the field of the table on top. */
-static void get(lua_State *L, enum word key)
-{
-    lua_pushvalue(L, (int)key);
-    lua_rawget(L, -2);
-}
+enum { TEXT_MAX = 16 << 20 };
 
 /* -- events -- */
 
@@ -114,9 +61,9 @@ static const char *core_tag(struct reader *r)
 
 /* -- nodes -- */
 
-static bool count_node(struct reader *r, yaml_mark_t at)
+bool yaml_count_node(struct reader *r, yaml_mark_t at)
 {
-    if (++r->nodes <= NODES_MAX)
+    if (++r->nodes <= YAML_NODES_MAX)
         return true;
     yaml_error(r, at, "more than a million values (aliases count with all they stand for)");
     return false;
@@ -124,37 +71,17 @@ static bool count_node(struct reader *r, yaml_mark_t at)
 
 static void set_place(struct reader *r, yaml_mark_t at)
 {
-    set_number(r->L, WORD_LINE, at.line + 1);
-    set_number(r->L, WORD_COLUMN, at.column + 1);
+    yaml_set_number(r->L, WORD_LINE, at.line + 1);
+    yaml_set_number(r->L, WORD_COLUMN, at.column + 1);
     lua_pushvalue(r->L, AT_FILE);
-    set(r->L, WORD_FILE);
+    yaml_set(r->L, WORD_FILE);
 }
 
 static void push_node(struct reader *r, enum word kind)
 {
     lua_createtable(r->L, 0, 8);
-    set_word(r->L, WORD_KIND, kind);
+    yaml_set_word(r->L, WORD_KIND, kind);
     set_place(r, r->event.start_mark);
-}
-
-/* Remembers the node on top under the name of its anchor, if it has one. */
-static void keep_anchor(struct reader *r, const char *anchor)
-{
-    if (!anchor)
-        return;
-    lua_pushstring(r->L, anchor);
-    lua_pushvalue(r->L, -2);
-    lua_rawset(r->L, AT_ANCHORS);
-}
-
-/* An anchor whose node is still being read: an alias to it would hold itself. */
-static void open_anchor(struct reader *r, const char *anchor)
-{
-    if (!anchor)
-        return;
-    lua_pushstring(r->L, anchor);
-    lua_pushboolean(r->L, false);
-    lua_rawset(r->L, AT_ANCHORS);
 }
 
 static bool read_node(struct reader *r);
@@ -169,33 +96,33 @@ static bool read_scalar(struct reader *r)
     size_t len = r->event.data.scalar.length;
     yaml_scalar_style_t style = r->event.data.scalar.style;
     const char *tag = core_tag(r), *type = "string";
-    if (!count_node(r, r->event.start_mark))
+    if (!yaml_count_node(r, r->event.start_mark))
         return false;
     push_node(r, WORD_SCALAR);
     if (tag ? strcmp(tag, "str") != 0 : style == YAML_PLAIN_SCALAR_STYLE && r->event.data.scalar.plain_implicit)
         type = yaml_scalar_push(L, text, len);
     else
         lua_pushlstring(L, text, len);
-    set(L, WORD_VALUE);
+    yaml_set(L, WORD_VALUE);
     for (size_t i = 0; tag && i < sizeof types / sizeof types[0]; i++)
         if (strcmp(tag, types[i].tag) == 0 && strcmp(type, types[i].type) != 0 &&
             !(strcmp(tag, "float") == 0 && strcmp(type, "integer") == 0))
             yaml_error_about(r, r->event.start_mark, "", text, " does not fit its tag");
     lua_pushstring(L, type);
-    set(L, WORD_TYPE);
+    yaml_set(L, WORD_TYPE);
     lua_pushlstring(L, text, len);
-    set(L, WORD_TEXT);
-    set_word(L, WORD_STYLE,
-             style == YAML_PLAIN_SCALAR_STYLE                                          ? WORD_PLAIN
-             : style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE ? WORD_BLOCK
-                                                                                       : WORD_QUOTED);
-    keep_anchor(r, (const char *)r->event.data.scalar.anchor);
+    yaml_set(L, WORD_TEXT);
+    yaml_set_word(L, WORD_STYLE,
+                  style == YAML_PLAIN_SCALAR_STYLE                                          ? WORD_PLAIN
+                  : style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE ? WORD_BLOCK
+                                                                                            : WORD_QUOTED);
+    yaml_keep_anchor(r, (const char *)r->event.data.scalar.anchor);
     return true;
 }
 
 static bool go_deeper(struct reader *r)
 {
-    if (++r->depth <= DEPTH_MAX) {
+    if (++r->depth <= YAML_DEPTH_MAX) {
         luaL_checkstack(r->L, 16, "YAML");
         return true;
     }
@@ -203,24 +130,13 @@ static bool go_deeper(struct reader *r)
     return false;
 }
 
-/* The name of an anchor is needed after its event is gone: it waits on the Lua stack. */
-static const char *stash_anchor(struct reader *r, const yaml_char_t *anchor)
-{
-    if (anchor)
-        lua_pushstring(r->L, (const char *)anchor);
-    else
-        lua_pushnil(r->L);
-    open_anchor(r, (const char *)anchor);
-    return lua_tostring(r->L, -1);
-}
-
 static bool read_list(struct reader *r)
 {
     lua_State *L = r->L;
     core_tag(r);
-    if (!count_node(r, r->event.start_mark) || !go_deeper(r))
+    if (!yaml_count_node(r, r->event.start_mark) || !go_deeper(r))
         return false;
-    const char *anchor = stash_anchor(r, r->event.data.sequence_start.anchor);
+    const char *anchor = yaml_stash_anchor(r, r->event.data.sequence_start.anchor);
     push_node(r, WORD_LIST);
     lua_newtable(L);
     for (int n = 1;; n++) {
@@ -232,60 +148,11 @@ static bool read_list(struct reader *r)
             return false;
         lua_rawseti(L, -2, n);
     }
-    set(L, WORD_ITEMS);
-    keep_anchor(r, anchor);
+    yaml_set(L, WORD_ITEMS);
+    yaml_keep_anchor(r, anchor);
     lua_remove(L, -2);
     r->depth--;
     return true;
-}
-
-/* Copies the table on top, which is a node or a part of one, without what belongs to its place. */
-static bool copy_node(struct reader *r, int depth, yaml_mark_t at)
-{
-    lua_State *L = r->L;
-    luaL_checkstack(L, 16, "YAML");
-    get(L, WORD_KIND);
-    bool is_node = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    if (is_node && !count_node(r, at))
-        return false;
-    if (is_node && ++depth > DEPTH_MAX) {
-        yaml_error(r, at, "nested deeper than 64 levels by aliases");
-        return false;
-    }
-    lua_createtable(L, (int)lua_objlen(L, -1), is_node ? 8 : 0);
-    lua_pushnil(L);
-    while (lua_next(L, -3)) {
-        if (lua_istable(L, -1)) {
-            if (!copy_node(r, depth, at))
-                return false;
-            lua_remove(L, -2);
-        }
-        lua_pushvalue(L, -2);
-        lua_insert(L, -2);
-        lua_rawset(L, -4);
-    }
-    return true;
-}
-
-/* Pushes a copy of what the alias stands for: overrides of one place must not change the other. */
-static bool read_alias(struct reader *r)
-{
-    lua_State *L = r->L;
-    const char *name = (const char *)r->event.data.alias.anchor;
-    yaml_mark_t at = r->event.start_mark;
-    lua_getfield(L, AT_ANCHORS, name);
-    if (lua_istable(L, -1)) {
-        if (!copy_node(r, r->depth, at))
-            return false;
-        lua_remove(L, -2);
-        return true;
-    }
-    if (lua_isnil(L, -1))
-        yaml_error_about(r, at, "alias ", name, " has no anchor above it");
-    else
-        yaml_error_about(r, at, "alias ", name, " stands inside its own anchor");
-    return false;
 }
 
 /* A map that is being read is four values on the stack: its node, at `map`; its entries, its fields, and those that are
@@ -296,7 +163,7 @@ enum { OF_ENTRIES = 1, OF_FIELDS, OF_MERGES };
 static void put_entry(struct reader *r, int map, int index)
 {
     lua_State *L = r->L;
-    get(L, WORD_KEY);
+    yaml_get(L, WORD_KEY);
     lua_pushinteger(L, index);
     lua_rawset(L, map + OF_FIELDS);
     lua_rawseti(L, map + OF_ENTRIES, index);
@@ -316,10 +183,10 @@ static int index_of_key(lua_State *L, int map)
 static int merge_map(struct reader *r, int map, int count)
 {
     lua_State *L = r->L;
-    get(L, WORD_ENTRIES);
+    yaml_get(L, WORD_ENTRIES);
     for (int i = 1, n = (int)lua_objlen(L, -1); i <= n; i++) {
         lua_rawgeti(L, -1, i);
-        get(L, WORD_KEY);
+        yaml_get(L, WORD_KEY);
         int known = index_of_key(L, map);
         lua_pop(L, 1);
         if (known)
@@ -333,7 +200,7 @@ static int merge_map(struct reader *r, int map, int count)
 
 static bool is_kind(lua_State *L, enum word kind)
 {
-    get(L, WORD_KIND);
+    yaml_get(L, WORD_KIND);
     bool is = lua_rawequal(L, -1, (int)kind);
     lua_pop(L, 1);
     return is;
@@ -348,7 +215,7 @@ static int merge(struct reader *r, int map, int count, yaml_mark_t at)
         count = merge_map(r, map, count);
     } else if (is_kind(L, WORD_LIST)) {
         good = true;
-        get(L, WORD_ITEMS);
+        yaml_get(L, WORD_ITEMS);
         for (int i = 1, n = (int)lua_objlen(L, -1); i <= n && good; i++) {
             lua_rawgeti(L, -1, i);
             good = is_kind(L, WORD_MAP);
@@ -378,7 +245,7 @@ static bool read_key(struct reader *r)
     if (!read_node(r))
         return false;
     if (is_kind(L, WORD_SCALAR))
-        get(L, WORD_TEXT);
+        yaml_get(L, WORD_TEXT);
     else
         lua_pushnil(L);
     lua_remove(L, -2);
@@ -396,7 +263,7 @@ static void report_duplicate(struct reader *r, int map, int index, yaml_mark_t a
     lua_State *L = r->L;
     char after[64];
     lua_rawgeti(L, map + OF_ENTRIES, index);
-    get(L, WORD_LINE);
+    yaml_get(L, WORD_LINE);
     snprintf(after, sizeof after, ", first on line %d", (int)lua_tointeger(L, -1));
     lua_pop(L, 2);
     yaml_error_about(r, at, "duplicate key ", lua_tostring(L, -1), after);
@@ -434,9 +301,9 @@ static bool read_entry(struct reader *r, int map, int *count)
     lua_createtable(L, 0, 5);
     set_place(r, at);
     lua_insert(L, -2);
-    set(L, WORD_VALUE);
+    yaml_set(L, WORD_VALUE);
     lua_insert(L, -2);
-    set(L, WORD_KEY);
+    yaml_set(L, WORD_KEY);
     if (known)
         lua_pop(L, 1);
     else
@@ -450,9 +317,9 @@ static bool read_map(struct reader *r)
     yaml_mark_t at = r->event.start_mark;
     int count = 0;
     core_tag(r);
-    if (!count_node(r, at) || !go_deeper(r))
+    if (!yaml_count_node(r, at) || !go_deeper(r))
         return false;
-    const char *anchor = stash_anchor(r, r->event.data.mapping_start.anchor);
+    const char *anchor = yaml_stash_anchor(r, r->event.data.mapping_start.anchor);
     push_node(r, WORD_MAP);
     int map = lua_gettop(L);
     lua_createtable(L, 4, 0);
@@ -477,7 +344,7 @@ static bool read_map(struct reader *r)
     lua_pushvalue(L, WORD_ENTRIES);
     lua_insert(L, -2);
     lua_rawset(L, map);
-    keep_anchor(r, anchor);
+    yaml_keep_anchor(r, anchor);
     lua_remove(L, -2);
     r->depth--;
     return true;
@@ -490,7 +357,7 @@ static bool read_node(struct reader *r)
     case YAML_SCALAR_EVENT:         return read_scalar(r);
     case YAML_SEQUENCE_START_EVENT: return read_list(r);
     case YAML_MAPPING_START_EVENT:  return read_map(r);
-    case YAML_ALIAS_EVENT:          return read_alias(r);
+    case YAML_ALIAS_EVENT:          return yaml_push_alias(r);
     case YAML_NO_EVENT:
     case YAML_STREAM_START_EVENT:
     case YAML_STREAM_END_EVENT:
@@ -511,9 +378,9 @@ static bool read_document(struct reader *r)
     if (r->event.type == YAML_STREAM_END_EVENT) {
         push_node(r, WORD_SCALAR);
         lua_pushliteral(r->L, "null");
-        set(r->L, WORD_TYPE);
+        yaml_set(r->L, WORD_TYPE);
         lua_pushliteral(r->L, "");
-        set(r->L, WORD_TEXT);
+        yaml_set(r->L, WORD_TEXT);
         return true;
     }
     if (!next_event(r) || !read_node(r) || !next_event(r))      /* ...; document end */
@@ -564,7 +431,7 @@ static int parse(lua_State *L)
     struct reader *r = reader_new(L);       /* AT_READER */
     lua_newtable(L);                        /* AT_ERRORS */
     lua_newtable(L);                        /* AT_ANCHORS */
-    push_words(L);                          /* AT_WORDS */
+    yaml_push_words(L);                          /* AT_WORDS */
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
         text += 3, len -= 3;
     r->text = text;
