@@ -1,6 +1,7 @@
 #pragma once
 /* yaml_reader: what the parts of lua/yaml share. yaml.c makes nodes of events, yaml_alias.c copies those that stand
  * twice, yaml_error.c finds words for what is wrong. */
+#include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
 #include <yaml.h>
