@@ -1,5 +1,6 @@
 --- Saves of the configuration under load: how long one takes to be in force, with few routes and with many, what
 -- requests feel of it, and that nothing grows, fails or is closed by thousands of them.
+local cjson = require "cjson"
 local fcntl = require "posix.fcntl"
 local socket = require "posix.sys.socket"
 local unistd = require "posix.unistd"
@@ -117,6 +118,14 @@ local function save_all(entry, instance, count, context, tunnels)
          close_tunnels(opened)
 end
 
+--- The most CPU time that a loop has spent at once on what is for no request, such as the last saves.
+local function longest_chore_us(tidegate, instance)
+  local pipe = assert(io.popen(("'%s' status --json -c '%s/tidegate.yaml'"):format(tidegate.program, instance.folder)))
+  local text = pipe:read "*a"
+  pipe:close()
+  return cjson.decode(text).longest_chore * 1e6
+end
+
 local function figure(entry, name, title, most, value)
   return { name = entry.name .. "." .. name, title = title, most = most, values = { tidegate = value }, ratios = {} }
 end
@@ -133,6 +142,7 @@ function config_reloads.measure(entry, tidegate, reloads, context)
   local tunnels = holder and tonumber(holder:read_line(10))
   local instance = proxies.start(tidegate, context)
   local result, wait_s, grown_kib, lost = save_all(entry, instance, count, context, tunnels)
+  local chore_us = longest_chore_us(tidegate, instance)
   instance.process:stop()
   if holder then holder:stop() end
   if result.errors > 0 then context.problem(("%s: %s"):format(entry.name, result.first_error)) end
@@ -142,13 +152,14 @@ function config_reloads.measure(entry, tidegate, reloads, context)
            entry.most_ms, wait_s * 1000),
     figure(entry, "failed", ("failed requests, of %d during %d saves"):format(result.requests, count), 0,
            result.errors),
+    figure(entry, "chore", "µs of CPU time that the loop spent at once on a save", 1000, chore_us),
   }
   if not entry.moving then
-    list[3] = figure(entry, "p999", "p99.9 µs of requests meanwhile", nil, result.p999_us)
+    list[4] = figure(entry, "p999", "p99.9 µs of requests meanwhile", nil, result.p999_us)
     return list
   end
-  list[3] = figure(entry, "grown", ("MiB of memory grown by %d saves"):format(count), 2, grown_kib / 1024)
-  list[4] = figure(entry, "closed", ("of %d open tunnels closed by them"):format(entry.tunnels), 0, lost)
+  list[4] = figure(entry, "grown", ("MiB of memory grown by %d saves"):format(count), 2, grown_kib / 1024)
+  list[5] = figure(entry, "closed", ("of %d open tunnels closed by them"):format(entry.tunnels), 0, lost)
   return list
 end
 
