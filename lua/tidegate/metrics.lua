@@ -46,6 +46,7 @@ local WHOLE = {
   { "upstream_retries", "counter", "Of these, further tries.", "upstream_retries_total" },
   { "upstream_retries_refused", "counter", "Further tries that a budget did not allow.",
     "upstream_retries_refused_total" },
+  { "upstream_hedges", "counter", "Further tries beside one that took its time.", "upstream_hedges_total" },
   { "upstream_failures", "counter", "Tries that failed.", "upstream_failures_total" },
   { "websockets_open", "gauge", "WebSockets that are open." },
   { "websockets", "counter", "WebSockets opened.", "websockets_total" },

@@ -15,11 +15,11 @@ local status = { in_force = {}, needs_restart = {} }
 
 local FIELDS = {
   "generation", "requests", "connections_total", "connections_open", "bytes_in", "bytes_out", "upstream_tries",
-  "upstream_reused", "upstream_retries", "upstream_retries_refused", "upstream_failures", "upstream_open", "log_lines",
-  "log_lost",
-  "accept_errors", "refused", "reloads_good", "reloads_bad", "worker_restarts", "threads", "supervisor_pid",
-  "worker_pid", "regex_limit_hits", "websockets", "websockets_open", "websocket_messages_in",
-  "websocket_messages_out", "websocket_bytes_in", "websocket_bytes_out", "websocket_errors",
+  "upstream_reused", "upstream_retries", "upstream_retries_refused", "upstream_hedges", "upstream_failures",
+  "upstream_open", "log_lines", "log_lost", "accept_errors", "refused", "reloads_good", "reloads_bad",
+  "worker_restarts", "threads", "supervisor_pid", "worker_pid", "regex_limit_hits", "websockets",
+  "websockets_open", "websocket_messages_in", "websocket_messages_out", "websocket_bytes_in",
+  "websocket_bytes_out", "websocket_errors",
 }
 local LUA_FIELDS = { bytes = "lua_bytes", bytes_most = "lua_bytes_most", bytes_max = "lua_bytes_max" }
 

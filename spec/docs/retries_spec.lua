@@ -55,6 +55,11 @@ describe("docs/retries.md", function()
     for _ = 1, 4 do assert.equal(200, client.ask(gw:port(), client.request {}).status) end
   end)
 
+  it("asks a second node where the first takes its time", function()
+    start("hedge.yaml", { function(conn) conn:wait_end() return true end, upstream.ok })
+    for _ = 1, 2 do assert.equal(200, client.ask(gw:port(), client.request {}).status) end
+  end)
+
   it("tells nodes how long they have", function()
     local function tell(conn, head)
       conn:read_body(head)

@@ -9,11 +9,11 @@ local request = client.request
 local CONFIG = [[
 timeouts: { body: 5s }
 services:
-  none: { nodes: NODES, retries: { attempts: 0 }, timeouts: { first_byte: 300ms } }
-  usual: { nodes: NODES, timeouts: { first_byte: 300ms } }
+  none: { nodes: NODES, retries: { attempts: 0 }, timeouts: { first_byte: 1s } }
+  usual: { nodes: NODES, timeouts: { first_byte: 1s } }
   all:
     nodes: NODES
-    retries: { attempts: 2, on: [connect, reset, timeout, 5xx, 429], per_try: 200ms, budget: 100% }
+    retries: { attempts: 2, on: [connect, reset, timeout, 5xx, 429], per_try: 600ms, budget: 100% }
   posts: { nodes: NODES, retries: { on: [reset, "503"], methods: [POST] } }
   alone: { nodes: ["BAD"], retries: { attempts: 3, on: "503", backoff: { base: 40ms, max: 60ms } } }
   refusing: { nodes: ["NOBODY", "GOOD"], retries: { attempts: 1 } }
@@ -29,7 +29,7 @@ routes:
   - { path: "/nobody/*", service: nobody, timeout: 2s }
   - { path: "/poor/*", service: poor, strip_prefix: /poor }
   - { path: "/route/*", service: none, strip_prefix: /route, retries: { attempts: 1, on: "503" } }
-  - { path: "/hurry/*", service: usual, strip_prefix: /hurry, retries: { per_try: 50ms } }
+  - { path: "/hurry/*", service: usual, strip_prefix: /hurry, retries: { per_try: 300ms } }
   - { path: "/short/*", service: all, strip_prefix: /short, timeout: 100ms }
 ]]
 
@@ -168,7 +168,7 @@ describe("retries", function()
     local c = client.connect(gw:port())
     c:send "PUT /all/slow HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab"
     clock.wait_until(function() return #good:events "head" + #bad:events "head" > 0 end)
-    local until_s = clock.now() + 0.4           -- longer than per_try
+    local until_s = clock.now() + 0.8           -- longer than per_try
     clock.wait_until(function() return clock.now() > until_s end)
     c:send "cd"
     assert.equal(200, c:response().status)
@@ -193,7 +193,7 @@ describe("retries", function()
     local before = clock.now()
     local status = ask_bad { target = "/short/hang" }
     assert.equal(504, status)
-    assert.is_true(clock.now() - before < 0.3)
+    assert.is_true(clock.now() - before < 0.55)
   end)
 
   it("are a route's own", function()
@@ -201,7 +201,7 @@ describe("retries", function()
     assert.equal(502, (ask_bad { target = "/route/close" }))
     local before = clock.now()
     assert.equal(200, (ask_bad { target = "/hurry/hang" }))
-    assert.is_true(clock.now() - before < 0.25)
+    assert.is_true(clock.now() - before < 0.95)
   end)
 
   it("are counted, and told of", function()

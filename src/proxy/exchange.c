@@ -41,6 +41,7 @@ static void exchange_free(struct exchange *x)
     struct plane *p = x->plane;
     if (x->ticket)
         ticket_drop(x->ticket);
+    exchange_drop_hedge(x);
     exchange_leave_service(x);
     breaker_cancel(&x->leave);
     breaker_cancel(&x->route_leave);
@@ -100,6 +101,7 @@ static uint64_t limit_of(const struct exchange *x, enum wait w, enum rc *meaning
     case WAIT_TUNNEL: *meaning = RC_IDLE_TIMEOUT; return s->idle_ms;
     case WAIT_QUEUE: *meaning = RC_QUEUE_TIMEOUT; return x->step == STEP_PICK ? s->overload.queue_ms : s->pool_queue_ms;
     case WAIT_BACKOFF: *meaning = RC_AGAIN; return x->backoff_ms;
+    case WAIT_HEDGE: *meaning = RC_AGAIN; return x->retry->hedge_ms;
     }
     *meaning = RC_INTERNAL;
     return 0;

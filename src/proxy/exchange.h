@@ -9,7 +9,7 @@
 
 enum wait {                     /* what an exchange may be waiting for, each with its own time limit */
     WAIT_CONNECT = 1, WAIT_HEAD = 2, WAIT_UP_READ = 4, WAIT_UP_WRITE = 8, WAIT_BODY = 16, WAIT_CLIENT_WRITE = 32,
-    WAIT_TUNNEL = 64, WAIT_QUEUE = 128, WAIT_BACKOFF = 256,
+    WAIT_TUNNEL = 64, WAIT_QUEUE = 128, WAIT_BACKOFF = 256, WAIT_HEDGE = 512,
 };
 
 struct log_entry {              /* a field that a plugin has added to the access log */
@@ -35,6 +35,7 @@ struct exchange {
     struct up *up;
     struct ticket *ticket;      /* it waits for a place in its service, or for a connection; else NULL */
     struct overload_place place;        /* in its service */
+    struct hedge *hedge;        /* a second try beside that one; NULL: none */
     struct buf replay;          /* body bytes already given to a connection that may turn out to be dead */
     size_t replay_at;
     struct pipe pipe;
@@ -80,7 +81,7 @@ struct exchange {
     bool response_hooked, failure_hooked;       /* those chains have begun, and are not run again */
     bool request_sent;          /* the head, to an upstream: no plugin can change it any more */
     struct pick pick;           /* which nodes were tried, and which it has in hand */
-    uint64_t since_ms[9];       /* last progress of each wait, by bit number */
+    uint64_t since_ms[10];      /* last progress of each wait, by bit number */
     uint64_t drained;           /* body bytes thrown away after a reply */
     uint64_t connect_us, first_byte_us, sent_us, up_started_us;
     struct breaker_leave leave, route_leave;    /* of the service's breaker, and of the route's */
@@ -97,6 +98,7 @@ struct exchange {
     uint8_t tries, retries, interims;
     uint8_t full;               /* nodes in a row where it could not even wait */
     uint8_t rounds;             /* of tries, after each of which the nodes begin anew */
+    bool hedge_asked;           /* whether there was to be a second try */
     bool share_is_new;          /* the client has to be told */
     bool sticks;                /* the client's cookie names the node */
     bool hash_given;            /* pick.hash is a plugin's */

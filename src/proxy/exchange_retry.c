@@ -41,6 +41,8 @@ static bool may_retry(struct exchange *x, uint32_t causes, bool is_untouched)
     return is_untouched || may_spend(x);
 }
 
+bool exchange_may_ask_another(struct exchange *x) { return has_other_node(x) && may_spend(x); }
+
 /* The connection of the failed try is given up by now. */
 static enum next retry(struct exchange *x)
 {
@@ -64,6 +66,8 @@ static enum next retry_or_fail(struct exchange *x, enum rc rc, uint32_t causes, 
 {
     count(&x->plane->counters.upstream_failures, 1);
     exchange_warn(x, rc_word(rc));
+    if (x->hedge)
+        return exchange_go_on_hedged(x);
     if (!may_retry(x, causes, is_untouched))
         return exchange_fail(x, rc);
     exchange_drop_up(x);
@@ -79,7 +83,7 @@ enum next exchange_connect_failed(struct exchange *x, enum rc rc)
 enum next exchange_up_died(struct exchange *x, enum rc rc)
 {
     bool is_untouched = service_took_nothing(x->up, rc), is_stale = x->reused && !x->up->got_bytes;
-    if (is_stale && !x->body_lost && (is_untouched || retry_repeats(x->retry, x->req.method))) {
+    if (is_stale && !x->hedge && !x->body_lost && (is_untouched || retry_repeats(x->retry, x->req.method))) {
         exchange_drop_up(x);            /* the connection was old, not the node bad: the same one */
         count(&x->plane->counters.upstream_retries, 1);
         return go(x, STEP_CONNECT);
@@ -118,11 +122,11 @@ static void drop_answer(struct exchange *x)
 
 bool exchange_answer_unwanted(struct exchange *x, enum next *out)
 {
-    if (!retry_wants_status(x->retry, x->res.status) || !may_retry(x, RETRY_ON_STATUS, false))
+    if (!retry_wants_status(x->retry, x->res.status) || !(x->hedge || may_retry(x, RETRY_ON_STATUS, false)))
         return false;
     count(&x->plane->counters.upstream_failures, 1);
     exchange_report_answer(x);
     drop_answer(x);
-    *out = retry(x);
+    *out = x->hedge ? exchange_go_on_hedged(x) : retry(x);
     return true;
 }

@@ -172,12 +172,10 @@ static void on_up_wake(struct up *u)
     loop_ready(loop_of(x), &x->wake);
 }
 
-static void hold(struct exchange *x, struct up *u)
+void exchange_attach(struct exchange *x, struct up *u)
 {
-    x->up = u;
     u->holder = x;
     u->on_wake = on_up_wake;
-    x->up_deaf = false;
 }
 
 /* All connections to the node are in use, and its queue is full: another one may have room. */
@@ -208,7 +206,9 @@ static enum rc take_connection(struct exchange *x)
         x->try_since_ms = loop_of(x)->clock.now_ms;
     if (waited && x->try_us)
         x->try_us = clock_us();         /* what it waited for here is not the node's latency */
-    hold(x, u);
+    exchange_attach(x, u);
+    x->up = u;
+    x->up_deaf = false;
     x->full = 0;
     x->reused = u->requests > 0;
     if (x->reused)
@@ -266,7 +266,7 @@ enum next step_send(struct exchange *x)
     if (rc != RC_OK && rc != RC_AGAIN)
         x->up_deaf = true;      /* maybe an answer came before the close: look */
     touch(x, WAIT_UP_WRITE);
-    x->since_ms[__builtin_ctz(WAIT_HEAD)] = 0;
+    x->since_ms[__builtin_ctz(WAIT_HEAD)] = x->since_ms[__builtin_ctz(WAIT_HEDGE)] = 0;
     return go(x, STEP_HEAD);
 }
 
@@ -338,6 +338,7 @@ static void keep_share(struct exchange *x)
 
 static enum next take_response(struct exchange *x)
 {
+    exchange_drop_hedge(x);
     if (x->generation->log_count || has(x, HOOK_LOG))
         x->first_byte_us = clock_us();
     x->source = SOURCE_UPSTREAM;
@@ -368,6 +369,8 @@ enum next step_head(struct exchange *x)
         return exchange_fail(x, rc);
     for (;;) {
         rc = up_read_head(x->up, &x->req, &x->res);
+        if (rc == RC_AGAIN && x->retry->hedge_ms)
+            rc = exchange_hedge(x);
         if (rc == RC_AGAIN) {
             if (x->up->request_done && !(x->waits & WAIT_UP_WRITE))
                 wait_for(x, WAIT_HEAD);

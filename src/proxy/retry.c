@@ -47,6 +47,8 @@ void retry_merge(const struct retry_settings *service, const struct retry_settin
         out->attempts = route->attempts;
     if (route->given & RETRY_KEY_METHODS)
         out->methods = route->methods;
+    if (route->given & RETRY_KEY_HEDGE)
+        out->hedge_ms = route->hedge_ms;
     if (route->given & RETRY_KEY_PER_TRY) {
         out->per_try_ms = route->per_try_ms;
         out->on |= RETRY_ON_TIMEOUT;

@@ -40,3 +40,9 @@ void service_report(const struct service *s, struct node *n, bool is_good, const
     if (s->settings.passive.is_on)
         health_report(s, n->state, is_good, why, now_ms);
 }
+
+void service_note_slow(const struct service *s, struct node *n, uint64_t us, uint64_t now_ms)
+{
+    if (s->settings.balance == BALANCE_LEAST_LATENCY)
+        node_latency_note(n->state, us, now_ms);
+}

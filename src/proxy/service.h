@@ -76,6 +76,9 @@ void service_report(const struct service *s, struct node *n, bool is_good, const
 /* Why there is no node to choose. */
 enum rc service_lacks(const struct service *s);
 
+/* The node has not answered in all that time, and is not waited for any more. */
+void service_note_slow(const struct service *s, struct node *n, uint64_t us, uint64_t now_ms);
+
 /* Whether a status is an answer of the node's. 500 is, as often as not, the request's fault; others say that it cannot
  * serve now: RFC 9110 section 15.6.3 to 15.6.5. */
 static inline bool service_is_answer(int status) { return status < 502 || status > 504; }

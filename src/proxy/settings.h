@@ -91,6 +91,7 @@ struct breaker_settings {
 enum retry_on { RETRY_ON_CONNECT = 1, RETRY_ON_RESET = 2, RETRY_ON_TIMEOUT = 4, RETRY_ON_STATUS = 8 };
 enum retry_key {
     RETRY_KEY_ATTEMPTS = 1, RETRY_KEY_ON = 2, RETRY_KEY_PER_TRY = 4, RETRY_KEY_BACKOFF = 8, RETRY_KEY_METHODS = 16,
+    RETRY_KEY_HEDGE = 32,
 };
 
 struct retry_settings {
@@ -101,6 +102,7 @@ struct retry_settings {
     uint32_t methods;             /* bit per enum method that a node may get twice */
     uint32_t per_try_ms;          /* from the pick of a node to the head of its answer; 0: no limit */
     uint32_t backoff_ms, backoff_max_ms;  /* longest first wait before nodes are asked again, and longest of all */
+    uint32_t hedge_ms;            /* without an answer, another node is asked as well; 0: never */
     uint32_t budget_percent;      /* of the requests, that may be sent again; of a service */
     uint32_t budget_min;          /* a second, whatever that is */
 };

@@ -98,6 +98,9 @@ enum next exchange_send_response(struct exchange *x);
 /* The try has failed by the node's fault: its service learns that, if it wants to. */
 void exchange_blame_node(struct exchange *x, enum rc rc);
 
+/* Wakes of the connection are the exchange's. */
+void exchange_attach(struct exchange *x, struct up *u);
+
 /* The try has brought an answer: so does this. */
 void exchange_report_answer(struct exchange *x);
 
@@ -121,9 +124,21 @@ enum next exchange_up_died(struct exchange *x, enum rc rc);
 enum next exchange_head_broken(struct exchange *x, enum rc rc);
 /* It is late: with the head of its answer, or with taking the request. */
 enum next exchange_try_late(struct exchange *x, enum rc rc);
+/* Whether there may be a second try at another node now; it is paid for then. */
+bool exchange_may_ask_another(struct exchange *x);
 /* The answer is one that asks for another try, and there will be one: it is thrown away, *out is what comes next. */
 bool exchange_answer_unwanted(struct exchange *x, enum next *out);
 enum next step_backoff(struct exchange *x);
+
+/* -- exchange_hedge.c -- */
+
+/* Nothing has come of the try so far: begins a second one when it is time, and looks at it. RC_OK: it has an answer,
+ * which is in x->res, and x->up is its connection; RC_AGAIN. */
+enum rc exchange_hedge(struct exchange *x);
+/* The first try has failed: the second one, which there is, takes its place. */
+enum next exchange_go_on_hedged(struct exchange *x);
+/* The second try, if any, is given up. */
+void exchange_drop_hedge(struct exchange *x);
 
 /* -- exchange_relay.c -- */
 

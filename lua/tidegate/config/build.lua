@@ -192,7 +192,7 @@ end
 local RETRY_ON = { connect = C.RETRY_ON_CONNECT, reset = C.RETRY_ON_RESET, timeout = C.RETRY_ON_TIMEOUT }
 local RETRY_KEYS = {
   attempts = C.RETRY_KEY_ATTEMPTS, on = C.RETRY_KEY_ON, per_try = C.RETRY_KEY_PER_TRY, backoff = C.RETRY_KEY_BACKOFF,
-  methods = C.RETRY_KEY_METHODS,
+  methods = C.RETRY_KEY_METHODS, hedge = C.RETRY_KEY_HEDGE,
 }
 
 local function fill_causes(r, retries)
@@ -208,7 +208,7 @@ local function fill_retries(r, retries)
     if retries[key] ~= nil then r.given = bit.bor(r.given, value) end
   end
   r.attempts = retries.attempts or 0
-  r.per_try_ms = ms(retries.per_try or 0)
+  r.per_try_ms, r.hedge_ms = ms(retries.per_try or 0), ms(retries.hedge or 0)
   fill_causes(r, retries)
   for _, method in ipairs(retries.methods or {}) do
     r.methods = bit.bor(r.methods, C.tide_method_bit(method, #method))

@@ -78,6 +78,9 @@ local function fields(is_route)
             (is_route and "the service's" or "connect and reset") .. ", and timeout where per_try is given" },
     duration("per_try", default "0", "from the choice of a node to the head of its answer; 0: no limit" .. or_services),
     backoff_of(default {}),
+    duration("hedge", default "0",
+             "without an answer after so long another node is asked as well, and the first answer counts; 0: never" ..
+             or_services),
     method_list(default(IDEMPOTENT),
                 "what a node may get twice; what was not sent is sent whatever it is" .. or_services),
   }

@@ -150,7 +150,7 @@ services:
   late: { nodes: "127.0.0.1:3", retries: { per_try: 1s, backoff: { base: 1s, max: 2s }, budget: { min: 0 } } }
 routes:
   - { service: own, path: /a, retries: { on: [connect, 5xx, 404-405], per_try: 500ms } }
-  - { service: own, path: /b, retries: { backoff: 30ms, methods: PUT } }
+  - { service: own, path: /b, retries: { backoff: 30ms, hedge: 5ms, methods: PUT } }
 ]]
     local function causes(r)
       local statuses = {}
@@ -175,8 +175,9 @@ routes:
     local a, b = added.routes[1].retry, added.routes[2].retry
     assert.same({ C.RETRY_ON_CONNECT + C.RETRY_ON_STATUS, 102, 404, 599 }, causes(a))
     assert.equal(C.RETRY_KEY_ON + C.RETRY_KEY_PER_TRY, a.given)
-    assert.same({ C.RETRY_KEY_BACKOFF + C.RETRY_KEY_METHODS, 30, 300, C.tide_method_bit("PUT", 3) },
-                { b.given, b.backoff_ms, b.backoff_max_ms, b.methods })
+    assert.same({ C.RETRY_KEY_BACKOFF + C.RETRY_KEY_METHODS + C.RETRY_KEY_HEDGE, 30, 300, 5,
+                  C.tide_method_bit("PUT", 3) },
+                { b.given, b.backoff_ms, b.backoff_max_ms, b.hedge_ms, b.methods })
   end)
 
   it("has routes that lead to services", function()

@@ -83,8 +83,8 @@ describe("a wait before a retry", function()
 end)
 
 describe("a route's retries", function()
-  local SERVICE = { attempts = 3, on = C.RETRY_ON_CONNECT, per_try_ms = 10, backoff_ms = 1, backoff_max_ms = 2,
-                    methods = 6, budget_percent = 7, budget_min = 8 }
+  local SERVICE = { attempts = 3, on = C.RETRY_ON_CONNECT, per_try_ms = 10, hedge_ms = 0, backoff_ms = 1,
+                    backoff_max_ms = 2, methods = 6, budget_percent = 7, budget_min = 8 }
 
   local rows = {
     { "are the service's where it says nothing", { attempts = 9 }, {} },
@@ -97,6 +97,7 @@ describe("a route's retries", function()
       { per_try_ms = 5, on = C.RETRY_ON_RESET } },
     { "may wait longer", { given = C.RETRY_KEY_BACKOFF, backoff_ms = 50, backoff_max_ms = 60 },
       { backoff_ms = 50, backoff_max_ms = 60 } },
+    { "may ask two nodes", { given = C.RETRY_KEY_HEDGE, hedge_ms = 5 }, { hedge_ms = 5 } },
     { "may send other methods again", { given = C.RETRY_KEY_METHODS, methods = 1 }, { methods = 1 } },
   }
   for _, row in ipairs(rows) do
