@@ -241,8 +241,8 @@ enum rc dns_message_read(struct slice message, enum dns_type type, struct arena 
     if (rc != RC_END)
         return rc;
     rc = take_records(&in, type, a, out);
-    out->ttl_s = out->count ? in.ttl_s : 0;
     if (rc != RC_OK)
         out->count = 0;
+    out->ttl_s = out->count ? in.ttl_s : 0;
     return rc;
 }

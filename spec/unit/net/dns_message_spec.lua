@@ -109,13 +109,16 @@ describe("dns_message", function()
     { "a service that is too short", message { records = { record(ASKED, "SRV", 1, "\0\1\0\1\0\1") } }, "MALFORMED",
       "SRV" },
     { "a service with bytes behind it", message { records = { service(name "a.test" .. "x") } }, "MALFORMED", "SRV" },
+    { "a good service before one that is too short",
+      message { records = { service(name "a.test"), record(ASKED, "SRV", 1, "\2") } }, "MALFORMED", "SRV" },
     { "4,097 addresses", message { records = many }, "LIMIT" },
   }
   for _, case in ipairs(bad) do
     it("refuses " .. case[1], function()
-      local rc, list = read(case[2], case[4])
+      local rc, list, ttl = read(case[2], case[4])
       assert.equal(case[3], rc)
       assert.same({}, list)
+      assert.equal(0, ttl)
     end)
   end
 
