@@ -2,6 +2,7 @@
 local client = require "support.client"
 local clock = require "support.clock"
 local gateway = require "support.gateway"
+local processes = require "support.processes"
 local upstream = require "support.upstream"
 
 local request = client.request
@@ -219,5 +220,39 @@ describe("retries", function()
     -- Of 40 requests every second one meets the bad node, or one more where a retry has taken a turn.
     assert.equal(4, #good:events "head" - statuses[200] + #bad:events "head" - statuses[503])
     assert.truthy(select(2, gw:status()):find "%d+ retries %(%d+ refused%)")
+  end)
+end)
+
+describe("a budget for retries", function()
+  local REQUESTS, CLIENTS = 25, 6
+
+  it("is one for all loops, and exact, with many clients at a time", function()
+    local nodes, list = {}, {}
+    for i = 1, 2 do
+      nodes[i] = upstream.by_path { default = function(conn, head)
+        conn:read_body(head)
+        conn:send(BUSY)
+      end }
+      list[i] = ('"%s"'):format(nodes[i].node)
+    end
+    local gw = gateway.start(([[
+gateway: { threads: 4, grace: 1s }
+services: { app: { nodes: [%s], retries: { on: "503", budget: { share: 10%%, min: 1 } } } }
+routes: [{ path: "/*", service: app }]
+]]):format(table.concat(list, ", ")))
+    local pids = {}
+    for i = 1, CLIENTS do
+      pids[i] = processes.fork(function()
+        for _ = 1, REQUESTS do client.ask(gw:port(), request {}) end
+        return 0
+      end)
+    end
+    for _, pid in ipairs(pids) do processes.join(pid, 60) end
+    local seen = #nodes[1]:events "head" + #nodes[2]:events "head"
+    local sent = REQUESTS * CLIENTS
+    gw:stop()
+    for _, up in ipairs(nodes) do up:stop() end
+    -- A tenth of what was asked so far, or ten: the last one to be answered spends what is left of that.
+    assert.equal(sent + sent / 10, seen)
   end)
 end)
