@@ -61,7 +61,8 @@ struct generation *tide_generation_new(void)
 
 void tide_generation_drop(struct generation *g)
 {
-    forget();
+    if (b.g == g)                       /* another one may be in the making */
+        forget();
     generation_free(g);
 }
 

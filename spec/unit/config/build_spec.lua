@@ -244,6 +244,19 @@ routes:
   end)
 end)
 
+describe("generations", function()
+  it("can be dropped while another one is built", function()
+    local why = ffi.new "struct tide_error"
+    local old = C.tide_generation_new()
+    local new = C.tide_generation_new()
+    C.tide_generation_add_route(new)
+    C.tide_generation_drop(old)
+    assert.equal(0, C.tide_generation_add_host(new, "a.test", 6, why))
+    assert.equal(0, C.tide_generation_add_path(new, "/x", 2, why))
+    C.tide_generation_drop(new)
+  end)
+end)
+
 describe("certificates", function()
   local folder = files.folder()
   local made = os.execute(("cd %s && for n in a b; do openssl req -x509 -newkey rsa:2048 -nodes -days 2 " ..
