@@ -27,7 +27,7 @@ local function send(number, call, to, data, kind)
   end
   local result = C.tide_websocket_send(number, SIDES[to], is_binary, data, #data)
   if result == OK then return true end
-  if result == LATE then return nil, "closed" end
+  if result == LATE or result == C.TIDE_OVER then return nil, "closed" end
   if result == LIMIT then return nil, "full" end
   if result == ABSENT then return nil, "the request has become no WebSocket" end
   common.raise(result, call)
@@ -39,7 +39,7 @@ local function close(number, call, code, reason)
   code, reason = code or 1000, reason or ""
   local result = C.tide_websocket_close(number, code, reason, #reason)
   if result == OK then return true end
-  if result == LATE then return nil, "closed" end
+  if result == LATE or result == C.TIDE_OVER then return nil, "closed" end
   if result == ABSENT then return nil, "the request has become no WebSocket" end
   common.raise(result, call, code)
 end

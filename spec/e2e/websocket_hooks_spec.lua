@@ -19,12 +19,32 @@ function probe:ws_open(req)
   elseif req.path == "/pushes" then
     local ws = req.websocket
     tide.spawn(function() tide.sleep(0.05) ws:send("client", "pushed") end)
+  elseif req.path == "/sleeps" then
+    tide.sleep(20)
   elseif req.path == "/bad-open" then
     error "no"
   end
 end
 
 local does = {
+  first = function(_, req) req.websocket:send("upstream", "before") end,
+  many = function(msg)
+    for _ = 1, 40 do
+      local good, why = msg:reply(("r"):rep(100000))
+      if not good then tide.log.info("no more", { why = why }) break end
+    end
+    return false
+  end,
+  later = function(_, req)
+    local ws = req.websocket
+    tide.spawn(function()
+      tide.sleep(0.2)
+      local _, why = ws:send("client", "late")
+      local _, also = ws:close()
+      tide.log.info("too late", { send = why, close = also })
+    end)
+  end,
+  work = function() local n = 0 for i = 1, 3000 do n = (n * 31 + i) % 1000003 end return n < 0 and false or nil end,
   drop = function() return false end,
   change = function() return "changed" end,
   binary = function(msg) msg.type = "binary" return "\255" end,
@@ -129,6 +149,49 @@ routes:
       end)
     end
   end
+
+  it("sends messages of its own before the one that it looks at, and none behind a close", function()
+    local ws = open()
+    c:send(ws:frame { payload = "a" } .. ws:frame { payload = "first" } .. ws:frame { payload = "b" } ..
+           ws:frame { payload = "first" } ..
+           ws:frame { opcode = websocket.CLOSE, payload = websocket.close_body(1000) })
+    clock.wait_until(function() return #frames(websocket.CLOSE) == 1 end, 5, "the close at the upstream")
+    local got = {}
+    for i, f in ipairs(frames()) do got[i] = f.opcode == websocket.CLOSE and "closed" or f.payload end
+    assert.same({ "a", "before", "first", "b", "before", "first", "closed" }, got)
+  end)
+
+  it("is told when an end does not take more", function()
+    local ws = open()
+    for _ = 1, 40 do ws:text "many" end
+    gw:wait_log("no more [^\n]*why=full", 10)
+  end)
+
+  it("may send when it is over, and is told so", function()
+    local ws = open()
+    ws:text "later"
+    ws:message()
+    c:close()
+    gw:wait_log "too late [^\n]*close=closed send=closed"
+  end)
+
+  it("keeps others waiting for no more than a few messages, however many come at once", function()
+    local ws = open()
+    local other, head = websocket_end.open(client.connect(gw:port()), "/other")
+    assert.equal(101, head.status)
+    local worker = gw:worker_pid()
+    c:send(ws:frame({ payload = "work" }):rep(5000))
+    local slowest = 0
+    for _ = 1, 20 do
+      local from = clock.now()
+      other:text "there?"
+      assert.equal("there?", other:message().payload)
+      slowest = math.max(slowest, clock.now() - from)
+    end
+    other.connection:close()
+    assert.is_true(slowest < 1, slowest)
+    assert.equal(worker, gw:worker_pid())
+  end)
 
   it("drops a message", function()
     local ws = open()
@@ -239,5 +302,19 @@ routes:
     open()
     c:reset()
     gw:wait_log "ended [^\n]*by=client code=1006[^\n]*why=\"its connection [^\n]+\""
+  end)
+
+  it("that is still opening one does not keep the gateway from stopping", function()
+    local stopping = gateway.start(([[
+gateway: { grace: 100ms }
+services: { app: { nodes: ["NODE"] } }
+routes: [{ path: "/*", service: app, plugins: [probe] }]
+]]):gsub("NODE", up.node), { plugins = { probe = PLUGIN } })
+    local mine = client.connect(stopping:port())
+    local ws = websocket_end.open(mine, "/sleeps")
+    stopping:signal(15)
+    assert.equal(1001, ws:message().code)
+    stopping:stop()
+    mine:close()
   end)
 end)

@@ -30,6 +30,7 @@ local answers = {
   ["/other-upgrade"] = switching("Connection: Upgrade\r\nUpgrade: spec\r\n" .. ACCEPT),
   ["/other-protocol"] = switching(UPGRADE .. ACCEPT .. "Sec-WebSocket-Protocol: chess\r\n"),
   ["/other-extension"] = switching(UPGRADE .. ACCEPT .. "Sec-WebSocket-Extensions: x-colour\r\n"),
+  ["/compresses"] = switching(UPGRADE .. ACCEPT .. "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
   ["/protocol"] = function(conn, head)
     return websocket_end.serve(conn, head, "Sec-WebSocket-Protocol: chat\r\n")
   end,
@@ -206,6 +207,35 @@ describe("a WebSocket", function()
       end)
     end
 
+    for what, origins in pairs {
+      ["two origins"] = { "Origin: https://good.example", "Origin: https://evil.example" },
+      ["an empty origin and another"] = { "Origin:", "Origin: https://evil.example" },
+      ["an empty origin"] = { "Origin:" },
+      ["a path that looks like a host"] = { "Origin: https://evil.example/.below.example" },
+      ["a fragment that looks like one"] = { "Origin: https://evil.example#.below.example" },
+      ["a user"] = { "Origin: https://evil.example@a.below.example" },
+    } do
+      it("with " .. what .. " is refused", function()
+        local _, head = websocket_end.open(c, "/guarded/echo", origins)
+        assert.equal(403, head.status)
+      end)
+    end
+
+    it("of an upstream that agrees on compression where none was offered is a 502", function()
+      c:send(request { target = "/compresses", headers = websocket_end.fields() })
+      assert.equal(502, c:response().status)
+    end)
+
+    for _, word in ipairs { "websocket/13", '"websocket"', "websocket;x" } do
+      it("that asks for " .. word .. " opens none", function()
+        c:send(request { target = "/echo", headers = {
+          "Connection: Upgrade", "Upgrade: " .. word, "Sec-WebSocket-Version: 13",
+          "Sec-WebSocket-Key: " .. websocket_end.KEY,
+        } })
+        assert.equal(502, c:response().status)
+      end)
+    end
+
     it("without an Origin comes from no page, and is let in", function() open "/guarded/echo" end)
 
     it("gets the route's headers towards the upstream [T87]", function()
@@ -366,6 +396,22 @@ describe("a WebSocket", function()
     assert.equal(0, #seen(PONG))
     ws:send { opcode = PONG, payload = "of mine" }
     assert.equal("of mine", wait_frame(PONG).payload)
+  end)
+
+  it("passes pongs on whose pings are not its own, whatever they say", function()
+    local ws = open()
+    ws:send { opcode = PONG, payload = "tidegate" }
+    assert.equal("tidegate", wait_frame(PONG).payload)
+  end)
+
+  it("gives nobody up that could not be pinged for a frame that comes slowly", function()
+    local ws = open "/quick/echo"
+    local bytes = ws:frame { payload = "slowly", opcode = websocket.BINARY }
+    for i = 1, #bytes do
+      c:send(bytes:sub(i, i))
+      clock.pause(0.07)
+    end
+    assert.equal("slowly", ws:message().payload)
   end)
 
   it("gives a client up that says nothing, and tells the upstream", function()

@@ -70,7 +70,7 @@ local CASES = {
   { "waits", { "wait", "a" }, { { "waited" }, { "a" } } },
   { "replies", { "reply", "both" }, { { nil, nil, { "one", "two" } }, { "both", nil, { "answer" } } } },
   { "replies upwards", { from_upstream "both" }, { { "both", nil, { "answer" } } } },
-  { "sends others", { "push" }, { { "push", passed = 2 } } },
+  { "sends others, before it", { "push" }, { { "before", passed = 2 } } },
   { "remembers", { "count", "count", from_upstream "count" }, { { "1" }, { "2" }, { "3" } } },
   { "sends later", { "later", { data = "next", after = 0.2 } }, { { "later" }, { "next", before = "late" } } },
   { "closes", { "close", "a" }, { false, false }, closed = { code = 4000, reason = "as you wish" } },

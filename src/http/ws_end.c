@@ -66,6 +66,8 @@ enum rc ws_end_add_frame(struct ws_relay *r, struct ws_end *e, struct ws_head h,
     h.masked = ws_end_is_server(r, e);
     if (h.masked)
         take_key(r->shared, h.mask);
+    if (!buf_len(&e->later))
+        e->waits_ms = r->now_ms;
     e->later.max = OWN_MAX + WS_HEAD_MAX + (uint32_t)data.len;
     char *at = buf_len(&e->later) > OWN_MAX ? NULL : buf_room(&e->later, WS_HEAD_MAX + data.len);
     if (!at)
@@ -83,6 +85,7 @@ void ws_end_put_later(struct ws_relay *r, struct ws_end *e)
 {
     if (!buf_len(&e->later))
         return;
+    e->heard_ms += r->now_ms - e->waits_ms;     /* it could not answer what has waited */
     ws_end_put(r, e, buf_slice(&e->later));
     buf_reset(&e->later);
 }

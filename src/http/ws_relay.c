@@ -6,7 +6,8 @@
 #include "http/ws_scan.h"
 
 enum {
-    TURNS = 8,
+    TURNS = 4,
+    OWED_MAX = 1 << 20,                 /* bytes for an end that it has not taken: what it says has to wait */
     LINGER_MS = 1000,                   /* for an end that broke the rules to read why */
 };
 
@@ -90,6 +91,7 @@ static enum rc next_bytes(struct ws_relay *r, struct ws_end *e, char **at, size_
 static enum rc pump(struct ws_relay *r, struct ws_end *from)
 {
     struct ws_end *to = ws_end_other(r, from);
+    r->asked = 0;
     for (int turn = 0; turn < TURNS; turn++) {
         enum rc rc = to->is_gone ? RC_OK : ws_end_drain(r, to);
         if (ws_end_is_between(r, to) || to->is_torn)
@@ -100,6 +102,8 @@ static enum rc pump(struct ws_relay *r, struct ws_end *from)
             return rc;
         if (is_over(from))
             return RC_END;
+        if (buf_len(&from->kept) > OWED_MAX)
+            return RC_AGAIN;
         if (from->is_asked && !ws_scan_ask_again(r, from))
             return RC_AGAIN;
         char *at;
@@ -112,6 +116,8 @@ static enum rc pump(struct ws_relay *r, struct ws_end *from)
             continue;
         }
         ws_scan(r, from, at, len);
+        if (r->asked >= WS_ASKED_MAX)
+            return RC_LIMIT;
     }
     return RC_LIMIT;
 }
@@ -119,7 +125,7 @@ static enum rc pump(struct ws_relay *r, struct ws_end *from)
 /* It is read: what it says would be heard. */
 static bool is_heard(struct ws_relay *r, const struct ws_end *e)
 {
-    return !is_over(e) && !e->is_asked && !buf_len(&ws_end_other(r, e)->kept);
+    return !is_over(e) && !e->is_asked && !buf_len(&ws_end_other(r, e)->kept) && buf_len(&e->kept) <= OWED_MAX;
 }
 
 static uint64_t last_news(const struct ws_end *e) { return e->heard_ms > e->pinged_ms ? e->heard_ms : e->pinged_ms; }
@@ -134,10 +140,11 @@ static void tend(struct ws_relay *r, struct ws_end *e)
         ws_end_lose(r, e, "it does not take what it gets");
     } else if (r->closing_ms || !is_heard(r, e)) {
         return;
-    } else if (t->pong_ms && now - e->heard_ms >= t->pong_ms) {
+    } else if (t->pong_ms && !buf_len(&e->later) && now - e->heard_ms >= t->pong_ms) {
         ws_end_lose(r, e, "it has said nothing for too long");
     } else if (t->ping_ms && now - last_news(e) >= t->ping_ms) {
         e->pinged_ms = now;
+        e->is_pinged = true;
         struct ws_head ping = { .opcode = WS_PING, .fin = true };
         (void)ws_end_add_frame(r, e, ping, slice_make(ws_ping_body, WS_PING_BYTES));    /* full: it is given up soon */
     }
@@ -214,7 +221,7 @@ uint64_t ws_relay_due(struct ws_relay *r)
         if (e->is_deaf && r->now_ms - r->closing_ms < LINGER_MS)
             due = sooner(due, r->closing_ms, LINGER_MS);
         if (!r->closing_ms && is_heard(r, e))
-            due = sooner(sooner(due, e->heard_ms, t->pong_ms), last_news(e), t->ping_ms);
+            due = sooner(sooner(due, e->heard_ms, buf_len(&e->later) ? 0 : t->pong_ms), last_news(e), t->ping_ms);
     }
     return due;
 }
@@ -224,6 +231,8 @@ enum rc ws_relay_send(struct ws_relay *r, enum ws_side to, uint8_t opcode, struc
     struct ws_end *e = &r->ends[to];
     if (r->closing_ms || is_over(e) || e->was_told)
         return RC_END;
+    if (buf_len(&e->kept) > OWED_MAX)
+        return RC_LIMIT;
     return ws_end_add_frame(r, e, (struct ws_head){ .opcode = opcode, .fin = true }, data);
 }
 

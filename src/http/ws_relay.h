@@ -58,12 +58,14 @@ struct ws_end {
     struct buf whole;                   /* the message that comes from it, where somebody wants to see it */
     struct ws_check check;              /* of what it sends */
     uint64_t heard_ms, took_ms, pinged_ms;
+    uint64_t waits_ms;                  /* since when `later` has had something */
     uint64_t bytes, messages;           /* that it sent */
     uint8_t opcode;                     /* of the message in `whole` */
     uint8_t phase;                      /* bytes of the frame in hand that are in it, modulo 4 */
     bool is_compressed;                 /* ... and so is it */
     bool is_asked;                      /* ... and somebody looks at it */
     bool has_more;                      /* `rest` is to be looked at before anything else is read */
+    bool is_pinged;                     /* by us, and it has not answered */
     bool is_gone;                       /* its stream has ended, or was given up */
     bool has_closed;                    /* its close frame came */
     bool was_told;                      /* a close frame went to it, or will as soon as it can */
@@ -78,6 +80,7 @@ struct ws_relay {
     const struct ws_events *events;
     struct ws_shared *shared;
     uint64_t now_ms;                    /* of the run */
+    uint32_t asked;                     /* messages of the end in hand that somebody was asked about */
     uint64_t moved_ms;                  /* when the last message, or a piece of one, went through */
     uint64_t closing_ms;                /* since when it has been ending; 0: it has not */
     bool is_closing;                    /* ... as the last run knew */
@@ -97,7 +100,8 @@ enum rc ws_relay_run(struct ws_relay *r, uint64_t now_ms);
 uint64_t ws_relay_due(struct ws_relay *r);
 
 /* Sends a message of the gateway's own. Only where rules->sees_messages; else it could come between the pieces of
- * another. RC_LIMIT: that end does not take what it has got already; RC_END: it is closed. The stream is written to
+ * another; it goes before the message that is being looked at. RC_LIMIT: that end does not take what it has got
+ * already; RC_END: it is closed. The stream is written to
  * with the next run. */
 enum rc ws_relay_send(struct ws_relay *r, enum ws_side to, uint8_t opcode, struct slice data);
 /* Closes it from the middle: both ends get this code and reason with the next run. Nothing where it ends already. */

@@ -47,6 +47,7 @@ static enum rc consult(struct scan *s, struct ws_message *m)
         m->verdict = WS_DROP;
         return RC_OK;
     }
+    s->r->asked++;
     return s->r->events->message(s->r, (enum ws_side)(s->from - s->r->ends), m);
 }
 
@@ -97,6 +98,10 @@ static enum rc take_at_once(struct scan *s, const struct ws_head *h)
     count_message(s);
     enum rc rc = consult(s, &m);
     if (rc == RC_OK && m.verdict == WS_PASS && !s->to->was_told) {
+        if (buf_len(&s->to->later)) {   /* what was sent meanwhile goes before it */
+            pass(s);
+            ws_end_put_later(s->r, s->to);
+        }
         if (h->masked)
             ws_mask(body, h->len, h->mask, 0);
         s->at = body + h->len;
@@ -149,19 +154,22 @@ static enum rc take_control(struct scan *s, const struct ws_head *h)
 {
     struct ws_end *from = s->from;
     const char *why;
-    bool is_ours = is_our_pong(s, h);
+    bool is_ours = from->is_pinged && is_our_pong(s, h);
     unsigned code = ws_check_payload(&from->check, slice_make(s->at + h->size, h->len), &why);
     if (code)
         return stop_at_frame(s, code, why);
-    if (is_ours)
+    if (is_ours || h->opcode == WS_CLOSE)
         pass(s);
+    if (h->opcode == WS_CLOSE)
+        ws_end_put_later(s->r, s->to);  /* nothing may follow it */
     s->at += h->size + h->len;
-    if (is_ours)
+    if (is_ours) {
         s->start = s->at;
+        from->is_pinged = false;
+    }
     if (h->opcode != WS_CLOSE)
         return RC_OK;
     pass(s);
-    ws_end_put_later(s->r, s->to);
     from->has_closed = s->to->was_told = true;
     ws_end_begin_end(s->r, from->check.close_code, from, NULL);
     return RC_END;
@@ -264,6 +272,8 @@ static enum rc run(struct scan *s)
         enum rc rc = take_frame(s);
         if (rc != RC_OK)
             return rc;
+        if (s->r->asked >= WS_ASKED_MAX && s->at < s->end)
+            return stash(s, true);
     }
     pass(s);
     return RC_OK;

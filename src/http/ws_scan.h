@@ -7,7 +7,10 @@ enum {
     WS_REST_MAX = 2 * (WS_READ_BYTES + WS_HEAD_MAX + WS_CONTROL_MAX),
 };
 
-enum { WS_PING_BYTES = 8 };
+enum {
+    WS_PING_BYTES = 8,
+    WS_ASKED_MAX = 32,                  /* messages that are looked at before others get their turn */
+};
 extern const char ws_ping_body[WS_PING_BYTES + 1];      /* of our pings: their pongs go no further */
 
 /* Looks at bytes of `from`, and passes on what is to go on. May write into them. What is no whole head or control frame

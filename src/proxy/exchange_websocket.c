@@ -29,7 +29,7 @@ enum rc exchange_check_switch(struct exchange *x)
     const char *why;
     if (!x->req.wants_upgrade)
         return RC_UPSTREAM_BAD;
-    enum rc rc = x->opens_websocket ? handshake_check_response(x, &why) : RC_OK;
+    enum rc rc = handshake_check_response(x, &why);
     if (rc != RC_OK)
         log_warn("websocket", rc_word(rc), "why", why, "service", log_slice(x->service->settings.name), "node",
                  x->node->text, "request", log_slice(x->id));
@@ -179,6 +179,24 @@ uint64_t exchange_websocket_due(const struct exchange *x)
     return w->closes_when_quiet && !w->relay.closing_ms && quiet < due ? quiet : due;
 }
 
+/* False: it waits. What has come to an end meanwhile does not wait for it. */
+static bool run_open_hook(struct exchange *x)
+{
+    struct websocket *w = x->websocket;
+    if (!has(x, HOOK_WS_OPEN) || w->was_opened)
+        return true;
+    if (w->relay.closing_ms || w->relay.ends[WS_CLIENT].stream->io.fd < 0) {
+        x->plane->hooks->cancel(x);
+        w->was_opened = true;
+        return true;
+    }
+    enum rc rc = x->plane->hooks->run(x, HOOK_WS_OPEN);
+    w->was_opened = rc != RC_AGAIN;
+    if (rc != RC_OK && rc != RC_AGAIN)
+        ws_relay_close(&w->relay, WS_CLOSE_INTERNAL, SLICE_OF("internal error"), "a plugin failed");
+    return w->was_opened;
+}
+
 enum next step_websocket(struct exchange *x)
 {
     struct websocket *w = x->websocket;
@@ -186,14 +204,8 @@ enum next step_websocket(struct exchange *x)
     enum next next;
     if (!client->stream && !(client->stream = exchange_raw_client(x, &next)))
         return next;
-    if (has(x, HOOK_WS_OPEN) && !w->was_opened) {
-        enum rc opened = x->plane->hooks->run(x, HOOK_WS_OPEN);
-        if (opened == RC_AGAIN)
-            return NEXT_WAIT;
-        w->was_opened = true;
-        if (opened != RC_OK)
-            ws_relay_close(&w->relay, WS_CLOSE_INTERNAL, SLICE_OF("internal error"), "a plugin failed");
-    }
+    if (!run_open_hook(x))
+        return NEXT_WAIT;
     leave_when_quiet(w);
     w->is_running = true;
     enum rc rc = client->stream->io.fd < 0 ? RC_RESET : ws_relay_run(&w->relay, loop_of(x)->clock.now_ms);

@@ -40,6 +40,17 @@ static enum rc refuse(enum rc rc, const char **why, const char *text)
     return rc;
 }
 
+/* A request without an Origin comes from no page: RFC 6455 section 10.2. */
+static bool origin_is_let_in(const struct websocket_rules *w, const struct request *r)
+{
+    unsigned count = 0;
+    for (uint32_t i = 0; i < r->headers.count; i++)
+        count += r->headers.at[i].id == HEADER_ORIGIN && !r->headers.at[i].removed;
+    if (count == 0 || !w->origins)
+        return true;
+    return count == 1 && websocket_rules_let_in(w, headers_value(&r->headers, HEADER_ORIGIN));
+}
+
 static struct header *named(struct headers *h, struct slice name, uint32_t from)
 {
     for (uint32_t i = from; i < h->count; i++)
@@ -60,6 +71,7 @@ static enum rc offer_what_we_know(struct exchange *x)
         f->skip = true;
         rc = ws_offers_append(&list, f->value, has_messages(x), &x->websocket->offered_bits);
     }
+    x->websocket->offered = buf_len(&list) > 0;
     if (rc == RC_OK && buf_len(&list))
         headers_add(h, &x->req.arena, HEADER_UNKNOWN, SLICE_OF("Sec-WebSocket-Extensions"),
                     arena_copy(&x->req.arena, buf_slice(&list)));
@@ -79,7 +91,7 @@ static enum rc take_terms(struct exchange *x)
     enum rc rc = count > 1 ? RC_MALFORMED : ws_answer_parse(f->value, w->offered_bits, &w->terms);
     if (rc == RC_END)
         return RC_OK;
-    if (rc != RC_OK || (has_messages(x) && !w->terms.server_no_takeover))
+    if (rc != RC_OK || !w->offered || (has_messages(x) && !w->terms.server_no_takeover))
         return RC_UPSTREAM_BAD;
     w->rules.deflate = true;
     if (has_messages(x) && !w->terms.client_no_takeover) {
@@ -114,7 +126,7 @@ enum rc handshake_check_request(struct exchange *x, const char **why)
     }
     if (!w)
         return RC_OK;
-    if (!websocket_rules_let_in(w, headers_value(&r->headers, HEADER_ORIGIN)))
+    if (!origin_is_let_in(w, r))
         return refuse(RC_ORIGIN, why, "its origin is not among allow_origins");
     for (const struct fixed_header *h = w->headers; h; h = h->next) {
         for (uint32_t i = 0; i < r->headers.count; i++)
@@ -165,6 +177,10 @@ enum rc handshake_check_response(struct exchange *x, const char **why)
 {
     const struct headers *h = &x->res.headers;
     unsigned count;
+    if (!x->opens_websocket) {
+        bool is_one = slice_list_has(headers_value(h, HEADER_UPGRADE), SLICE_OF("websocket"));
+        return is_one ? refuse(RC_UPSTREAM_BAD, why, "a WebSocket that was not asked for") : RC_OK;
+    }
     char expected[WS_ACCEPT_LEN];
     ws_accept_for(field(&x->req.headers, key_name, &count), expected);
     struct slice accept = field(h, accept_name, &count);

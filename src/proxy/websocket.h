@@ -10,7 +10,7 @@ struct websocket {
     struct exchange *x;
     struct link in_all;                 /* plane.websockets */
     struct ws_terms terms;              /* of permessage-deflate, where rules.deflate */
-    bool offered_bits;                  /* ... and the upstream was asked with client_max_window_bits */
+    bool offered, offered_bits;         /* the upstream was asked for it; with client_max_window_bits */
     bool is_open;                       /* the handshake is over */
     bool was_opened;                    /* plugins have heard of it */
     bool is_running;                    /* its relay looks at the streams right now */

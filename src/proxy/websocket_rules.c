@@ -32,8 +32,9 @@ static bool ends_with(struct slice s, struct slice end)
 bool websocket_rules_let_in(const struct websocket_rules *w, struct slice origin)
 {
     struct slice host = origin, scheme = until_scheme(&host);
-    if (!origin.len || !w->origins)
-        return true;
+    for (size_t i = 0; i < host.len; i++)
+        if (strchr("/?#@", host.at[i]))
+            return false;               /* no serialised origin: RFC 6454 section 6.2 */
     for (const struct origin_pattern *o = w->origins; o; o = o->next) {
         bool is_host = o->below ? ends_with(host, o->host) : slice_equal_nocase(host, o->host);
         if (is_host && (!o->scheme.len || slice_equal_nocase(scheme, o->scheme)))

@@ -26,5 +26,5 @@ struct websocket_rules {
 /* text: scheme, host and port, or without the scheme or the port, or "*." for the host's first labels, or "null"; in
  * lower case. Lives in the arena. Control thread. */
 void websocket_rules_allow(struct websocket_rules *w, struct arena *a, struct slice text);
-/* A request without an Origin comes from no browser, and is let through: RFC 6455 section 10.2. */
+/* Where origins are named: whether this one is among them. */
 bool websocket_rules_let_in(const struct websocket_rules *w, struct slice origin);
