@@ -33,7 +33,8 @@ static double median(struct adaptive *a)
 {
     uint32_t n = a->seen < ADAPTIVE_SAMPLES ? a->seen : ADAPTIVE_SAMPLES;
     qsort(a->samples, n, sizeof a->samples[0], compare);
-    return a->samples[n / 2] + 1;
+    uint32_t middle = n / 2;
+    return a->samples[middle] + 1;
 }
 
 /* Reservoir sampling (Vitter's algorithm R). */
