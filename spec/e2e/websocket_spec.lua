@@ -45,6 +45,12 @@ local answers = {
     conn:note { kind = "over" }
     return true
   end,
+  ["/talks"] = function(conn, head)
+    conn:read_body(head)
+    conn:send(websocket_end.switch())
+    while conn:send(websocket.frame { payload = "talk" }) do clock.pause(0.15) end
+    return true
+  end,
   ["/flood"] = function(conn, head)
     conn:read_body(head)
     conn:send(websocket_end.switch())
@@ -412,6 +418,20 @@ describe("a WebSocket", function()
       clock.pause(0.07)
     end
     assert.equal("slowly", ws:message().payload)
+  end)
+
+  it("gives nobody up that has spoken while its ping had to wait", function()
+    local ws = open "/quick/talks"
+    local bytes = ws:frame { payload = "slowly", opcode = websocket.BINARY }
+    for i = 1, #bytes do
+      c:send(bytes:sub(i, i))
+      clock.pause(0.05)
+    end
+    for i = 1, 6 do
+      local f = ws:message()
+      assert.equal("talk", f.payload, "frame " .. i .. " is " .. tostring(f.code))
+      ws:send { opcode = PONG, payload = "tidegate" }
+    end
   end)
 
   it("gives a client up that says nothing, and tells the upstream", function()

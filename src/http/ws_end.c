@@ -85,7 +85,8 @@ void ws_end_put_later(struct ws_relay *r, struct ws_end *e)
 {
     if (!buf_len(&e->later))
         return;
-    e->heard_ms += r->now_ms - e->waits_ms;     /* it could not answer what has waited */
+    uint64_t heard = e->heard_ms + (r->now_ms - e->waits_ms);   /* it could not answer what has waited */
+    e->heard_ms = heard < r->now_ms ? heard : r->now_ms;        /* it may have spoken meanwhile */
     ws_end_put(r, e, buf_slice(&e->later));
     buf_reset(&e->later);
 }
