@@ -21,12 +21,13 @@ enum {
     TURNED_AWAY_MAX = 256,      /* connections over the limit that may linger to read their 503 */
 };
 
-enum front_state { FRONT_GREETING, FRONT_IDLE, FRONT_HEAD, FRONT_BUSY, FRONT_LINGER, FRONT_CLOSED };
+enum front_state { FRONT_GREETING, FRONT_IDLE, FRONT_HEAD, FRONT_BUSY, FRONT_PIPE, FRONT_LINGER, FRONT_CLOSED };
 
 struct front {
     struct stream stream;
     struct fronts *set;
     struct request *request;            /* from the first byte of its head to finish */
+    struct pipe_end *pipe;              /* in place of the request, in FRONT_PIPE */
     struct deadline deadline;
     uint64_t due_ms;                    /* the wished deadline, when an earlier one is set to register late */
     struct task again;                  /* pipelined bytes wait in `in` */
@@ -156,9 +157,9 @@ static enum rc accept_head(struct front *f, struct request *r, const struct h1_h
     return RC_OK;
 }
 
-static struct request *open_request(struct front *f)
+/* What a request knows of its connection. */
+static void tell_connection(struct front *f, struct request *r)
 {
-    struct request *r = f->set->events->open(loop_of(f));
     r->ops = &ops;
     r->front = f;
     r->is_tls = f->tls.version != NULL;
@@ -176,6 +177,12 @@ static struct request *open_request(struct front *f)
     r->tls_name = f->tls.server_name;
     f->request = r;
     f->output.sent = &r->written;
+}
+
+static struct request *open_request(struct front *f)
+{
+    struct request *r = f->set->events->open(loop_of(f));
+    tell_connection(f, r);
     f->body_done = f->keep = false;
     buf_reset(&f->trailers);
     f->chunked = (struct chunked){ .trailers = &f->trailers };
@@ -333,6 +340,7 @@ static void front_run(struct front *f)
     case FRONT_IDLE:
     case FRONT_HEAD: read_head(f); break;
     case FRONT_BUSY: f->set->events->wake(f->request); break;
+    case FRONT_PIPE: f->pipe->wake(f->pipe); break;
     case FRONT_LINGER: linger(f); break;
     case FRONT_GREETING:
     case FRONT_CLOSED: break;
@@ -355,6 +363,7 @@ static void on_deadline(struct deadline *d)
     }
     switch ((enum front_state)f->state) {
     case FRONT_BUSY: f->set->events->timeout(f->request); break;
+    case FRONT_PIPE: f->pipe->timeout(f->pipe); break;
     case FRONT_HEAD: refuse(f, RC_CLIENT_SLOW, NULL); break;
     case FRONT_IDLE:
     case FRONT_GREETING:
@@ -439,12 +448,13 @@ void fronts_cut(struct fronts *set)
     for (struct link *l = set->all.next, *next; l != &set->all; l = next) {
         struct front *f = LINK_OWNER(l, struct front, in_all);
         next = l->next;
-        if (f->state == FRONT_BUSY) {
-            stream_abort(&f->stream);
-            f->set->events->wake(f->request);
-        } else {
+        bool is_busy = f->state == FRONT_BUSY || f->state == FRONT_PIPE;
+        if (!is_busy) {
             front_drop(f);
+            continue;
         }
+        stream_abort(&f->stream);
+        front_run(f);
     }
 }
 
@@ -621,6 +631,31 @@ static struct slice op_detach(struct request *r)
     return h1_input_detach(&f->input, &r->arena);
 }
 
+static void op_leave(struct request *r, struct pipe_end *p)
+{
+    struct front *f = r->front;
+    p->ops = &ops;
+    p->front = f;
+    f->pipe = p;
+    f->request = NULL;
+    f->output.sent = NULL;
+    f->state = FRONT_PIPE;
+}
+
+static void op_come_back(struct request *r, struct pipe_end *p)
+{
+    struct front *f = p->front;
+    tell_connection(f, r);
+    f->pipe = NULL;
+    f->state = FRONT_BUSY;
+}
+
+static void op_arm_pipe(struct pipe_end *p, uint64_t due_ms)
+{
+    struct front *f = p->front;
+    front_arm(f, due_ms);
+}
+
 static const struct front_ops ops = {
     .read_body = op_read_body,
     .send_interim = op_send_interim,
@@ -633,4 +668,7 @@ static const struct front_ops ops = {
     .raw = op_raw,
     .stream = op_stream,
     .detach = op_detach,
+    .leave = op_leave,
+    .come_back = op_come_back,
+    .arm_pipe = op_arm_pipe,
 };

@@ -36,6 +36,15 @@ enum body_kind {
 
 struct request;
 struct response;
+struct front_ops;
+
+/* Who has a client's connection that is nothing but a stream any more, in place of a request. */
+struct pipe_end {
+    const struct front_ops *ops;
+    void *front;                        /* the frontend's own */
+    void (*wake)(struct pipe_end *p);   /* something may have become possible */
+    void (*timeout)(struct pipe_end *p);        /* the deadline set by ops->arm_pipe has come */
+};
 
 /* What an exchange may ask of the frontend that made the request. */
 struct front_ops {
@@ -63,6 +72,11 @@ struct front_ops {
     const struct stream *(*stream)(const struct request *r);
     /* The connection becomes a byte pipe after a 101: bytes that came early are given out. */
     struct slice (*detach)(struct request *r);
+    /* After raw: p, with its two functions set, takes the place of the request, which the frontend forgets. */
+    void (*leave)(struct request *r, struct pipe_end *p);
+    /* The other way round, so that it can be finished: *r is all zero but for what request_events.open sets. */
+    void (*come_back)(struct request *r, struct pipe_end *p);
+    void (*arm_pipe)(struct pipe_end *p, uint64_t due_ms);
 };
 
 struct request {

@@ -38,7 +38,7 @@ bool tide_utf8_is_valid(const char *at, size_t len) { return utf8_is_valid(slice
 static void wake(struct websocket *w)
 {
     if (!w->is_running)
-        loop_ready(w->x->plane->loop, &w->x->wake);
+        loop_ready(w->plane->loop, w->wake);
 }
 
 int tide_websocket_send(double request, bool to_client, bool is_binary, const char *at, size_t len)

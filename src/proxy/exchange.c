@@ -6,6 +6,7 @@
 #include "proxy/forward.h"
 #include "proxy/steps.h"
 #include "proxy/traffic.h"
+#include "proxy/websocket.h"
 
 enum {
     HALF_CLOSED_MS = 5000,      /* a client that said it sends no more gets this long for its response to begin */
@@ -36,6 +37,21 @@ static enum next (*const steps[])(struct exchange *) = {
     [STEP_FLUSH] = step_flush,
 };
 
+void exchange_recycle(struct exchange *x)
+{
+    struct plane *p = x->plane;
+    if (x->number)
+        p->hooks->end(x);
+    link_remove(&x->wake.in_ready);
+    buf_reset(&x->replay);
+    buf_reset(&x->gathered);
+    buf_reset(&x->gathered_response);
+    for (int i = 0; i < LINE_COUNT; i++)
+        buf_reset(&x->filtered[i]);
+    arena_free(&x->req.arena);
+    freelist_give(&p->exchanges, x);
+}
+
 static void exchange_free(struct exchange *x)
 {
     struct plane *p = x->plane;
@@ -47,21 +63,13 @@ static void exchange_free(struct exchange *x)
     breaker_cancel(&x->route_leave);
     if (x->is_websocket)
         count(&p->counters.websockets_open, (uint64_t)-1);
-    if (x->number)
-        p->hooks->end(x);
     exchange_forget_ask(x);
-    link_remove(&x->wake.in_ready);
-    buf_reset(&x->replay);
-    buf_reset(&x->gathered);
-    buf_reset(&x->gathered_response);
-    for (int i = 0; i < LINE_COUNT; i++)
-        buf_reset(&x->filtered[i]);
     if (x->adhoc)
         adhoc_drop(x->adhoc);
     service_leave(x->service, p->index);
-    arena_free(&x->req.arena);
-    plane_leave(p, x->generation);
-    freelist_give(&p->exchanges, x);
+    struct generation *g = x->generation;
+    exchange_recycle(x);
+    plane_leave(p, g);
 }
 
 static void exchange_finish(struct exchange *x, bool complete)
@@ -146,7 +154,7 @@ static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
         *meaning = RC_TRY_TIMEOUT;
     }
     if (x->step == STEP_WEBSOCKET) {
-        at = exchange_websocket_due(x);
+        at = websocket_due(x->websocket);
         due = at < due ? at : due;
     }
     at = x->timed_out || x->step == STEP_WEBSOCKET || x->step == STEP_TUNNEL ? DEADLINE_NEVER : exchange_due_ms(x);
@@ -164,12 +172,14 @@ static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
     return due;
 }
 
-static void run_from(struct exchange *x, enum next next)
+void exchange_go_on(struct exchange *x, enum next next)
 {
     while (next == NEXT_STEP) {
         x->waits = 0;
         next = steps[x->step](x);
     }
+    if (next == NEXT_GONE)
+        return;
     if (next != NEXT_WAIT) {
         exchange_finish(x, next == NEXT_DONE);
         return;                 /* x is gone */
@@ -187,11 +197,11 @@ static void exchange_run(struct exchange *x)
     case RC_END: x->half_closed = true; break;
     default:
         if (x->step != STEP_TUNNEL && x->step != STEP_WEBSOCKET) {
-            run_from(x, exchange_fail(x, RC_CLIENT_GONE));
+            exchange_go_on(x, exchange_fail(x, RC_CLIENT_GONE));
             return;
         }
     }
-    run_from(x, NEXT_STEP);
+    exchange_go_on(x, NEXT_STEP);
 }
 
 static void on_wake(struct task *t) { exchange_run(LINK_OWNER(t, struct exchange, wake)); }
@@ -200,22 +210,28 @@ static void on_wake(struct task *t) { exchange_run(LINK_OWNER(t, struct exchange
 
 static struct exchange *of(struct request *r) { return (struct exchange *)(void *)r; }
 
-static struct request *on_open(struct loop *loop)
+struct exchange *exchange_new(struct plane *p, struct generation *g)
 {
-    struct plane *p = plane_of(loop);
     struct exchange *x = freelist_take(&p->exchanges);
     memset(x, 0, offsetof(struct exchange, first));
     x->plane = p;
-    x->generation = plane_enter(p);
+    x->generation = g;
     x->wake.run = on_wake;
     struct request *r = &x->req;
     arena_init_on(&r->arena, x->first, sizeof x->first, 8192);
-    r->loop = loop;
+    r->loop = p->loop;
     r->limits = &x->generation->gateway.limits;
     r->timeouts = &x->generation->gateway.timeouts;
     r->security = &x->generation->gateway.security;
-    r->started_us = clock_us();
-    return r;
+    return x;
+}
+
+static struct request *on_open(struct loop *loop)
+{
+    struct plane *p = plane_of(loop);
+    struct exchange *x = exchange_new(p, plane_enter(p));
+    x->req.started_us = clock_us();
+    return &x->req;
 }
 
 static void on_ready(struct request *r) { exchange_run(of(r)); }
@@ -228,7 +244,7 @@ static void on_refuse(struct request *r, enum rc rc)
     r->body = BODY_NONE;        /* whatever follows, it is not a body that we understand */
     r->is_head = r->method == METHOD_HEAD;
     x->hooks = x->generation->gateway.hooks & HOOK_BIT(HOOK_LOG);
-    run_from(x, exchange_fail(x, rc));
+    exchange_go_on(x, exchange_fail(x, rc));
 }
 
 static void on_client_wake(struct request *r)
@@ -269,10 +285,10 @@ static void on_timeout(struct request *r)
         return;
     }
     if (x->step == STEP_WEBSOCKET && meaning == RC_INTERNAL) {
-        run_from(x, NEXT_STEP);         /* a ping, or the end of somebody's time */
+        exchange_go_on(x, NEXT_STEP);         /* a ping, or the end of somebody's time */
         return;
     }
-    run_from(x, out_of_time(x, meaning));
+    exchange_go_on(x, out_of_time(x, meaning));
 }
 
 static void on_drop(struct request *r) { exchange_free(of(r)); }

@@ -1,5 +1,6 @@
 /* The exchange after a 101: raw bytes both ways. */
 #include "proxy/forward.h"
+#include "proxy/passage.h"
 #include "proxy/steps.h"
 
 static void count_websocket(struct exchange *x)
@@ -33,13 +34,18 @@ enum next exchange_start_tunnel(struct exchange *x)
 
 void exchange_count_tunnel(struct exchange *x, uint64_t in, uint64_t out)
 {
-    struct counters *c = &x->plane->counters;
     if (x->is_websocket) {
-        count(&c->websocket_bytes_in, in - x->req.bytes_in);
-        count(&c->websocket_bytes_out, out - x->req.bytes_out);
+        count(&x->plane->counters.websocket_bytes_in, in - x->req.bytes_in);
+        count(&x->plane->counters.websocket_bytes_out, out - x->req.bytes_out);
     }
     x->req.bytes_in = in;
     x->req.bytes_out = out;
+}
+
+enum next exchange_tunnel_over(struct exchange *x, enum rc rc)
+{
+    exchange_drop_up(x);
+    return rc == RC_END ? NEXT_DONE : NEXT_CUT;
 }
 
 struct stream *exchange_raw_client(struct exchange *x, enum next *next)
@@ -63,14 +69,14 @@ enum next step_tunnel(struct exchange *x)
         if (!client)
             return next;
         x->tunnel->out.from = x->tunnel->back.to = client;
+        if (passage_may_begin(x))
+            return passage_begin(x);
     }
     bool moved;
     enum rc rc = x->tunnel->out.from->io.fd < 0 ? RC_RESET : tunnel_run(x->tunnel, &moved);
     exchange_count_tunnel(x, x->tunnel->out.bytes, x->tunnel->back.bytes);
-    if (rc == RC_END || rc == RC_RESET) {
-        exchange_drop_up(x);
-        return rc == RC_END ? NEXT_DONE : NEXT_CUT;
-    }
+    if (rc == RC_END || rc == RC_RESET)
+        return exchange_tunnel_over(x, rc);
     if (moved)
         touch(x, WAIT_TUNNEL);
     if (rc == RC_LIMIT)

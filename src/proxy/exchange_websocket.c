@@ -5,6 +5,7 @@
 #include "base/log_limit.h"
 #include "base/utf8.h"
 #include "proxy/handshake.h"
+#include "proxy/passage.h"
 #include "proxy/steps.h"
 #include "proxy/websocket.h"
 
@@ -104,6 +105,9 @@ enum next exchange_start_websocket(struct exchange *x, struct slice early_client
     struct websocket *w = x->websocket;
     const struct websocket_rules *r = x->route->websocket;
     w->x = x;
+    w->plane = x->plane;
+    w->route = x->route;
+    w->wake = &x->wake;
     w->rules.times = patient;
     w->rules.max_message = WEBSOCKET_MESSAGE_MAX;
     const struct websocket_settings *s = x->websocket_wish ? x->websocket_wish : r ? &r->settings : NULL;
@@ -121,16 +125,13 @@ enum next exchange_start_websocket(struct exchange *x, struct slice early_client
     return go(x, STEP_WEBSOCKET);
 }
 
-/* What it has moved since the last look. */
-static void count_messages(struct websocket *w)
+void websocket_count(struct websocket *w)
 {
-    struct exchange *x = w->x;
     const struct ws_end *client = &w->relay.ends[WS_CLIENT], *server = &w->relay.ends[WS_SERVER];
-    count(&x->plane->counters.websocket_messages_in, client->messages - w->messages_in);
-    count(&x->plane->counters.websocket_messages_out, server->messages - w->messages_out);
+    count(&w->plane->counters.websocket_messages_in, client->messages - w->messages_in);
+    count(&w->plane->counters.websocket_messages_out, server->messages - w->messages_out);
     w->messages_in = client->messages;
     w->messages_out = server->messages;
-    exchange_count_tunnel(x, client->bytes, server->bytes);
 }
 
 static void tell_end(struct websocket *w)
@@ -164,17 +165,15 @@ void exchange_end_websocket(struct exchange *x)
     ws_relay_free(&w->relay);
 }
 
-/* A reload has changed the route: a quiet second is a good moment to go. */
-static void leave_when_quiet(struct websocket *w)
+void websocket_leave_when_quiet(struct websocket *w)
 {
-    uint64_t now = loop_of(w->x)->clock.now_ms;
+    uint64_t now = w->plane->loop->clock.now_ms;
     if (w->closes_when_quiet && now - w->relay.moved_ms >= QUIET_MS && ws_relay_is_quiet(&w->relay))
         ws_relay_close(&w->relay, WS_CLOSE_RESTART, SLICE_OF("configuration changed"), NULL);
 }
 
-uint64_t exchange_websocket_due(const struct exchange *x)
+uint64_t websocket_due(struct websocket *w)
 {
-    struct websocket *w = x->websocket;
     uint64_t due = ws_relay_due(&w->relay), quiet = w->relay.moved_ms + QUIET_MS;
     return w->closes_when_quiet && !w->relay.closing_ms && quiet < due ? quiet : due;
 }
@@ -197,26 +196,36 @@ static bool run_open_hook(struct exchange *x)
     return w->was_opened;
 }
 
+enum next exchange_websocket_over(struct exchange *x, enum rc rc)
+{
+    tell_end(x->websocket);
+    run_close_hook(x);
+    exchange_drop_up(x);
+    return rc == RC_END ? NEXT_DONE : NEXT_CUT;
+}
+
 enum next step_websocket(struct exchange *x)
 {
     struct websocket *w = x->websocket;
     struct ws_end *client = &w->relay.ends[WS_CLIENT];
     enum next next;
-    if (!client->stream && !(client->stream = exchange_raw_client(x, &next)))
-        return next;
+    if (!client->stream) {
+        client->stream = exchange_raw_client(x, &next);
+        if (!client->stream)
+            return next;
+        if (passage_may_begin(x))
+            return passage_begin(x);
+    }
     if (!run_open_hook(x))
         return NEXT_WAIT;
-    leave_when_quiet(w);
+    websocket_leave_when_quiet(w);
     w->is_running = true;
     enum rc rc = client->stream->io.fd < 0 ? RC_RESET : ws_relay_run(&w->relay, loop_of(x)->clock.now_ms);
     w->is_running = false;
-    count_messages(w);
-    if (rc == RC_END || rc == RC_RESET) {
-        tell_end(w);
-        run_close_hook(x);
-        exchange_drop_up(x);
-        return rc == RC_END ? NEXT_DONE : NEXT_CUT;
-    }
+    websocket_count(w);
+    exchange_count_tunnel(x, client->bytes, w->relay.ends[WS_SERVER].bytes);
+    if (rc == RC_END || rc == RC_RESET)
+        return exchange_websocket_over(x, rc);
     if (rc == RC_LIMIT)
         loop_ready(loop_of(x), &x->wake);
     return NEXT_WAIT;
@@ -227,7 +236,7 @@ enum next step_websocket(struct exchange *x)
 static void close_one(struct websocket *w, unsigned code, struct slice reason)
 {
     ws_relay_close(&w->relay, code, reason, NULL);
-    loop_ready(loop_of(w->x), &w->x->wake);
+    loop_ready(w->plane->loop, w->wake);
 }
 
 void websockets_leave(struct plane *p)
@@ -260,7 +269,7 @@ static uint64_t *digests_of(const struct generation *g, size_t *count)
 
 static bool may_close(const struct websocket *w)
 {
-    const struct websocket_rules *r = w->x->route->websocket;
+    const struct websocket_rules *r = w->route->websocket;
     return r && r->settings.on_change != ON_CHANGE_KEEP && !w->closes_when_quiet;
 }
 
@@ -272,7 +281,7 @@ void websockets_review(struct plane *p, const struct generation *g)
         struct websocket *w = LINK_OWNER(l, struct websocket, in_all);
         if (!may_close(w))
             continue;
-        const struct websocket_rules *r = w->x->route->websocket;
+        const struct websocket_rules *r = w->route->websocket;
         if (!digests)
             digests = digests_of(g, &count);
         if (bsearch(&r->settings.digest, digests, count, sizeof *digests, compare_digests))
@@ -280,7 +289,7 @@ void websockets_review(struct plane *p, const struct generation *g)
         if (r->settings.on_change == ON_CHANGE_CLOSE)
             close_one(w, WS_CLOSE_RESTART, SLICE_OF("configuration changed"));
         w->closes_when_quiet = true;
-        loop_ready(loop_of(w->x), &w->x->wake);
+        loop_ready(w->plane->loop, w->wake);
     }
     free(digests);
 }

@@ -7,7 +7,10 @@ enum step {
     STEP_BACKOFF, STEP_HEAD, STEP_RESPONSE, STEP_RELAY, STEP_TUNNEL, STEP_WEBSOCKET, STEP_ECHO, STEP_INTERNAL,
     STEP_FAILURE, STEP_ANSWER, STEP_FLUSH,
 };
-enum next { NEXT_STEP, NEXT_WAIT, NEXT_DONE, NEXT_CUT };
+enum next {
+    NEXT_STEP, NEXT_WAIT, NEXT_DONE, NEXT_CUT,
+    NEXT_GONE,                  /* the exchange has become a passage */
+};
 
 enum {
     TURNS = 16,                 /* reads in a row before others get their turn */
@@ -55,6 +58,13 @@ static inline bool is_internal(const struct exchange *x)
 }
 
 /* -- exchange.c -- */
+
+/* Goes on with what a step has said. The exchange may be gone after it. */
+void exchange_go_on(struct exchange *x, enum next next);
+/* An exchange of this generation, of which there is a reference for it. */
+struct exchange *exchange_new(struct plane *p, struct generation *g);
+/* Its memory is given back, and nothing else: others have what it held. */
+void exchange_recycle(struct exchange *x);
 
 /* When the whole exchange has to be over, in the loop's time; DEADLINE_NEVER: no matter. */
 uint64_t exchange_due_ms(const struct exchange *x);
@@ -165,6 +175,8 @@ void exchange_drop_body(struct exchange *x);
 enum next exchange_start_tunnel(struct exchange *x);
 /* So many bytes have come from either side since the 101. */
 void exchange_count_tunnel(struct exchange *x, uint64_t in, uint64_t out);
+/* RC_END or RC_RESET: how the tunnel has ended. */
+enum next exchange_tunnel_over(struct exchange *x, enum rc rc);
 /* The client's stream, once the 101 is out. NULL: *next is what is to be done. */
 struct stream *exchange_raw_client(struct exchange *x, enum next *next);
 
@@ -179,7 +191,8 @@ enum rc exchange_check_switch(struct exchange *x);
 /* It is one from now on; the early bytes came with the handshake. */
 enum next exchange_start_websocket(struct exchange *x, struct slice early_client, struct slice early_up);
 void exchange_end_websocket(struct exchange *x);
-uint64_t exchange_websocket_due(const struct exchange *x);
+/* RC_END or RC_RESET: how its relay has ended. */
+enum next exchange_websocket_over(struct exchange *x, enum rc rc);
 
 enum next step_websocket(struct exchange *x);
 
