@@ -3,6 +3,7 @@
 local json = require "tidegate.tide.json"
 local order = require "tidegate.plugin.order"
 local schema = require "tidegate.config.schema"
+local ties = require "tidegate.config.ties"
 local tree = require "tidegate.config.tree"
 
 local doc = {}
@@ -267,24 +268,20 @@ local RULES = { { "one_of", "Exactly one of" }, { "some_of", "At least one of" }
 
 local function code(names) return "`" .. table.concat(names, "`, `") .. "`" end
 
---- What a rule says; it may be a list of lists. A field may have the name of a rule.
-local function rule_lines(rule, words, fields, out)
-  if type(rule) ~= "table" or type(rule.type) == "string" then return end
+--- What a group of keys has in common.
+local function group_line(names, words, fields, out)
   local known = {}
-  for _, name in ipairs(rule) do
-    if type(name) == "table" then
-      rule_lines(name, words, fields, out)
-    elseif fields[name].later ~= true then
-      known[#known + 1] = name
-    end
+  for _, name in ipairs(names) do
+    if fields[name].later ~= true then known[#known + 1] = name end
   end
   if #known > 0 then out[#out + 1] = ("\n%s %s.\n"):format(words, code(known)) end
 end
 
-local function ties(fields, out)
-  for _, rule in ipairs(RULES) do rule_lines(fields[rule[1]], rule[2], fields, out) end
-  local needs = fields.requires
-  if type(needs) ~= "table" or type(needs.type) == "string" then return end
+local function tied(fields, out)
+  for _, rule in ipairs(RULES) do
+    for _, names in ipairs(ties.groups(fields, rule[1])) do group_line(names, rule[2], fields, out) end
+  end
+  local needs = ties.needs(fields)
   for _, name in ipairs(schema.names(fields)) do
     if needs[name] then out[#out + 1] = ("\n`%s` needs %s.\n"):format(name, code(needs[name])) end
   end
@@ -293,7 +290,7 @@ end
 describe = function(object, path, out)
   local deeper = {}
   rows(object.fields, path, out, deeper)
-  ties(object.fields, out)
+  tied(object.fields, out)
   for _, next_one in ipairs(deeper) do
     local below_object, at, field = next_one[1], next_one[2], next_one[3]
     out[#out + 1] = ("\n### `%s`\n\n"):format(at)

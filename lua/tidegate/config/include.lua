@@ -3,11 +3,14 @@
 --
 -- Lists add up, maps of named things take the later of two. Everything else counts in the main file alone, except that
 -- the file of --env may change it key by key: environments are what it is for.
+local Node = require "tidegate.config.node"
 local Sources = require "tidegate.config.source"
 local read = require "tidegate.config.read"
 local schema = require "tidegate.config.schema"
 local tree = require "tidegate.config.tree"
 local values = require "tidegate.config.values"
+
+local is_nothing = Node.is_nothing
 
 local FILES_MAX = 1000
 local BYTES_MAX = 32 * 1024 * 1024
@@ -19,8 +22,6 @@ local NAMED = { services = true, instances = true, dictionaries = true }
 
 local Gatherer = {}
 Gatherer.__index = Gatherer
-
-local function is_nothing(node) return node.kind == "scalar" and node.type == "null" end
 
 local function describe(node)
   return node.kind == "scalar" and schema.quote(node.text) or "a " .. node.kind

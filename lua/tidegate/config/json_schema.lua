@@ -5,6 +5,7 @@ local doc = require "tidegate.config.doc"
 local entry = require "tidegate.plugin.entry"
 local json = require "tidegate.tide.json"
 local schema = require "tidegate.config.schema"
+local ties = require "tidegate.config.ties"
 local tree = require "tidegate.config.tree"
 local when = require "tidegate.plugin.when"
 
@@ -145,12 +146,6 @@ local function present(fields, name)
   return { required = { name }, properties = { [name] = { ["not"] = { type = "null" } } } }
 end
 
---- The lists of a rule: it is a list of names, or a list of such lists. A field may have the name of a rule.
-local function groups(rule)
-  if type(rule) ~= "table" or type(rule.type) == "string" or #rule == 0 then return {} end
-  return type(rule[1]) == "string" and { rule } or rule
-end
-
 local function known_of(fields, names)
   local list = {}
   for _, name in ipairs(names) do
@@ -160,19 +155,19 @@ local function known_of(fields, names)
 end
 
 --- What fields have to do with each other, as a list of schemas that must all hold.
-local function ties(fields)
+local function tied(fields)
   local all = {}
-  for _, group in ipairs(groups(fields.one_of)) do
+  for _, group in ipairs(ties.groups(fields, "one_of")) do
     local one = {}
     for i, name in ipairs(known_of(fields, group)) do one[i] = present(fields, name) end
     all[#all + 1] = { oneOf = one }
   end
-  for _, group in ipairs(groups(fields.some_of)) do
+  for _, group in ipairs(ties.groups(fields, "some_of")) do
     local some = {}
     for i, name in ipairs(known_of(fields, group)) do some[i] = present(fields, name) end
     all[#all + 1] = { anyOf = some }
   end
-  for _, group in ipairs(groups(fields.conflicts)) do
+  for _, group in ipairs(ties.groups(fields, "conflicts")) do
     local names = known_of(fields, group)
     for i = 1, #names do
       for j = i + 1, #names do
@@ -184,9 +179,8 @@ local function ties(fields)
 end
 
 local function dependencies(fields)
-  local needs = fields.requires
-  if type(needs) ~= "table" or type(needs.type) == "string" or next(needs) == nil then return nil end
-  local result = {}
+  local needs, result = ties.needs(fields), {}
+  if next(needs) == nil then return nil end
   for name, others in pairs(needs) do result[name] = json.array(known_of(fields, others)) end
   return result
 end
@@ -202,7 +196,7 @@ function Maker:object(field)
   end
   local object = {
     type = nullable("object", field), properties = properties, additionalProperties = false,
-    required = #required > 0 and required or nil, allOf = ties(fields), dependencies = dependencies(fields),
+    required = #required > 0 and required or nil, allOf = tied(fields), dependencies = dependencies(fields),
   }
   return field.short and any_of { self:schema(fields[field.short]), object } or object
 end

@@ -1,6 +1,7 @@
 --- What the command line (--set path.to.key=value) and the environment (TIDEGATE_PATH__TO__KEY=value) put in place of
 -- what the file says.
 local ffi = require "ffi"
+local Node = require "tidegate.config.node"
 local yaml = require "tidegate.yaml"
 
 pcall(ffi.cdef, "extern char **environ;")
@@ -43,10 +44,6 @@ local function new_map(where)
   return { kind = "map", entries = {}, fields = {}, file = where }
 end
 
-local function is_nothing(node)
-  return node.kind == "scalar" and node.type == "null"
-end
-
 local function put_key(map, key, value, where)
   local index = map.fields[key] or #map.entries + 1
   map.entries[index] = { key = key, value = value, file = where }
@@ -80,13 +77,13 @@ local function put(root, steps, value, where)
   for i, step in ipairs(steps) do
     local child, set = slot(node, step, where)
     if not set then
-      local is_lone = node.kind == "scalar" and not is_nothing(node)
+      local is_lone = node.kind == "scalar" and not Node.is_nothing(node)
       return false, ("there is no place for %s here%s"):format(
         tostring(step), is_lone and ": a lone value stands there, which can be replaced as a whole" or "")
     end
     if i == #steps then
       set(value)
-    elseif not child or is_nothing(child) then
+    elseif not child or Node.is_nothing(child) then
       child = new_map(where)
       set(child)
     end

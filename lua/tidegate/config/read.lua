@@ -1,4 +1,5 @@
 --- One file of the configuration: from its name to the node of the map that is in it.
+local Node = require "tidegate.config.node"
 local yaml = require "tidegate.yaml"
 
 local FILE_MAX = 16 * 1024 * 1024
@@ -24,8 +25,7 @@ return function(name, file, sources, report, place, path)
     report:add({ file = name, line = e.line, column = e.column }, nil, e.message)
   end
   if not node or node.kind == "map" then return node, #text end
-  local is_nothing = node.kind == "scalar" and node.type == "null"
-  if not is_nothing then
+  if not Node.is_nothing(node) then
     report:add(node, nil, "expected a map, found a " .. (node.kind == "list" and "list" or "text"))
   elseif not place then
     report:add(node, nil, "expected a configuration, found an empty file")

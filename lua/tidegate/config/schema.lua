@@ -27,21 +27,22 @@
 --     doc, unit  for the reference
 --
 -- Beside its fields a schema may hold one_of = { "a", "b" } (exactly one of these keys, or a list of such lists),
--- some_of (one at least) and conflicts (one at most) likewise, and requires = { a = { "b" } } (a only with b).
+-- some_of (one at least) and conflicts (one at most) likewise, and requires = { a = { "b" } } (a only with b). See
+-- tidegate.config.ties.
 local new_table = require "table.new"
+local Node = require "tidegate.config.node"
 local Sources = require "tidegate.config.source"
+local ties = require "tidegate.config.ties"
 local types = require "tidegate.config.types"
+local wording = require "tidegate.config.wording"
 local yaml = require "tidegate.yaml"
+
+local expected, quote = wording.expected, wording.quote
+local is_nothing, is_left_empty = Node.is_nothing, ties.is_left_empty
 
 local schema = {}
 
-local SHOWN_MAX = 60
-
---- A word from the configuration as it is shown in a message.
-function schema.quote(text)
-  if #text > SHOWN_MAX then text = text:sub(1, SHOWN_MAX) .. "..." end
-  return '"' .. text:gsub("%c", "?") .. '"'
-end
+schema.quote, schema.expected = quote, expected
 
 --- The path of a key below a path, or that path itself where there is no key. A path is a text, or the mark (see Marks)
 -- of what it leads to: most are never told, and the texts are made for those that are.
@@ -49,20 +50,11 @@ local function path_of(parent, key)
   if type(parent) == "table" then parent = parent.path or path_of(parent.parent, parent.key) end
   if key == nil then return parent end
   if type(key) == "number" then return ("%s[%d]"):format(parent, key) end
-  local word = key:find "^[%w_-]+$" and key or ("[%s]"):format(schema.quote(key))
+  local word = key:find "^[%w_-]+$" and key or ("[%s]"):format(quote(key))
   if parent == "" or word:sub(1, 1) == "[" then return parent .. word end
   return parent .. "." .. word
 end
 schema.path = path_of
-
---- What a node is, for "found ...".
-local function describe(node)
-  if node.kind ~= "scalar" then return "a " .. node.kind end
-  if node.type == "null" then return "nothing" end
-  if node.is_secret then return "a value that is not shown" end
-  if node.type == "string" then return schema.quote(node.text) end
-  return node.text
-end
 
 local function is_field(value)
   return type(value) == "table" and type(value.type) == "string"
@@ -97,37 +89,21 @@ end
 
 -- -- shapes --
 
---- A rule of a schema; a field may have the same name.
-local function rule(fields, name)
-  return not is_field(fields[name]) and fields[name] or {}
-end
-
---- one_of and conflicts are a list of names or a list of such lists.
-local function groups(fields, name)
-  local list = rule(fields, name)
-  return type(list[1]) == "string" and { list } or list
-end
-schema.groups = groups
-
 -- By schema, until garbage is collected: what a plugin's schema holds often leads back to that schema, and nothing of
 -- a plugin may stay because it was looked at once.
 local shapes = setmetatable({}, { __mode = "kv" })
 
 --- What every map of a schema is checked by, made once for many maps: its fields; names of those that count where they
--- are not written, for they have a default or are required; its rules.
+-- are not written, for they have a default or are required; its ties.
 local function shape_of(fields)
   local shape = shapes[fields]
   if shape then return shape end
-  shape = {
-    fields = {}, implied = {}, requires = {},
-    one_of = groups(fields, "one_of"), some_of = groups(fields, "some_of"), conflicts = groups(fields, "conflicts"),
-  }
+  shape = { fields = {}, implied = {}, ties = ties.of(fields) }
   for _, name in ipairs(schema.names(fields)) do
     local field = fields[name]
     shape.fields[name] = field
     if field.default ~= nil or field.required then table.insert(shape.implied, name) end
   end
-  for name, needed in pairs(rule(fields, "requires")) do table.insert(shape.requires, { name, needed }) end
   shapes[fields] = shape
   return shape
 end
@@ -158,65 +134,14 @@ function Marks:is_written(owner, key)
   return self[owner].nodes[key] ~= nil
 end
 
--- -- defaults --
-
---- A node that says the same as a Lua value, at the place of another node.
--- @param value text, number, boolean, or a table of such: a list, or a map with texts as keys
--- @tparam table place anything with file, line and column
-local function node_of(value, place)
-  local node = { line = place.line, column = place.column, file = place.file, implied = true }
-  if type(value) ~= "table" then
-    node.kind, node.text, node.value = "scalar", tostring(value), value
-    node.type = type(value) == "number" and (value % 1 == 0 and "integer" or "number") or type(value)
-    return node
-  end
-  if #value > 0 then
-    node.kind, node.items = "list", {}
-    for i, item in ipairs(value) do node.items[i] = node_of(item, place) end
-    return node
-  end
-  node.kind, node.entries, node.fields = "map", {}, {}
-  for key, item in pairs(value) do
-    table.insert(node.entries, {
-      key = key, value = node_of(item, place), line = place.line, column = place.column, file = place.file,
-    })
-    node.fields[key] = #node.entries
-  end
-  return node
-end
-schema.node_of = node_of
-
 -- -- one check --
 
 local Check = {}
 Check.__index = Check
 
-local EXPECTED = {
-  integer = "a whole number", number = "a number", boolean = "true or false", list = "a list", map = "a map",
-  object = "a map", any = "a value", status = "a status code from 100 to 599",
-}
-
-local function expected(field)
-  if field.expects then return field.expects end
-  if field.type == "enum" then
-    return #field.of == 1 and schema.quote(field.of[1]) or "one of " .. table.concat(field.of, ", ")
-  end
-  local words = {}
-  for word in pairs(field.words or {}) do words[#words + 1] = word end
-  table.sort(words)
-  words[#words + 1] = EXPECTED[field.type] or types[field.type].expected
-  return table.concat(words, " or ")
-end
-schema.expected = expected
-
---- Where a value came from that does not stand in the file: " (environment PORT)", else "".
-local function origin(node)
-  return node.from and (" (%s)"):format(table.concat(node.from, ", ")) or ""
-end
-
 function Check:fail(node, parent, key, message, ...)
   self.failures = self.failures + 1
-  self.report:add(node, path_of(parent, key), message:format(...) .. origin(node))
+  self.report:add(node, path_of(parent, key), message:format(...) .. wording.origin(node))
 end
 
 --- The key of a map that a lone value in its place was meant for: the only one there is, or that has to be there.
@@ -250,10 +175,10 @@ end
 function Check:mismatch(field, node, parent, key, why)
   local path = path_of(parent, key)
   why = advice(field, node) or why
-  if field.many and node.kind == "list" then why = ("several go under %s"):format(schema.quote(field.many)) end
-  local tail = (why and "; " .. why or "") .. origin(node)
+  if field.many and node.kind == "list" then why = ("several go under %s"):format(quote(field.many)) end
+  local tail = (why and "; " .. why or "") .. wording.origin(node)
   self.failures = self.failures + 1
-  self.report:add(node, path, ("expected %s, found %s%s"):format(expected(field), describe(node), tail))
+  self.report:add(node, path, ("expected %s, found %s%s"):format(expected(field), wording.describe(node), tail))
 end
 
 --- Limits are written like values; compiled at first use.
@@ -282,7 +207,7 @@ function Check:within(field, value, measure, node, parent, key)
     words = words .. " " .. unit .. ((words:find " 1$") and "" or "s")
     self:fail(node, parent, key, "expected %s, found %d", words, measure)
   else
-    self:fail(node, parent, key, "expected %s, found %s", words, describe(node))
+    self:fail(node, parent, key, "expected %s, found %s", words, wording.describe(node))
   end
   return nil
 end
@@ -300,17 +225,12 @@ function Check:finish(field, value, measure, node, parent, key)
   if field.check then
     local good, why = field.check(value)
     if not good then
-      self:fail(node, parent, key, "%s", why or ("expected %s, found %s"):format(expected(field), describe(node)))
+      why = why or ("expected %s, found %s"):format(expected(field), wording.describe(node))
+      self:fail(node, parent, key, "%s", why)
       return nil
     end
   end
   return value
-end
-
---- Type and value of a scalar; what came from outside (environment, --set) has no type of its own.
-local function resolved(node)
-  if node.loose then return yaml.resolve(node.text) end
-  return node.type, node.value
 end
 
 --- Advice for a value that would be right without its quotes.
@@ -320,7 +240,7 @@ local function unquoted(node, wanted)
 end
 
 function Check:number(field, node, parent, key)
-  local found, value = resolved(node)
+  local found, value = Node.resolved(node)
   local whole = field.type ~= "number"
   if found ~= "integer" and (whole or found ~= "number") or value ~= value then
     return self:mismatch(field, node, parent, key, unquoted(node, whole and "integer" or "number"))
@@ -333,7 +253,7 @@ end
 local TRUTH = { yes = "true", on = "true", y = "true", no = "false", off = "false", n = "false" }
 
 function Check:boolean(field, node, parent, key)
-  local found, value = resolved(node)
+  local found, value = Node.resolved(node)
   if found ~= "boolean" then
     local meant = found == "string" and TRUTH[node.text:lower()]
     return self:mismatch(field, node, parent, key, meant and "write " .. meant or unquoted(node, "boolean"))
@@ -351,11 +271,11 @@ end
 function Check:enum(field, node, parent, key)
   if has(field.of, node.text) then return self:finish(field, node.text, nil, node, parent, key) end
   if type(field.later) == "table" and has(field.later, node.text) then
-    return self:fail(node, parent, key, "%s is not available in this version; expected %s", schema.quote(node.text),
+    return self:fail(node, parent, key, "%s is not available in this version; expected %s", quote(node.text),
                      expected(field))
   end
   local hint = self.report:near(node.text, field.of)
-  self:fail(node, parent, key, "expected %s, found %s%s", expected(field), describe(node), hint)
+  self:fail(node, parent, key, "expected %s, found %s%s", expected(field), wording.describe(node), hint)
 end
 
 function Check:text(field, node, parent, key)
@@ -396,10 +316,6 @@ end
 local function item_field(field)
   if type(field.of) == "string" then return plain_field(field.of) end
   return field.of or plain_field "any"
-end
-
-local function is_nothing(node)
-  return node.kind == "scalar" and node.type == "null"
 end
 
 --- A wrong item leaves no hole, but those after it keep their number.
@@ -444,7 +360,7 @@ function Check:map(field, node, parent, key)
       name = self:value(plain_field(field.keys), as_node, path, entry.key)
     end
     if name ~= nil and nodes[name] then
-      self:fail(entry, path, entry.key, "%s stands here twice", schema.quote(name))
+      self:fail(entry, path, entry.key, "%s stands here twice", quote(name))
     elseif name ~= nil then
       nodes[name] = entry.value
       local value = self:value(of, entry.value, path, entry.key)
@@ -455,93 +371,6 @@ function Check:map(field, node, parent, key)
     end
   end
   return self:finish(field, result, #node.entries, node, parent, key)
-end
-
-local function words_of(names)
-  return #names > 1 and table.concat(names, ", ", 1, #names - 1) .. " and " .. names[#names] or names[1]
-end
-
---- Where nothing stands after a key ("labels:" with all below it commented out) lists and maps are not given.
-local function is_left_empty(field, node)
-  local kind = field.type
-  return (kind == "list" or kind == "map" or kind == "object") and not field.required and is_nothing(node)
-end
-
---- How many of some keys are there.
-local function count_present(shape, node, names)
-  local count = 0
-  for i = 1, #names do
-    local index = node.fields[names[i]]
-    if index and not is_left_empty(shape.fields[names[i]], node.entries[index].value) then count = count + 1 end
-  end
-  return count
-end
-
---- ... which they are, and the entry of the last one.
-local function present(shape, node, names)
-  local found, last = {}, nil
-  for _, name in ipairs(names) do
-    local index = node.fields[name]
-    if index and not is_left_empty(shape.fields[name], node.entries[index].value) then
-      found[#found + 1] = name
-      last = last and math.max(last, index) or index
-    end
-  end
-  return found, last and node.entries[last]
-end
-
---- Exactly one of these keys has to be there. One that was meant and is misspelt was told.
-function Check:one_of(shape, node, path, names, meant)
-  local found, last = present(shape, node, names)
-  local known = {}
-  for _, name in ipairs(names) do
-    if #found == 0 and meant[name] then return end
-    if shape.fields[name].later ~= true then known[#known + 1] = name end
-  end
-  self:fail(last or node, path, nil, "expected exactly one of %s, found %s", table.concat(known, ", "),
-            #found == 0 and "none" or words_of(found))
-end
-
---- One of these keys at least: the first is the usual one.
-function Check:some_of(shape, node, path, names, meant)
-  for _, name in ipairs(names) do
-    if meant[name] then return end
-  end
-  self:fail(node, path, names[1], "missing, expected %s, or the key %s", expected(shape.fields[names[1]]),
-            table.concat(names, ", ", 2))
-end
-
-function Check:conflict(shape, node, path, names)
-  local found, last = present(shape, node, names)
-  self:fail(last, path, nil, "expected one of %s, found both", words_of(found))
-end
-
-function Check:requirement(node, path, name, needed)
-  local index = node.fields[name]
-  for _, other in ipairs(index and needed or {}) do
-    if not node.fields[other] then
-      self:fail(node.entries[index], path, name, "needs the key %s beside it", schema.quote(other))
-    end
-  end
-end
-
-function Check:ties(shape, node, path, meant)
-  for i = 1, #shape.one_of do
-    local names = shape.one_of[i]
-    if count_present(shape, node, names) ~= 1 then self:one_of(shape, node, path, names, meant) end
-  end
-  for i = 1, #shape.some_of do
-    local names = shape.some_of[i]
-    if count_present(shape, node, names) == 0 then self:some_of(shape, node, path, names, meant) end
-  end
-  for i = 1, #shape.conflicts do
-    local names = shape.conflicts[i]
-    if count_present(shape, node, names) > 1 then self:conflict(shape, node, path, names) end
-  end
-  for i = 1, #shape.requires do
-    local required = shape.requires[i]
-    self:requirement(node, path, required[1], required[2])
-  end
 end
 
 --- Gives the key that was meant, where one is near.
@@ -559,19 +388,12 @@ function Check:unknown_key(fields, entry, path)
   return meant
 end
 
---- The map that a lone value stands for.
-local function long_form(node, key)
-  local entry = { key = key, value = node, line = node.line, column = node.column, file = node.file }
-  return { kind = "map", entries = { entry }, fields = { [key] = 1 }, line = node.line, column = node.column,
-           file = node.file }
-end
-
 -- By field: what its default becomes. Most values of a large configuration are defaults.
 local defaults = setmetatable({}, { __mode = "k" })
 
 --- What a default stands for. Of an empty table only the field can tell whether it is a list.
 local function default_node(field, place)
-  if field.type ~= "list" or next(field.default) then return node_of(field.default, place) end
+  if field.type ~= "list" or next(field.default) then return Node.of(field.default, place) end
   return { kind = "list", items = {}, line = place.line, column = place.column, file = place.file, implied = true }
 end
 
@@ -608,7 +430,7 @@ function Check:object(field, node, parent, key)
   node = not field.form and node or field.form(self, node, parent, key)
   if not node then return nil end
   if node.kind ~= "map" and field.short and not is_nothing(node) then
-    node = long_form(node, field.short)
+    node = Node.wrapped(node, field.short)
   end
   if node.kind ~= "map" then return self:mismatch(field, node, parent, key) end
   local shape, written = shape_of(field.fields), #node.entries
@@ -627,20 +449,12 @@ function Check:object(field, node, parent, key)
       end
     end
   end
-  self:ties(shape, node, mark, meant)
+  ties.check(self, shape.ties, mark, meant)
   return self:finish(field, result, nil, node, parent, key)
 end
 
-local function plain_value(node)
-  if node.kind == "scalar" then return select(2, resolved(node)) end
-  local result = {}
-  for i, item in ipairs(node.items or {}) do result[i] = plain_value(item) end
-  for _, entry in ipairs(node.entries or {}) do result[entry.key] = plain_value(entry.value) end
-  return result
-end
-
 function Check:any(field, node, parent, key)
-  return self:finish(field, plain_value(node), nil, node, parent, key)
+  return self:finish(field, Node.plain(node), nil, node, parent, key)
 end
 
 function Check:json(field, node, parent, key)
@@ -669,13 +483,13 @@ end
 -- @tparam string words for messages: expected ...
 -- @tparam function read function(check, field, node, parent, key) -> the value, or nil after telling why
 function schema.add_type(name, words, read)
-  EXPECTED[name], READERS[name] = words, read
+  wording.EXPECTED[name], READERS[name] = words, read
 end
 
 --- All names of types, sorted.
 function schema.type_names()
   local set, list = { enum = true }, {}
-  for name in pairs(EXPECTED) do set[name] = true end
+  for name in pairs(wording.EXPECTED) do set[name] = true end
   for name in pairs(types) do set[name] = true end
   for name in pairs(set) do list[#list + 1] = name end
   table.sort(list)

@@ -1,7 +1,9 @@
 --- The effective configuration as YAML: all files in one, defaults filled in, and behind each value where it comes
 -- from. What is secret is not shown; as long as nothing is, the text can be loaded again.
+local Node = require "tidegate.config.node"
 local emit = require "tidegate.config.emit"
 local schema = require "tidegate.config.schema"
+local ties = require "tidegate.config.ties"
 local tree = require "tidegate.config.tree"
 local yaml = require "tidegate.yaml"
 
@@ -97,7 +99,7 @@ end
 --- The keys that cannot stand beside what is written.
 local function excluded_by(fields, nodes)
   local set = {}
-  for _, names in ipairs(schema.groups(fields, "conflicts")) do
+  for _, names in ipairs(ties.groups(fields, "conflicts")) do
     local is_written = false
     for _, name in ipairs(names) do is_written = is_written or nodes[name] ~= nil end
     for _, name in ipairs(is_written and names or {}) do set[name] = true end
@@ -113,7 +115,7 @@ function Shower:object(field, mark, value)
       map[#map + 1] = { name, self:value(known, node, own) }
     elseif known.default ~= nil and own ~= nil and not known.implicit and not excluded[name] then
       local node_of_default = self.marks[own] and self.marks[own].node
-      map[#map + 1] = { name, self:value(known, node_of_default or schema.node_of(known.default, {}), own) }
+      map[#map + 1] = { name, self:value(known, node_of_default or Node.of(known.default, {}), own) }
     end
   end
   return map

@@ -8,6 +8,7 @@ local metadata = require "tidegate.plugin.metadata"
 local order = require "tidegate.plugin.order"
 local schema = require "tidegate.config.schema"
 local set = require "tidegate.plugin.set"
+local ties = require "tidegate.config.ties"
 
 local doc = {}
 
@@ -46,21 +47,16 @@ local function sample(field)
   return value:find "[{}%[%]%%#:*^]" and ("%q"):format(value) or value
 end
 
-local function groups_of(rule)
-  if type(rule) ~= "table" or type(rule.type) == "string" then return {} end
-  return type(rule[1]) == "table" and rule or { rule }
-end
-
 --- The names of settings that must be there; of those of which one must be, the first.
 local function needed(settings)
   local wanted = {}
   for _, name in ipairs(schema.names(settings)) do wanted[name] = settings[name].required end
-  for _, group in ipairs(groups_of(settings.one_of)) do
+  for _, group in ipairs(ties.groups(settings, "one_of")) do
     local has_one = false
     for _, name in ipairs(group) do has_one = has_one or wanted[name] end
     if not has_one then wanted[group[1]] = true end
   end
-  for name, others in pairs(settings.requires or {}) do
+  for name, others in pairs(ties.needs(settings)) do
     for _, other in ipairs(wanted[name] and others or {}) do wanted[other] = true end
   end
   return wanted

@@ -1,11 +1,12 @@
 --- The three forms of a plugin in a chain: `cors`, `{ cors: { max_age: 1h } }`, and the long one with `use`.
+local Node = require "tidegate.config.node"
 local order = require "tidegate.plugin.order"
 local schema = require "tidegate.config.schema"
 require "tidegate.plugin.when"      -- adds the type "condition"
 
 local entry = {}
 
-local ordered = schema.ordered
+local ordered, is_nothing = schema.ordered, Node.is_nothing
 
 local COMMON = {
   { "use", type = "string", required = true, expects = "the name of a plugin", match = "^%l[%l%d_-]*$",
@@ -46,10 +47,6 @@ local function long_form(node, name, place, config)
     kind = "map", entries = entries, fields = { use = 1, config = config and 2 or nil }, line = node.line,
     column = node.column, file = node.file, is_bare = not config, shorthand = config and name or nil,
   }
-end
-
-local function is_nothing(node)
-  return node.kind == "scalar" and node.type == "null"
 end
 
 --- Entries of a map that are no words of the long form.

@@ -2,6 +2,7 @@
 -- each as a schema ({ "type": ..., "default": ..., "description": ... }) or as a plain default.
 local cjson = require "cjson.safe"
 local fields = require "tidegate.plugin.fields"
+local Node = require "tidegate.config.node"
 local requires = require "tidegate.plugin.requires"
 local schema = require "tidegate.config.schema"
 local yaml = require "tidegate.yaml"
@@ -61,7 +62,7 @@ function manifest.read(record, report)
   for _, e in ipairs(errors or {}) do
     report:add({ file = path, line = e.line, column = e.column }, nil, e.message)
   end
-  node = node or schema.node_of(value, { file = path, line = 1, column = 1 })
+  node = node or Node.of(value, { file = path, line = 1, column = 1 })
   local form, marks, failures = schema.check(FORM, node, report)
   if failures > 0 or errors and #errors > 0 then return nil end
   local result = { version = form.version, description = form.description, enabled = form.enabled, settings = {} }
@@ -102,7 +103,7 @@ end
 
 --- A default for a field of the plugin's own schema.
 local function add_default(own, setting, field, path)
-  local node = schema.node_of(setting.default, setting.place)
+  local node = Node.of(setting.default, setting.place)
   local _, _, failures = schema.check(field, node, own.report, "config." .. setting.name)
   own.failures = own.failures + failures
   if field.default ~= nil and not same(field.default, setting.default) then

@@ -3,6 +3,7 @@ local fields = require "tidegate.plugin.fields"
 local locate = require "tidegate.plugin.locate"
 local manifest = require "tidegate.plugin.manifest"
 local misspelt = require "tidegate.plugin.misspelt"
+local Node = require "tidegate.config.node"
 local order = require "tidegate.plugin.order"
 local Report = require "tidegate.config.report"
 local requires = require "tidegate.plugin.requires"
@@ -95,7 +96,7 @@ end
 --- Whether a value could stand for one of NAMES.
 local function fits(name, value)
   if name == "schema" then return type(value) == "table" end
-  local node = statement.is_plain(value, 1) and schema.node_of(value, {})
+  local node = statement.is_plain(value, 1) and Node.of(value, {})
   return node and select(3, schema.check(FIELDS[name], node, Report.new())) == 0
 end
 

@@ -1,5 +1,6 @@
 --- What a plugin's own table says, checked against the schema language; messages show the line of its file.
 local locate = require "tidegate.plugin.locate"
+local Node = require "tidegate.config.node"
 local schema = require "tidegate.config.schema"
 
 local DEPTH_MAX = 16
@@ -81,7 +82,7 @@ function Statement:value(field, value, path)
     self:fail(path, "expected %s, found a %s", schema.expected(field), type(value))
     return nil
   end
-  local node = schema.node_of(value, self:place(path))
+  local node = Node.of(value, self:place(path))
   local result, _, failures = schema.check(field, node, self.report, shown(path))
   self.failures = self.failures + failures
   return failures == 0 and result or nil
