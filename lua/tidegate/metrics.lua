@@ -47,6 +47,7 @@ local WHOLE = {
   { "upstream_retries_refused", "counter", "Further tries that a budget did not allow.",
     "upstream_retries_refused_total" },
   { "upstream_hedges", "counter", "Further tries beside one that took its time.", "upstream_hedges_total" },
+  { "upstream_races", "counter", "Further connects beside one that took its time.", "upstream_races_total" },
   { "upstream_failures", "counter", "Tries that failed.", "upstream_failures_total" },
   { "websockets_open", "gauge", "WebSockets that are open." },
   { "websockets", "counter", "WebSockets opened.", "websockets_total" },

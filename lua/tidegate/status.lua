@@ -15,9 +15,9 @@ local status = { in_force = {}, needs_restart = {} }
 
 local FIELDS = {
   "generation", "requests", "connections_total", "connections_open", "bytes_in", "bytes_out", "upstream_tries",
-  "upstream_reused", "upstream_retries", "upstream_retries_refused", "upstream_hedges", "upstream_failures",
-  "upstream_open", "log_lines", "log_lost", "accept_errors", "refused", "reloads_good", "reloads_bad",
-  "worker_restarts", "threads", "supervisor_pid", "worker_pid", "regex_limit_hits", "websockets",
+  "upstream_reused", "upstream_retries", "upstream_retries_refused", "upstream_hedges", "upstream_races",
+  "upstream_failures", "upstream_open", "log_lines", "log_lost", "accept_errors", "refused", "reloads_good",
+  "reloads_bad", "worker_restarts", "threads", "supervisor_pid", "worker_pid", "regex_limit_hits", "websockets",
   "websockets_open", "websocket_messages_in", "websocket_messages_out", "websocket_bytes_in",
   "websocket_bytes_out", "websocket_errors",
 }

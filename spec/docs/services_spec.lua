@@ -1,5 +1,7 @@
 --- docs/services.md: its configurations are good and do what the page says, and its commands run.
+local black_hole = require "support.black_hole"
 local client = require "support.client"
+local clock = require "support.clock"
 local configuration = require "support.configuration"
 local gateway = require "support.gateway"
 local markdown = require "support.markdown"
@@ -93,6 +95,19 @@ describe("docs/services.md", function()
     assert.equal(0, code)
     assert.equal(shown[2].text:match("^[^\n]*"):gsub("%s+", " "), text:match("^[^\n]*"):gsub("%s+", " "))
     assert.truthy(text:find "ejected")
+  end)
+
+  it("does not wait for a node that says nothing", function()
+    local hole = black_hole.open()
+    start("unreachable.yaml", { "127.0.0.1:9002", hole.node })
+    local longest = 0
+    for _ = 1, 4 do
+      local began = clock.now()
+      assert.equal("node 1", ask().body)
+      longest = math.max(longest, clock.now() - began)
+    end
+    assert.truthy(longest >= 0.1 and longest < 0.9, longest)
+    hole:close()
   end)
 
   it("keeps a client at a node by a cookie", function()

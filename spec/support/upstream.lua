@@ -119,8 +119,8 @@ end
 function upstream.start(handler, o)
   local folder = files.folder()
   local listening, at = wire.listen(o or {})
-  local up = setmetatable({ folder = folder, notes = folder .. "/notes", port = at, node = "127.0.0.1:" .. at },
-                          Upstream)
+  local up = setmetatable({ folder = folder, notes = folder .. "/notes", port = at }, Upstream)
+  up.node = wire.node(o and not o.unix and o.address ~= "0.0.0.0" and o.address or "127.0.0.1", at)
   files.write(up.notes, "")
   up.pid = processes.fork(function() accept_all(up, listening, handler) end)
   wire.close(listening)

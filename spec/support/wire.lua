@@ -33,12 +33,15 @@ function wire.ready(fd, event, deadline)
   return false
 end
 
+local function family_of(address) return address:find(":", 1, true) and socket.AF_INET6 or socket.AF_INET end
+
 --- A listening socket.
--- @tparam table o unix: path of a socket; address (127.0.0.1); backlog (2048); receive_buffer: bytes
+-- @tparam table o unix: path of a socket; address (127.0.0.1); port (a free one); backlog (2048); receive_buffer: bytes
 -- @treturn number descriptor
 -- @treturn number|string port or path
 function wire.listen(o)
-  local fd = assert(socket.socket(o.unix and socket.AF_UNIX or socket.AF_INET, socket.SOCK_STREAM, 0))
+  local address = o.address or "127.0.0.1"
+  local fd = assert(socket.socket(o.unix and socket.AF_UNIX or family_of(address), socket.SOCK_STREAM, 0))
   if o.receive_buffer then
     assert(socket.setsockopt(fd, socket.SOL_SOCKET, socket.SO_RCVBUF, o.receive_buffer))
   end
@@ -46,7 +49,7 @@ function wire.listen(o)
     assert(socket.bind(fd, { family = socket.AF_UNIX, path = o.unix }))
   else
     assert(socket.setsockopt(fd, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1))
-    assert(socket.bind(fd, { family = socket.AF_INET, addr = o.address or "127.0.0.1", port = o.port or 0 }))
+    assert(socket.bind(fd, { family = family_of(address), addr = address, port = o.port or 0 }))
   end
   assert(socket.listen(fd, o.backlog or 2048))
   return fd, o.unix or socket.getsockname(fd).port
@@ -63,15 +66,15 @@ end
 
 --- Connects to a port of this machine, or to a unix socket.
 -- @tparam number|string to port or path
--- @tparam[opt] table o receive_buffer: bytes the kernel may hold for us
+-- @tparam[opt] table o receive_buffer: bytes the kernel may hold for us; address (127.0.0.1)
 function wire.connect(to, o)
-  local is_unix = type(to) == "string"
-  local fd = assert(socket.socket(is_unix and socket.AF_UNIX or socket.AF_INET, socket.SOCK_STREAM, 0))
+  local is_unix, host = type(to) == "string", o and o.address or "127.0.0.1"
+  local fd = assert(socket.socket(is_unix and socket.AF_UNIX or family_of(host), socket.SOCK_STREAM, 0))
   if o and o.receive_buffer then
     assert(socket.setsockopt(fd, socket.SOL_SOCKET, socket.SO_RCVBUF, o.receive_buffer))
   end
   local address = is_unix and { family = socket.AF_UNIX, path = to } or
-                  { family = socket.AF_INET, addr = "127.0.0.1", port = to }
+                  { family = family_of(host), addr = host, port = to }
   local ok, why = socket.connect(fd, address)
   if not ok then
     unistd.close(fd)
@@ -116,6 +119,11 @@ function wire.reached(fd)
   local bytes, len = ffi.new "uint8_t[16]", ffi.new("uint32_t[1]", 16)
   assert(ffi.C.getsockname(fd, bytes, len) == 0)
   return ("%d.%d.%d.%d"):format(bytes[4], bytes[5], bytes[6], bytes[7])
+end
+
+--- An address and a port as a configuration has them.
+function wire.node(address, port)
+  return (address:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(address, port)
 end
 
 function wire.close(fd) unistd.close(fd) end

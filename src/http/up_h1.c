@@ -57,7 +57,7 @@ struct up *up_connect(struct loop *loop, struct freelist *home, const struct add
 
 static enum rc connect_result(struct up *u)
 {
-    if (!(u->stream.io.ready & (IO_WRITABLE | IO_ERROR | IO_HUP)))
+    if (up_is_unanswered(u))
         return RC_AGAIN;
     int why = dial_result(&u->stream);
     u->connecting = false;

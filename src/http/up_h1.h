@@ -59,6 +59,11 @@ struct up *up_connect(struct loop *loop, struct freelist *home, const struct add
                       const char *server_name);
 /* RC_OK: connected (and the TLS handshake done). RC_AGAIN. RC_REFUSED, RC_UNREACHABLE, RC_UPSTREAM_TLS. */
 enum rc up_check(struct up *u);
+/* The peer has said nothing to a connect, neither yes nor no. */
+static inline bool up_is_unanswered(const struct up *u)
+{
+    return u->connecting && !(u->stream.io.ready & (IO_WRITABLE | IO_ERROR | IO_HUP));
+}
 /* Closes and frees. */
 void up_close(struct up *u);
 

@@ -330,6 +330,7 @@ struct tide_status {
     uint64_t upstream_tries, upstream_reused, upstream_retries, upstream_failures;
     uint64_t upstream_retries_refused;          /* by a budget */
     uint64_t upstream_hedges;                   /* further tries beside one that was under way */
+    uint64_t upstream_races;                    /* ... beside one whose node took long to be reached */
     uint64_t log_lines, log_lost, accept_errors, refused, reloads_good, reloads_bad, worker_restarts;
     uint64_t websockets, websockets_open;       /* ever; now */
     uint64_t websocket_messages_in, websocket_messages_out;     /* of those whose frames are looked at */

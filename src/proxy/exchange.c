@@ -57,7 +57,7 @@ static void exchange_free(struct exchange *x)
     struct plane *p = x->plane;
     if (x->ticket)
         ticket_drop(x->ticket);
-    exchange_drop_hedge(x);
+    exchange_drop_second(x);
     exchange_leave_service(x);
     breaker_cancel(&x->leave);
     breaker_cancel(&x->route_leave);
@@ -109,7 +109,7 @@ static uint64_t limit_of(const struct exchange *x, enum wait w, enum rc *meaning
     case WAIT_TUNNEL: *meaning = RC_IDLE_TIMEOUT; return s->idle_ms;
     case WAIT_QUEUE: *meaning = RC_QUEUE_TIMEOUT; return x->step == STEP_PICK ? s->overload.queue_ms : s->pool_queue_ms;
     case WAIT_BACKOFF: *meaning = RC_AGAIN; return x->backoff_ms;
-    case WAIT_HEDGE: *meaning = RC_AGAIN; return x->retry->hedge_ms;
+    case WAIT_SECOND: *meaning = RC_AGAIN; return x->step == STEP_CONNECT ? s->connect_delay_ms : x->retry->hedge_ms;
     }
     *meaning = RC_INTERNAL;
     return 0;
@@ -266,7 +266,7 @@ static enum next out_of_time(struct exchange *x, enum rc meaning)
     if (is_first && (meaning == RC_FIRST_BYTE_TIMEOUT || meaning == RC_SEND_TIMEOUT || meaning == RC_TRY_TIMEOUT))
         return exchange_try_late(x, meaning);
     if (x->up && meaning != RC_CLIENT_SLOW && meaning != RC_CLIENT_GONE && meaning != RC_LATE)
-        exchange_warn(x, rc_word(meaning));
+        exchange_warn(x, x->node, rc_word(meaning));
     if (meaning == RC_IDLE_TIMEOUT && x->step == STEP_RELAY)
         count(&x->plane->counters.upstream_failures, 1);
     if (is_first && meaning == RC_ROUTE_TIMEOUT && x->up->request_done)

@@ -9,7 +9,7 @@
 
 enum wait {                     /* what an exchange may be waiting for, each with its own time limit */
     WAIT_CONNECT = 1, WAIT_HEAD = 2, WAIT_UP_READ = 4, WAIT_UP_WRITE = 8, WAIT_BODY = 16, WAIT_CLIENT_WRITE = 32,
-    WAIT_TUNNEL = 64, WAIT_QUEUE = 128, WAIT_BACKOFF = 256, WAIT_HEDGE = 512,
+    WAIT_TUNNEL = 64, WAIT_QUEUE = 128, WAIT_BACKOFF = 256, WAIT_SECOND = 512,
 };
 
 struct log_entry {              /* a field that a plugin has added to the access log */
@@ -35,7 +35,7 @@ struct exchange {
     struct up *up;
     struct ticket *ticket;      /* it waits for a place in its service, or for a connection; else NULL */
     struct overload_place place;        /* in its service */
-    struct hedge *hedge;        /* a second try beside that one; NULL: none */
+    struct second *second;      /* a try beside that one; NULL: none */
     struct buf replay;          /* body bytes already given to a connection that may turn out to be dead */
     size_t replay_at;
     struct pipe pipe;
@@ -98,7 +98,7 @@ struct exchange {
     uint8_t tries, retries, interims;
     uint8_t full;               /* nodes in a row where it could not even wait */
     uint8_t rounds;             /* of tries, after each of which the nodes begin anew */
-    bool hedge_asked;           /* whether there was to be a second try */
+    bool hedge_asked;           /* whether another node was to be asked as well */
     bool share_is_new;          /* the client has to be told */
     bool sticks;                /* the client's cookie names the node */
     bool hash_given;            /* pick.hash is a plugin's */

@@ -135,7 +135,7 @@ enum next exchange_fail(struct exchange *x, enum rc rc)
     x->failure = rc;
     if (!x->head_sent)
         x->source = SOURCE_GATEWAY;
-    exchange_drop_hedge(x);
+    exchange_drop_second(x);
     exchange_drop_up(x);
     bool is_bad = rc != RC_LATE && (rc_status(rc) == 502 || rc_status(rc) == 504);
     overload_note(&x->place, is_bad && rc_status(rc) == 504, loop_of(x));

@@ -65,9 +65,9 @@ enum next step_backoff(struct exchange *x)
 static enum next retry_or_fail(struct exchange *x, enum rc rc, uint32_t causes, bool is_untouched)
 {
     count(&x->plane->counters.upstream_failures, 1);
-    exchange_warn(x, rc_word(rc));
-    if (x->hedge)
-        return exchange_go_on_hedged(x);
+    exchange_warn(x, x->node, rc_word(rc));
+    if (x->second)
+        return exchange_go_on_second(x);
     if (!may_retry(x, causes, is_untouched))
         return exchange_fail(x, rc);
     exchange_drop_up(x);
@@ -83,7 +83,7 @@ enum next exchange_connect_failed(struct exchange *x, enum rc rc)
 enum next exchange_up_died(struct exchange *x, enum rc rc)
 {
     bool is_untouched = service_took_nothing(x->up, rc), is_stale = x->reused && !x->up->got_bytes;
-    if (is_stale && !x->hedge && !x->body_lost && (is_untouched || retry_repeats(x->retry, x->req.method))) {
+    if (is_stale && !x->second && !x->body_lost && (is_untouched || retry_repeats(x->retry, x->req.method))) {
         exchange_drop_up(x);            /* the connection was old, not the node bad: the same one */
         count(&x->plane->counters.upstream_retries, 1);
         return go(x, STEP_CONNECT);
@@ -122,11 +122,11 @@ static void drop_answer(struct exchange *x)
 
 bool exchange_answer_unwanted(struct exchange *x, enum next *out)
 {
-    if (!retry_wants_status(x->retry, x->res.status) || !(x->hedge || may_retry(x, RETRY_ON_STATUS, false)))
+    if (!retry_wants_status(x->retry, x->res.status) || !(x->second || may_retry(x, RETRY_ON_STATUS, false)))
         return false;
     count(&x->plane->counters.upstream_failures, 1);
     exchange_report_answer(x);
     drop_answer(x);
-    *out = x->hedge ? exchange_go_on_hedged(x) : retry(x);
+    *out = x->second ? exchange_go_on_second(x) : retry(x);
     return true;
 }

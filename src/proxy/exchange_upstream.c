@@ -17,11 +17,11 @@ enum next exchange_pick(struct exchange *x)
     return has(x, HOOK_UPSTREAM) ? go(x, STEP_UPSTREAM) : step_pick(x);
 }
 
-void exchange_warn(const struct exchange *x, const char *what)
+void exchange_warn(const struct exchange *x, const struct node *n, const char *what)
 {
     struct slice service = x->service->settings.name;
-    log_warn("upstream", what, "service", service.len ? log_slice(service) : NULL, "node",
-             x->node ? x->node->text : NULL, "request", log_slice(x->id));
+    log_warn("upstream", what, "service", service.len ? log_slice(service) : NULL, "node", n ? n->text : NULL,
+             "request", log_slice(x->id));
 }
 
 /* What the service learns from this try. Once per try; an answer that ends badly is told after all. */
@@ -87,8 +87,7 @@ static enum next take_node(struct exchange *x, struct node *n)
     x->node = n;
     x->try_since_ms = loop_of(x)->clock.now_ms;
     x->try_us = x->service->is_watched && n->state ? clock_us() : 0;
-    if (x->service->settings.host_policy == HOST_NODE || x->req.upstream_host.len == 0)
-        x->req.upstream_host = slice_text(n->host_port);
+    exchange_name_node(x, n);
     x->tries++;
     count(&x->plane->counters.upstream_tries, 1);
     return go(x, STEP_CONNECT);
@@ -105,7 +104,7 @@ static enum next pick_adhoc(struct exchange *x)
     if (rc == RC_OK)
         return take_node(x, x->node);
     if (rc != RC_AGAIN) {
-        exchange_warn(x, adhoc_why(x->adhoc));
+        exchange_warn(x, x->node, adhoc_why(x->adhoc));
         return exchange_fail(x, rc);
     }
     wait_for(x, WAIT_CONNECT);
@@ -185,7 +184,7 @@ static enum next node_is_full(struct exchange *x)
     if (!x->adhoc && ++x->full < x->service->node_count && x->full < UINT8_MAX)
         return exchange_pick(x);
     if (log_limit_passes(&limit, "pool"))
-        exchange_warn(x, rc_word(RC_NODE_FULL));
+        exchange_warn(x, x->node, rc_word(RC_NODE_FULL));
     return exchange_fail(x, RC_NODE_FULL);
 }
 
@@ -211,10 +210,12 @@ static enum rc take_connection(struct exchange *x)
     x->up_deaf = false;
     x->full = 0;
     x->reused = u->requests > 0;
-    if (x->reused)
+    if (x->reused) {
         count(&x->plane->counters.upstream_reused, 1);
-    else
+    } else {
         touch(x, WAIT_CONNECT);
+        touch(x, WAIT_SECOND);
+    }
     return RC_OK;
 }
 
@@ -233,6 +234,10 @@ enum next step_connect(struct exchange *x)
         x->up_started_us = clock_us();
     }
     enum rc rc = up_check(x->up);
+    if (rc == RC_AGAIN && x->service->settings.connect_delay_ms)
+        rc = exchange_race(x);
+    else if (rc == RC_OK)
+        exchange_end_race(x);
     if (rc == RC_AGAIN) {
         wait_for(x, WAIT_CONNECT);
         return NEXT_WAIT;
@@ -266,7 +271,7 @@ enum next step_send(struct exchange *x)
     if (rc != RC_OK && rc != RC_AGAIN)
         x->up_deaf = true;      /* maybe an answer came before the close: look */
     touch(x, WAIT_UP_WRITE);
-    x->since_ms[__builtin_ctz(WAIT_HEAD)] = x->since_ms[__builtin_ctz(WAIT_HEDGE)] = 0;
+    x->since_ms[__builtin_ctz(WAIT_HEAD)] = x->since_ms[__builtin_ctz(WAIT_SECOND)] = 0;
     return go(x, STEP_HEAD);
 }
 
@@ -338,7 +343,7 @@ static void keep_share(struct exchange *x)
 
 static enum next take_response(struct exchange *x)
 {
-    exchange_drop_hedge(x);
+    exchange_drop_second(x);
     if (x->generation->log_count || has(x, HOOK_LOG))
         x->first_byte_us = clock_us();
     x->source = SOURCE_UPSTREAM;

@@ -9,6 +9,7 @@ struct counters {
     _Atomic uint64_t upstream_tries, upstream_reused, upstream_retries, upstream_failures;
     _Atomic uint64_t upstream_retries_refused;  /* by a budget */
     _Atomic uint64_t upstream_hedges;   /* further tries beside one that was under way */
+    _Atomic uint64_t upstream_races;    /* ... beside one whose node took long to be reached */
     _Atomic uint64_t log_lines, log_lost, accept_errors, refused;
     _Atomic uint64_t websockets, websockets_open;       /* ever; now */
     _Atomic uint64_t websocket_messages_in, websocket_messages_out;     /* where they are looked at */

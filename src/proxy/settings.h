@@ -152,6 +152,7 @@ struct service_settings {
     uint32_t sticky_max_age_s;    /* 0: as long as the browser runs */
     uint32_t slow_start_ms;       /* until a node that has come back gets its whole share; 0: at once */
     uint32_t connect_ms;          /* TCP (and TLS) established */
+    uint32_t connect_delay_ms;    /* not established by then, another node is tried as well; 0: never */
     uint32_t send_ms;             /* without progress while the request is written */
     uint32_t first_byte_ms;       /* request sent to the first byte of the response */
     uint32_t idle_ms;             /* between two reads of the response */

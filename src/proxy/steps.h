@@ -108,6 +108,9 @@ enum next exchange_send_response(struct exchange *x);
 /* The try has failed by the node's fault: its service learns that, if it wants to. */
 void exchange_blame_node(struct exchange *x, enum rc rc);
 
+/* The name of the node, where that is what it is to be told as Host. */
+void exchange_name_node(struct exchange *x, const struct node *n);
+
 /* Wakes of the connection are the exchange's. */
 void exchange_attach(struct exchange *x, struct up *u);
 
@@ -122,7 +125,8 @@ enum next step_pick(struct exchange *x);
 enum next step_connect(struct exchange *x);
 enum next step_send(struct exchange *x);
 enum next step_head(struct exchange *x);
-void exchange_warn(const struct exchange *x, const char *what);
+/* n: NULL where none is known yet. */
+void exchange_warn(const struct exchange *x, const struct node *n, const char *what);
 
 /* -- exchange_retry.c: what becomes of a try that has failed -- */
 
@@ -140,15 +144,42 @@ bool exchange_may_ask_another(struct exchange *x);
 bool exchange_answer_unwanted(struct exchange *x, enum next *out);
 enum next step_backoff(struct exchange *x);
 
+/* -- exchange_second.c: a second try beside the first -- */
+
+struct second {
+    struct up *up;
+    struct node *node;
+    struct pick pick;
+    uint64_t since_ms, try_us, started_us;      /* as the exchange has them of the first */
+    bool reused;
+    bool is_sent;               /* it has got the request */
+};
+
+/* Begins it at another node; those in tried (as of struct pick) are no choice. RC_OK: x->second is idle, or on its way;
+ * RC_NO_NODE, RC_NODE_FULL, RC_AGAIN (it would have to wait for a connection); else the node could not be reached,
+ * which was told. */
+enum rc exchange_begin_second(struct exchange *x, uint64_t tried);
+/* It has failed, in these words, and is given up. is_good: by what is no fault of the node. */
+void exchange_fail_second(struct exchange *x, bool is_good, const char *why);
+/* It takes the place of the first, which is given up. */
+void exchange_take_second(struct exchange *x);
+/* The first try has failed: the second one, which there is, goes on in its place. */
+enum next exchange_go_on_second(struct exchange *x);
+/* The second try, if any, is given up. */
+void exchange_drop_second(struct exchange *x);
+
 /* -- exchange_hedge.c -- */
 
 /* Nothing has come of the try so far: begins a second one when it is time, and looks at it. RC_OK: it has an answer,
  * which is in x->res, and x->up is its connection; RC_AGAIN. */
 enum rc exchange_hedge(struct exchange *x);
-/* The first try has failed: the second one, which there is, takes its place. */
-enum next exchange_go_on_hedged(struct exchange *x);
-/* The second try, if any, is given up. */
-void exchange_drop_hedge(struct exchange *x);
+
+/* -- exchange_race.c -- */
+
+/* x->up is not connected yet: the same with a second connection. RC_OK: it is open, and is x->up now; RC_AGAIN. */
+enum rc exchange_race(struct exchange *x);
+/* x->up is connected: the second one, if any, has lost. */
+void exchange_end_race(struct exchange *x);
 
 /* -- exchange_relay.c -- */
 

@@ -63,6 +63,7 @@ void tide_status_read(struct tide_status *out)
         out->upstream_retries += counted(&n->upstream_retries);
         out->upstream_retries_refused += counted(&n->upstream_retries_refused);
         out->upstream_hedges += counted(&n->upstream_hedges);
+        out->upstream_races += counted(&n->upstream_races);
         out->upstream_failures += counted(&n->upstream_failures);
         out->upstream_open += freelist_live(&c->loops[i].plane.ups);
         out->websockets += counted(&n->websockets);

@@ -252,7 +252,7 @@ function Builder:service(name, service)
     self:text(s.sticky_secret, service.sticky.secret)
     s.sticky_max_age_s = math.floor(service.sticky.max_age)
   end
-  s.connect_ms, s.send_ms = ms(times.connect), ms(times.send)
+  s.connect_ms, s.connect_delay_ms, s.send_ms = ms(times.connect), ms(times.connect_delay), ms(times.send)
   s.first_byte_ms, s.idle_ms = ms(times.first_byte), ms(times.idle)
   fill_retries(s.retry, service.retries)
   s.timeout_header = service.timeout_header

@@ -549,6 +549,9 @@ local service = {
     { "timeouts", type = "object", default = {}, doc = "towards nodes",
       fields = ordered {
         duration("connect", "2s", "until the connection (and its TLS) stands"),
+        duration("connect_delay", "250ms",
+          "a connection that does not stand by then is not waited for alone: another node is tried beside it; 0: never",
+          "0"),
         duration("send", "30s", "without progress while the request is written"),
         duration("first_byte", "30s", "from the request sent to the first byte of the response"),
         duration("idle", "60s", "between two reads of the response"),

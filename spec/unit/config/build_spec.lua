@@ -117,7 +117,7 @@ services:
     host_header: app.internal
     balance: weighted_round_robin
     nodes: [{ url: "127.0.0.1:9000", weight: 3 }, { url: "http://[::1]:9001", enabled: false }, "unix:app.sock"]
-    timeouts: { connect: 1s, send: 2s, first_byte: 3s, idle: 4s }
+    timeouts: { connect: 1s, connect_delay: 90ms, send: 2s, first_byte: 3s, idle: 4s }
     retries: { attempts: 5 }
     pool: { idle_per_node: 6, idle: 7s, lifetime: 0, max_requests: 8 }
   secure:
@@ -128,8 +128,8 @@ services:
     local s = added.services[1]
     assert.same({ "plain", C.PROTOCOL_HTTP, C.HOST_FIXED, "app.internal", C.BALANCE_WEIGHTED_ROUND_ROBIN },
                 { text(s.name), s.protocol, s.host_policy, text(s.host), s.balance })
-    assert.same({ 1000, 2000, 3000, 4000, 5 },
-                { s.connect_ms, s.send_ms, s.first_byte_ms, s.idle_ms, s.retry.attempts })
+    assert.same({ 1000, 90, 2000, 3000, 4000, 5 },
+                { s.connect_ms, s.connect_delay_ms, s.send_ms, s.first_byte_ms, s.idle_ms, s.retry.attempts })
     assert.same({ 6, 7000, 0, 8 }, { s.pool_idle_per_node, s.pool_idle_ms, s.pool_lifetime_ms, s.pool_max_requests })
     s = added.services[2]
     assert.same({ C.PROTOCOL_HTTPS, C.HOST_NODE, nil, false, "app.internal" },

@@ -29,7 +29,7 @@ routes:
     assert.same({ 0, 30, "x-request-id", nil }, { gateway.threads, gateway.grace, gateway.id_header, gateway.user })
     assert.same({ "127.0.0.1/32" }, gateway.trusted_proxies)
     local service = config.services.app
-    assert.same({ connect = 2, send = 30, first_byte = 30, idle = 60 }, service.timeouts)
+    assert.same({ connect = 2, connect_delay = 0.25, send = 30, first_byte = 30, idle = 60 }, service.timeouts)
     assert.same({ idle_per_node = 64, idle = 60, lifetime = 3600, max_requests = 10000, max_per_node = 0, queue = 256,
                   queue_timeout = 1 }, service.pool)
     assert.same({ "http", "preserve", "round_robin", 1, true },
