@@ -37,6 +37,17 @@ static inline void link_remove(struct link *l)
     l->prev = l->next = NULL;
 }
 
+/* Moves all links to another list; what was on that is forgotten. */
+static inline void list_move(struct link *from, struct link *to)
+{
+    list_init(to);
+    if (list_is_empty(from))
+        return;
+    *to = *from;
+    to->next->prev = to->prev->next = to;
+    list_init(from);
+}
+
 /* Takes the first link off, or NULL. */
 static inline struct link *list_shift(struct link *head)
 {

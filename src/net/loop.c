@@ -9,7 +9,7 @@
 
 #include "base/ticks.h"
 
-enum { BATCH = 256 };
+enum { BATCH = 256, ROUNDS = 8 };
 
 struct inside {
     struct loop *loop;
@@ -19,6 +19,7 @@ struct inside {
     struct watch nobody;            /* stands in for a watch that went away in the middle of a batch */
     pthread_mutex_t lock;           /* of jobs */
     struct job *jobs, **jobs_end;
+    struct grave *graves;           /* of the turn before, when not all that was ready had its turn */
     struct epoll_event events[BATCH];
 };
 
@@ -27,17 +28,48 @@ enum { WATCH_BIT = 1 };
 
 static struct inside *inside(struct loop *loop) { return loop->private; }
 
-static void run_ready(struct loop *loop)
+/* What becomes ready meanwhile is for the next round. */
+static void run_round(struct loop *loop)
 {
-    for (struct link *l; (l = list_shift(&loop->ready));) {
+    struct link round;
+    list_move(&loop->ready, &round);
+    for (struct link *l; (l = list_shift(&round));) {
         struct task *t = LINK_OWNER(l, struct task, in_ready);
         t->run(t);
     }
-    while (loop->graves) {
-        struct grave *g = loop->graves;
-        loop->graves = g->next;
+}
+
+static void free_graves(struct grave **graves)
+{
+    while (*graves) {
+        struct grave *g = *graves;
+        *graves = g->next;
         g->free(g);
     }
+}
+
+static void run_ready(struct loop *loop)
+{
+    while (!list_is_empty(&loop->ready))
+        run_round(loop);
+    free_graves(&inside(loop)->graves);
+    free_graves(&loop->graves);
+}
+
+/* Where a client sends faster than it is dealt with, something is ready for ever: sockets must not wait for the end of
+ * that. What was buried may still be known to what is ready, and stays for one turn more. */
+static void run_some(struct loop *loop)
+{
+    struct inside *in = inside(loop);
+    for (int round = 0; round < ROUNDS && !list_is_empty(&loop->ready); round++)
+        run_round(loop);
+    free_graves(&in->graves);
+    if (list_is_empty(&loop->ready)) {
+        free_graves(&loop->graves);
+        return;
+    }
+    in->graves = loop->graves;
+    loop->graves = NULL;
 }
 
 static void on_socket(struct io *io, uint32_t got)
@@ -73,6 +105,8 @@ static void on_posted(struct watch *w)
 static int patience(struct loop *loop)
 {
     uint64_t next = deadlines_next(&loop->deadlines), now = loop->clock.now_ms;
+    if (!list_is_empty(&loop->ready))
+        return 0;
     if (next == DEADLINE_NEVER)
         return -1;
     if (next <= now)
@@ -80,10 +114,15 @@ static int patience(struct loop *loop)
     return next - now < 60000 ? (int)(next - now) : 60000;
 }
 
-void loop_step(struct loop *loop)
+static void run_deadlines(struct loop *loop)
 {
     if (deadlines_next(&loop->deadlines) <= loop->clock.now_ms)
         deadlines_run(&loop->deadlines, loop->clock.now_ms);
+}
+
+void loop_step(struct loop *loop)
+{
+    run_deadlines(loop);
     run_ready(loop);
 }
 
@@ -100,7 +139,8 @@ static void turn(struct loop *loop, struct inside *in)
         else if (w->loop)
             w->on_readable(w);
     }
-    loop_step(loop);
+    run_deadlines(loop);
+    run_some(loop);
     longest_note(&loop->rounds, loop->clock.now_ms, ticks_now() - woke);
 }
 

@@ -96,7 +96,10 @@ void io_close(struct io *io);
 /* Lets go of the fd, which stays open for another loop; no event follows. */
 void loop_remove(struct loop *loop, struct io *io);
 
+/* Runs it in this turn of the loop. Where tasks make each other ready again and again, the next turns go on with that:
+ * sockets and deadlines are looked at in between. */
 void loop_ready(struct loop *loop, struct task *t);
+/* Frees it when all has run that is ready now. */
 void loop_bury(struct loop *loop, struct grave *g, void (*free_fn)(struct grave *g));
 
 /* From any thread. */
