@@ -1,7 +1,9 @@
 --- A node that takes long to be reached is not waited for alone: another one is tried beside it (RFC 8305) [T65 T66].
 local black_hole = require "support.black_hole"
+local certificates = require "support.certificates"
 local client = require "support.client"
 local clock = require "support.clock"
+local dns_server = require "support.dns_server"
 local gateway = require "support.gateway"
 local leftovers = require "support.leftovers"
 local upstream = require "support.upstream"
@@ -118,6 +120,175 @@ routes: [{ path: "/*", service: app }, { path: "/brief", service: app, timeout: 
     is_about(0.6 + DELAY, took)
     local status = leftovers.status(gw)
     assert.same({ 1, 2, 2 }, { status.upstream_races, status.upstream_tries, status.upstream_failures })
+  end)
+
+  it("gets another node beside it once more where the second fails", function()
+    start { hole(), upstream.nobody(), good() }
+    is_about(2 * DELAY, longest_of(3))
+  end)
+
+  it("gets another node beside it where nothing is tried again", function()
+    start({ hole(), good() }, "retries: { attempts: 0 }")
+    is_about(DELAY, longest_of(2))
+  end)
+
+  it("is left for a node whose connections are all in use, when one is free", function()
+    local held = keep(upstream.by_path { ["/held"] = function(conn, head)
+      conn:read_body(head)
+      conn:wait_release()
+      conn:respond(200, "held")
+    end })
+    start({ held, hole() }, "pool: { max_per_node: 1, idle: 1s }")
+    local c = client.connect(gw:port())
+    c:send(request { target = "/held" })
+    held:wait_event "head"
+    local late = client.connect(gw:port())
+    local began = clock.now()
+    late:send(request {})
+    clock.pause(2 * DELAY)
+    held:release()
+    assert.equal("held", assert(c:response()).body)
+    assert.equal("ok", assert(late:response()).body)
+    assert.truthy(clock.now() - began < 2)
+    c:close()
+    late:close()
+    assert.equal(1, held:connections())
+  end)
+
+  local authority = certificates.authority()
+  local served = certificates.sign(authority, "served", "IP:127.0.0.1")
+
+  --- A node that speaks TLS, if it is not paused.
+  local function secure()
+    local node = keep(gateway.start(([[
+listen: [{ address: "127.0.0.1:0", tls: { certificates: [{ cert: "%s", key: "%s" }] } }]
+routes: [{ path: "/*", respond: { body: "secure" } }]
+]]):format(served.cert, served.key)))
+    node.node = "https://127.0.0.1:" .. node:port()
+    return node
+  end
+
+  --- One that ends in the middle of the handshake, after so many seconds.
+  local function insecure(seconds)
+    local node = keep(upstream.start(function() clock.pause(seconds) end))
+    node.node = "https://" .. node.node
+    return node
+  end
+
+  local TLS = "tls: { verify: false }, timeouts: { connect: 5s }"
+  for _, order in ipairs { "the second goes on alone where the first fails", "the first where the second fails" } do
+    it("is one of two: " .. order, function()
+      local bad, slow = insecure(1.6 * DELAY), secure()
+      start(order:find "^the second" and { bad, slow } or { slow, bad }, TLS)
+      slow:pause()
+      local c = client.connect(gw:port())
+      c:send(request {})
+      gw:wait_log "TLS with the upstream failed"
+      slow:resume()
+      assert.equal("secure", assert(c:response()).body)
+      c:close()
+      local status = leftovers.status(gw)
+      assert.same({ 1, 0, 1, 2 }, { status.upstream_races, status.upstream_retries, status.upstream_failures,
+                                    status.upstream_tries })
+    end)
+  end
+
+  local function node_states()
+    local list = {}
+    for i, n in ipairs(leftovers.status(gw, "--nodes")) do list[i] = n.state end
+    return list
+  end
+
+  it("is a failure of a node that says nothing, which is left alone then", function()
+    start({ hole(), good() }, "health_check: { passive: { failures: 2, eject: 60s } }")
+    is_about(DELAY, longest_of(4))
+    gw:wait_log("node is ejected service=app node=" .. open[1].node:gsub("%p", "%%%0") ..
+                ' reason="2 failures in a row: no answer to a connect that another node has answered"')
+    local before = races()
+    assert.truthy(longest_of(3) < DELAY)
+    assert.equal(before, races())
+  end)
+
+  it("is no failure of a node that takes long over TLS", function()
+    start({ insecure(5), secure() }, TLS .. ", health_check: { passive: { failures: 1, eject: 60s } }")
+    is_about(DELAY, longest_of(3))
+    assert.truthy(races() >= 2)
+    assert.same({ "healthy", "healthy" }, node_states())
+  end)
+
+  it("is waited for by a client that sticks to the node", function()
+    local left, other = good(), good()
+    start({ left, other }, "sticky: { cookie: seat }, timeouts: { connect: 700ms }")
+    local seat
+    for _ = 1, 2 do
+      local response = ask()
+      if left:connections() == 1 and not seat then seat = response:get("set-cookie"):match "^[^;]+" end
+    end
+    left:stop()
+    hole { port = left.port }
+    local response, took = ask { headers = { "Cookie: " .. seat } }
+    assert.equal(200, response.status)
+    is_about(0.7, took)
+    assert.equal(0, races())
+    is_about(DELAY, longest_of(2))
+  end)
+
+  local BY_KEY = "balance: { algorithm: consistent_hash, key: header.x-key }, timeouts: { connect: 700ms }"
+
+  --- Of requests with several keys, until one of them was that of the hole.
+  local function longest_by_key()
+    for i = 1, 40 do
+      local took = longest_of(1, { headers = { "X-Key: " .. i } })
+      if took > DELAY / 2 then return took end
+    end
+    error "no key leads to the hole"
+  end
+
+  it("is waited for where a key decides which node it is", function()
+    start({ hole(), good() }, BY_KEY)
+    is_about(0.7, longest_by_key())
+    assert.equal(0, races())
+  end)
+
+  describe("of a name with several addresses", function()
+    local dns
+
+    --- One port: a good node at one address, holes at the others.
+    local function addresses(good_at, holes)
+      for _ = 1, 10 do
+        local up, all_free = good { address = good_at }, true
+        for _, address in ipairs(holes) do
+          all_free = all_free and pcall(hole, { address = address, port = up.port })
+        end
+        if all_free then return up.port end
+      end
+      error "no port is free at all addresses"
+    end
+
+    local function start_named(port, zone, more)
+      dns = keep(dns_server.start { ["app.test"] = zone })
+      start({ "app.test:" .. port }, more, ('resolver: { servers: "%s" }'):format(dns:address()))
+    end
+
+    local rows = {
+      { "is left for the other family, IPv4", "127.0.0.1", { "::1" } },
+      { "is left for the other family, IPv6", "::1", { "127.0.0.1" } },
+      { "is left for the other family first", "::1", { "127.0.0.1", "127.0.0.2", "127.0.0.3" } },
+      { "is left for another address of one family", "127.0.0.2", { "127.0.0.1" } },
+      { "is left for another address where a key decides", "::1", { "127.0.0.1" }, BY_KEY },
+    }
+    for _, row in ipairs(rows) do
+      it(row[1], function()
+        local zone = {}
+        for _, address in ipairs { row[2], unpack(row[3]) } do
+          local kind = address:find ":" and "AAAA" or "A"
+          zone[kind] = zone[kind] or {}
+          table.insert(zone[kind], address)
+        end
+        start_named(addresses(row[2], row[3]), zone, row[4])
+        is_about(DELAY, row[4] and longest_by_key() or longest_of(#row[3] + 1))
+      end)
+    end
   end)
 
   it("ends with the client", function()
