@@ -396,10 +396,10 @@ struct tide_socket_target {         /* texts end with a NUL; NULL: none */
 double tide_socket_new(const struct tide_socket_target *target, struct tide_error *e);
 /* Goes on until the socket is open. */
 int tide_socket_connect(double socket, double wait, struct tide_error *e);
-/* How many addresses are left to try; 0 where there is nothing to choose. */
-int tide_socket_tries(double socket);
-/* The next tide_socket_connect tries the next address. */
-void tide_socket_give_up(double socket);
+/* How many addresses could be tried beside those that are. */
+int tide_socket_left(double socket);
+/* The next tide_socket_connect tries one more of them. */
+void tide_socket_hurry(double socket);
 /* The coroutine in hand is going to wait until the socket is ready that way (enum tide_socket_way); 0: it does not wait
  * any more. A socket whose coroutine is cancelled in such a wait is closed. */
 void tide_socket_await(double socket, int way, double wait);

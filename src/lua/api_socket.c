@@ -221,17 +221,17 @@ int tide_socket_connect(double socket, double wait, struct tide_error *e)
     }
 }
 
-int tide_socket_tries(double socket)
+int tide_socket_left(double socket)
 {
     const struct lua_socket *s = find(socket);
-    return s ? outgoing_tries(&s->out) : 0;
+    return s ? outgoing_left(&s->out) : 0;
 }
 
-void tide_socket_give_up(double socket)
+void tide_socket_hurry(double socket)
 {
     struct lua_socket *s = find(socket);
     if (s)
-        outgoing_give_up(&s->out);
+        outgoing_hurry(&s->out);
 }
 
 /* -- sending -- */

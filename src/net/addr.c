@@ -68,6 +68,20 @@ bool addr_parse(struct slice text, struct addr *out)
     return addr_parse_ip(host, (uint16_t)port, out);
 }
 
+void addr_interleave(struct addr *at, int n)
+{
+    for (int i = 1; i < n; i++) {
+        int other = i;
+        while (other < n && at[other].u.any.sa_family == at[i - 1].u.any.sa_family)
+            other++;
+        if (other == n)
+            return;
+        struct addr next = at[other];
+        memmove(&at[i + 1], &at[i], (size_t)(other - i) * sizeof next);
+        at[i] = next;
+    }
+}
+
 size_t addr_print(const struct addr *a, char *out)
 {
     if (a->u.any.sa_family == AF_UNIX) {

@@ -32,6 +32,9 @@ bool addr_parse_ip(struct slice text, uint16_t port, struct addr *out);
 bool addr_set_unix(struct slice path, struct addr *out);
 /* Of an IPv4 or IPv6 address. */
 void addr_set_port(struct addr *a, uint16_t port);
+/* Puts n addresses into the order in which connects should try them: that of the first, and another family after each,
+ * as long as there are some. Those of a family keep their order. RFC 8305 section 4. */
+void addr_interleave(struct addr *at, int n);
 /* The form that addr_parse takes; gives the length. */
 size_t addr_print(const struct addr *a, char *out);
 

@@ -1,5 +1,6 @@
 #include "net/dial.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -23,6 +24,21 @@ int dial(struct loop *loop, struct stream *s, const struct addr *to, enum dial_f
     }
     stream_tcp_init(s, fd);
     s->io.ready = error ? 0 : IO_WRITABLE;
+    return error;
+}
+
+int dial_move(struct loop *loop, struct stream *from, struct stream *to)
+{
+    void (*on_event)(struct io *io) = to->io.on_event;
+    assert(stream_is_plain(from));
+    *to = *from;
+    to->io.on_event = on_event;
+    loop_remove(loop, &from->io);
+    to->io.registered = false;
+    if (loop_add(loop, &to->io))
+        return 0;
+    int error = errno;
+    stream_close(to);
     return error;
 }
 

@@ -12,18 +12,30 @@
 #include "net/stream_tls.h"
 #include "net/tls_clients.h"
 
-enum step { STEP_RESOLVE, STEP_FILES, STEP_CONNECT, STEP_CONNECTING, STEP_HANDSHAKE, STEP_COUNT };
+enum step { STEP_RESOLVE, STEP_FILES, STEP_CONNECT, STEP_HANDSHAKE, STEP_COUNT };
+
+struct way;
+
+struct attempt {                    /* at another address than the first, which has the owner's stream */
+    struct stream stream;
+    struct way *way;
+};
 
 struct way {
     struct arena arena;
     struct outgoing_target target;
     struct resolved addresses;
-    int next;                       /* address to try */
-    int error;                      /* errno of the last that was tried */
+    struct attempt others[RESOLVED_MAX - 1];
+    int begun;                      /* addresses that were tried */
+    int under_way;                  /* ... of which nothing was heard yet */
+    bool is_late;                   /* it is time for the next one */
+    int error;                      /* errno of the last that has failed */
     enum step step;
     struct tls_context *context;
+    struct loop *loop;
     lookup_fn *fn;
     double who;
+    struct grave grave;
 };
 
 enum rc outgoing_begin(struct outgoing *o, struct loop *loop, const struct outgoing_target *target,
@@ -35,8 +47,11 @@ enum rc outgoing_begin(struct outgoing *o, struct loop *loop, const struct outgo
     arena_init(&w->arena, 512);
     *o = (struct outgoing){ .loop = loop, .way = w, .kind = target->kind };
     o->stream.io = (struct io){ .fd = -1, .on_event = on_event };
+    w->loop = loop;
     w->fn = fn;
     w->who = who;
+    for (int i = 0; i < RESOLVED_MAX - 1; i++)
+        w->others[i] = (struct attempt){ .stream.io.fd = -1, .way = w };
     w->target = *target;
     w->target.host = arena_copy(&w->arena, target->host);
     w->target.server_name = arena_copy(&w->arena, target->server_name);
@@ -49,6 +64,8 @@ enum rc outgoing_begin(struct outgoing *o, struct loop *loop, const struct outgo
     return addr_set_unix(w->target.host, &w->addresses.at[0]) ? RC_OK : RC_MALFORMED;
 }
 
+static void free_way(struct grave *g) { free(LINK_OWNER(g, struct way, grave)); }
+
 static void end_way(struct outgoing *o)
 {
     struct way *w = o->way;
@@ -56,8 +73,60 @@ static void end_way(struct outgoing *o)
         return;
     tls_context_drop(w->context);
     arena_free(&w->arena);
-    free(w);
+    loop_bury(w->loop, &w->grave, free_way);
     o->way = NULL;
+}
+
+/* -- the race of the addresses -- */
+
+static struct stream *stream_of(struct outgoing *o, int i) { return i ? &o->way->others[i - 1].stream : &o->stream; }
+
+static void on_other_event(struct io *io)
+{
+    struct way *w = LINK_OWNER(io, struct attempt, stream.io)->way;
+    w->fn(w->loop, w->who);
+}
+
+/* Opens a socket and begins to connect. 0, or the errno. */
+static int open_socket(struct outgoing *o, int i)
+{
+    struct stream *s = stream_of(o, i);
+    void (*on_event)(struct io *io) = i ? on_other_event : s->io.on_event;
+    int error = dial(o->loop, s, &o->way->addresses.at[i], o->kind == OUTGOING_DATAGRAM ? DIAL_DATAGRAM : DIAL_SOCKET);
+    s->io.on_event = on_event;
+    if (error && error != EINPROGRESS)
+        return error;
+    if (loop_add(o->loop, &s->io))
+        return 0;
+    error = errno;
+    stream_close(s);
+    return error;
+}
+
+static void close_all_but(struct outgoing *o, int winner)
+{
+    for (int i = 0; i < o->way->begun; i++)
+        if (i != winner)
+            stream_close(stream_of(o, i));
+}
+
+/* The first one that is connected; those that have failed are closed. -1: there is none. */
+static int find_winner(struct outgoing *o)
+{
+    struct way *w = o->way;
+    for (int i = 0; i < w->begun; i++) {
+        struct stream *s = stream_of(o, i);
+        if (s->io.fd < 0 || !(s->io.ready & (IO_WRITABLE | IO_ERROR | IO_HUP)))
+            continue;
+        int error = dial_result(s);
+        if (error == 0)
+            return i;
+        stream_close(s);
+        w->error = error;
+        w->under_way--;
+        w->is_late = true;          /* RFC 8305 section 5: the next one at once */
+    }
+    return -1;
 }
 
 /* -- steps: RC_OK goes on with the step that way.step names -- */
@@ -92,21 +161,6 @@ static enum rc step_files(struct outgoing *o, char *why, size_t size)
     return rc;
 }
 
-/* Opens a socket and begins to connect. 0, or the errno. */
-static int open_socket(struct outgoing *o, const struct addr *to)
-{
-    void (*on_event)(struct io *io) = o->stream.io.on_event;
-    int error = dial(o->loop, &o->stream, to, o->kind == OUTGOING_DATAGRAM ? DIAL_DATAGRAM : DIAL_SOCKET);
-    o->stream.io.on_event = on_event;
-    if (error && error != EINPROGRESS)
-        return error;
-    if (loop_add(o->loop, &o->stream.io))
-        return 0;
-    error = errno;
-    stream_close(&o->stream);
-    return error;
-}
-
 static enum rc say_why(struct way *w, char *why, size_t size)
 {
     switch (w->error) {
@@ -118,19 +172,21 @@ static enum rc say_why(struct way *w, char *why, size_t size)
     }
 }
 
-static enum rc step_connect(struct outgoing *o, char *why, size_t size)
+/* Begins with the next address where it is its turn: no other is being tried, or those take too long. */
+static bool begin_next(struct outgoing *o)
 {
     struct way *w = o->way;
-    while (w->next < w->addresses.count) {
-        int error = open_socket(o, &w->addresses.at[w->next]);
+    bool is_turn = w->under_way == 0 || w->is_late;
+    w->is_late = false;
+    while (is_turn && w->begun < w->addresses.count) {
+        int error = open_socket(o, w->begun++);
         if (error == 0) {
-            w->step = STEP_CONNECTING;
-            return RC_OK;
+            w->under_way++;
+            return true;
         }
         w->error = error;
-        w->next++;
     }
-    return say_why(w, why, size);
+    return false;
 }
 
 static bool begin_tls(struct outgoing *o)
@@ -142,23 +198,30 @@ static bool begin_tls(struct outgoing *o)
     return SSL_set_alpn_protos(o->stream.tls, NULL, 0) == 0;
 }
 
-static enum rc step_connecting(struct outgoing *o, char *why, size_t size)
+static enum rc win(struct outgoing *o, int winner, char *why, size_t size)
 {
     struct way *w = o->way;
-    if (!(o->stream.io.ready & (IO_WRITABLE | IO_ERROR | IO_HUP)))
-        return RC_AGAIN;
-    int error = dial_result(&o->stream);
-    if (error) {
-        outgoing_give_up(o);
-        w->error = error;
-        return RC_OK;
-    }
+    close_all_but(o, winner);
+    w->under_way = 0;
+    w->error = winner ? dial_move(o->loop, stream_of(o, winner), &o->stream) : 0;
+    if (w->error)
+        return say_why(w, why, size);
     if (w->target.is_tls && !o->stream.wire && !begin_tls(o)) {
         snprintf(why, size, "tls: cannot begin for \"%.*s\"", (int)w->target.server_name.len, w->target.server_name.at);
         return RC_UPSTREAM_TLS;
     }
     w->step = STEP_HANDSHAKE;
     return RC_OK;
+}
+
+static enum rc step_connect(struct outgoing *o, char *why, size_t size)
+{
+    int winner = find_winner(o);
+    if (winner >= 0)
+        return win(o, winner, why, size);
+    if (begin_next(o))
+        return RC_OK;                   /* it may be connected already */
+    return o->way->under_way ? RC_AGAIN : say_why(o->way, why, size);
 }
 
 static enum rc step_handshake(struct outgoing *o, char *why, size_t size)
@@ -179,7 +242,6 @@ static enum rc (*const steps[STEP_COUNT])(struct outgoing *, char *, size_t) = {
     [STEP_RESOLVE] = step_resolve,
     [STEP_FILES] = step_files,
     [STEP_CONNECT] = step_connect,
-    [STEP_CONNECTING] = step_connecting,
     [STEP_HANDSHAKE] = step_handshake,
 };
 
@@ -191,21 +253,16 @@ enum rc outgoing_step(struct outgoing *o, char *why, size_t size)
     return rc;
 }
 
-int outgoing_tries(const struct outgoing *o)
+int outgoing_left(const struct outgoing *o)
 {
     const struct way *w = o->way;
-    return w && w->step == STEP_CONNECTING ? w->addresses.count - w->next : 0;
+    return w && w->under_way ? w->addresses.count - w->begun : 0;
 }
 
-void outgoing_give_up(struct outgoing *o)
+void outgoing_hurry(struct outgoing *o)
 {
-    struct way *w = o->way;
-    if (!w || w->step != STEP_CONNECTING)
-        return;
-    stream_close(&o->stream);
-    w->error = ETIMEDOUT;
-    w->next++;
-    w->step = STEP_CONNECT;
+    if (o->way)
+        o->way->is_late = o->way->under_way > 0;
 }
 
 /* -- datagrams -- */
@@ -245,7 +302,8 @@ enum rc outgoing_write_datagram(struct outgoing *o, struct slice bytes)
 
 void outgoing_close(struct outgoing *o)
 {
-    if (o->stream.ops)
-        stream_close(&o->stream);
+    if (o->way)
+        close_all_but(o, -1);
+    stream_close(&o->stream);
     end_way(o);
 }

@@ -1,7 +1,8 @@
 #pragma once
-/* outgoing: a socket of ours to somebody else, from a name to bytes: it finds the addresses, tries one after the other,
- * and shakes hands where there is TLS. It never blocks and has no clock: who owns it steps it until it is open, and
- * gives up an address, or all of it, when the time is over. */
+/* outgoing: a socket of ours to somebody else, from a name to bytes: it finds the addresses, connects to the one that
+ * answers first, and shakes hands where there is TLS. Addresses are tried one beside the other (happy eyeballs, RFC
+ * 8305 section 5): the next one when one has failed, or when its owner says that they take too long. It never blocks
+ * and has no clock: who owns it steps it until it is open, hurries it, and gives it up when the time is over. */
 #include "base/arena.h"
 #include "net/addr.h"
 #include "net/lookup.h"
@@ -26,8 +27,8 @@ struct outgoing {                   /* all zero: not begun */
     enum outgoing_kind kind;
 };
 
-/* Begins; the texts of the target are copied. fn(loop, who) is called when a step may go on without an event of the
- * socket. RC_MALFORMED: the path is none of a unix socket. */
+/* Begins; the texts of the target are copied. fn(loop, who) is called when a step may go on without an event of
+ * o->stream. RC_MALFORMED: the path is none of a unix socket. */
 enum rc outgoing_begin(struct outgoing *o, struct loop *loop, const struct outgoing_target *target,
                        void (*on_event)(struct io *io), lookup_fn *fn, double who);
 
@@ -36,10 +37,10 @@ enum rc outgoing_begin(struct outgoing *o, struct loop *loop, const struct outgo
  * else       it failed, the reason is in why[size]: "refused", "unreachable: ...", "cannot resolve ...", "tls: ..." */
 enum rc outgoing_step(struct outgoing *o, char *why, size_t size);
 
-/* How many addresses are left to try, with the one in hand; 0 while they are not known, or once it is connected. */
-int outgoing_tries(const struct outgoing *o);
-/* Gives the address in hand up: the next step tries the one after it, or fails as if it had timed out. */
-void outgoing_give_up(struct outgoing *o);
+/* How many addresses could be tried beside those that are; 0 where none is being connected to. */
+int outgoing_left(const struct outgoing *o);
+/* What is being connected to takes too long: the next step tries one more address, if there is one. */
+void outgoing_hurry(struct outgoing *o);
 
 /* One datagram, of at most size bytes. RC_OK (*n may be 0), RC_AGAIN, RC_LIMIT (it was longer, and is lost), RC_REFUSED
  * (nobody listens there), RC_RESET (another error). */

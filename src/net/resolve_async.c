@@ -21,6 +21,7 @@ static struct finding *find(struct slice name)
     struct resolved *r = &a->resolved;
     int n = resolve(text, 0, r->at, RESOLVED_MAX, r->why, sizeof r->why);
     r->count = n > 0 ? n : 0;
+    addr_interleave(r->at, r->count);
     if (n == 0)
         snprintf(r->why, sizeof r->why, "cannot resolve \"%s\": it has no address", text);
     a->finding = (struct finding){ .refs = 1, .failed = n <= 0, .free = free_addresses };

@@ -17,6 +17,7 @@ local LINE_MAX, RECEIVE_MAX, DATAGRAM_MAX = 64 * 1024, 16 * 1024 * 1024, 65535
 local LARGEST = 2 ^ 31          -- that a limit may be
 local TEXT_MAX = 1024           -- bytes to look for in receive_until
 local KEEP_SECONDS, KEEP_SIZE = 60, 32
+local CONNECT_DELAY = 0.25      -- RFC 8305 section 5
 
 local REASONS = {
   [C.TIDE_SOCKET_GONE] = "closed",
@@ -130,12 +131,13 @@ local function wrap(class, entry, options)
   }, class)
 end
 
---- Waits for the address in hand, but leaves time for those behind it.
+--- Waits for the addresses that are being tried. Where others are left, they do not wait for these for long: for even
+-- less where the time would be over before all had their turn.
 local function await_address(self, due, call)
-  local tries, now = C.tide_socket_tries(self.id), C.tide_monotonic()
-  local share = tries > 1 and now + (due - now) / tries or due
-  local own = await(self, OUT, share, call)
-  if own == 0 and tries > 1 then C.tide_socket_give_up(self.id) end
+  local left, now = C.tide_socket_left(self.id), C.tide_monotonic()
+  if left == 0 then return await(self, OUT, due, call) end
+  local own = await(self, OUT, now + math.min(CONNECT_DELAY, (due - now) / (left + 1)), call)
+  if own == 0 then C.tide_socket_hurry(self.id) end
   return own
 end
 

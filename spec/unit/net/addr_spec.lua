@@ -98,6 +98,34 @@ describe("network_parse", function()
   end
 end)
 
+describe("addr_interleave", function()
+  local cases = {
+    { "4a", "4a" }, { "", "" }, { "4a 4b 4c", "4a 4b 4c" }, { "6a 6b", "6a 6b" },
+    { "6a 4a", "6a 4a" }, { "4a 6a", "4a 6a" }, { "6a 6b 4a 4b", "6a 4a 6b 4b" }, { "4a 4b 6a 6b", "4a 6a 4b 6b" },
+    { "6a 6b 6c 6d 4a", "6a 4a 6b 6c 6d" }, { "4a 6a 6b 6c", "4a 6a 6b 6c" },
+    { "6a 4a 4b 4c 6b 6c", "6a 4a 6b 4b 6c 4c" },
+    { "6a 6b 6c 4a 4b 4c 4d 6d", "6a 4a 6b 4b 6c 4c 6d 4d" },
+  }
+  for _, case in ipairs(cases) do
+    it(("makes %q of %q"):format(case[2], case[1]), function()
+      local names = {}
+      for name in case[1]:gmatch "%S+" do names[#names + 1] = name end
+      local list = ffi.new("struct addr[?]", #names + 1)
+      for i, name in ipairs(names) do
+        local address = (name:find "^4" and "10.0.0." or "fd00::") .. name:byte(2) - 96
+        assert.is_true(C.addr_parse_ip(core.guarded(address), 80, list[i - 1]))
+      end
+      C.addr_interleave(list, #names)
+      local found = {}
+      for i = 1, #names do
+        local family, number = print_addr(list[i - 1]):match "^(%S+)[.:](%d)%]?:80$"
+        found[i] = (family == "10.0.0" and "4" or "6") .. string.char(96 + number)
+      end
+      assert.equal(case[2], table.concat(found, " "))
+    end)
+  end
+end)
+
 describe("network_has", function()
   local cases = {
     { "10.0.0.0/8", "10.255.1.2", true }, { "10.0.0.0/8", "11.0.0.0", false }, { "10.1.2.3/8", "10.9.9.9", true },
