@@ -5,7 +5,6 @@ local clock = require "support.clock"
 local files = require "support.files"
 local gateway = require "support.gateway"
 local upstream = require "support.upstream"
-local websocket = require "support.websocket"
 local websocket_end = require "support.websocket_end"
 
 local FIELDS = {
@@ -20,6 +19,22 @@ local function template()
 end
 
 local HEADERS = { "Referer: http://ref.test/", "User-Agent: spec \"1\"", "X-Request-Id: my-id" }
+
+local LAST = "local last = {}\nfunction last:log() end\nreturn last\n"
+
+-- Keeps a request over its 101.
+local KEEPER = [[
+local keeper = {}
+function keeper:request(req)
+  local way = req:header "X-Way"
+  tide.spawn(function()
+    tide.sleep(0.2)
+    local good, header = pcall(function() return req:header "X-Way" end)
+    tide.log.info("asked later", { way = way, header = good and header, why = not good and tostring(header) or nil })
+  end)
+end
+return keeper
+]]
 
 -- A plain relay and a checked one, both once as they are and once with a plugin that waits for the end.
 local KINDS = { "relay", "checked" }
@@ -42,7 +57,9 @@ routes:
     service: app
     websocket: { idle: 300ms, max_message: 1KiB }
     plugins: [last]
-]]):format(template(), up.node), { plugins = { last = "local last = {}\nfunction last:log() end\nreturn last\n" } })
+  - { path: "/kept/lean", service: app, plugins: [keeper] }
+  - { path: "/kept/whole", service: app, plugins: [keeper, last] }
+]]):format(template(), up.node), { plugins = { keeper = KEEPER, last = LAST } })
   end)
 
   teardown(function()
@@ -114,6 +131,20 @@ routes:
       assert.equal(1002, ws:message().code, way)
       c:close()
     end
+  end)
+
+  it("is over for a coroutine that has kept its request, and for nobody else", function()
+    local ws_of = {}
+    for _, way in ipairs { "lean", "whole" } do
+      local c = client.connect(gw:port())
+      local ws = websocket_end.open(c, "/kept/" .. way, { "X-Way: " .. way })
+      ws:text "hello"
+      assert.equal("hello", ws:message().payload)
+      ws_of[way] = c
+    end
+    gw:wait_log "asked later [^\n]*header=whole[^\n]*way=whole"
+    gw:wait_log "asked later [^\n]*way=lean[^\n]*this request is over"
+    for _, c in pairs(ws_of) do c:close() end
   end)
 
   it("costs little memory, in thousands as well as alone", function()

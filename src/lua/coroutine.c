@@ -316,6 +316,13 @@ static void collect_if_full(struct vm *vm)
     vm->memory_collected = m->used;
 }
 
+/* One writer: no locked instruction is needed. */
+static void note_entry(struct vm *vm)
+{
+    uint64_t n = atomic_load_explicit(&vm->entries, memory_order_relaxed);
+    atomic_store_explicit(&vm->entries, n + 1, memory_order_relaxed);
+}
+
 enum rc coroutine_run(struct coroutine *co, int args)
 {
     struct vm *vm = co->vm;
@@ -328,13 +335,13 @@ enum rc coroutine_run(struct coroutine *co, int args)
     vm->current = co;
     co->state = COROUTINE_RUNS;
     if (!outer)
-        atomic_store_explicit(&vm->busy_since_ms, vm->plane->loop->clock.now_ms, memory_order_relaxed);
+        note_entry(vm);
     vm->memory.is_bounded = true;
     int status = lua_resume(co->L, args);
     vm->memory.is_bounded = outer != NULL;
     vm->current = outer;
     if (!outer)
-        atomic_store_explicit(&vm->busy_since_ms, 0, memory_order_relaxed);
+        note_entry(vm);
     if (status == LUA_YIELD) {
         account_yield(co);
         lua_settop(co->L, 0);

@@ -33,7 +33,7 @@ struct vm {                             /* the Lua of one loop */
     int own_ref;                        /* registry: keeps L in somebody else's state */
     void (*on_failure)(struct vm *vm, const struct coroutine *co, const char *text);    /* NULL, or hears of errors */
     uint64_t budget_ns;                 /* CPU time of one hook */
-    _Atomic uint64_t busy_since_ms;     /* when Lua was entered; 0: it is not running. For the watchdog */
+    _Atomic uint64_t entries;           /* of Lua, and returns: odd while it runs. For the watchdog */
     _Atomic uint32_t busy_slot;         /* ... and whose hook */
 };
 

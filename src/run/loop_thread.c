@@ -113,6 +113,7 @@ static void *run(void *who)
     snprintf(name, sizeof name, "loop %u", t->plane.index);
     pthread_setname_np(pthread_self(), name);
     log_set_sink(log_line, t);
+    t->tid = gettid();
     loop_run(t->plane.loop);
     if (t->plane.vm) {
         if (t->plane.generation)

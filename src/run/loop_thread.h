@@ -30,6 +30,7 @@ struct loop_thread {
     struct plane plane;
     struct writer *writer;
     pthread_t thread;
+    _Atomic pid_t tid;                  /* of the thread, for the kernel; 0: not running yet */
     struct link accepting;
     bool stopping;
     uint64_t leave_until_ms;            /* WebSockets have until then to answer that they close; 0: not asked yet */

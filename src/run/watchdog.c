@@ -1,8 +1,10 @@
 #include "run/watchdog.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,7 +13,23 @@
 #include "run/channel.h"
 #include "run/quarantine.h"
 
-enum { LOOK_MS = 20, TRACE_MS = 200, FLUSH_MS = 1000, LOG_RING = 1 << 16, TRACE_BYTES = 1200, EXIT_STUCK = 3 };
+enum {
+    LOOK_MS = 20,
+    LATE_MS = 100,              /* no more than this counts of the time between two looks */
+    TRACE_MS = 200,
+    FLUSH_MS = 1000,
+    LOG_RING = 1 << 16,
+    TRACE_BYTES = 1200,
+    EXIT_STUCK = 3,
+};
+
+/* What was seen of a loop, over several looks. */
+struct seen {
+    uint64_t entries;                   /* vm.entries at the last look */
+    uint64_t looked_us, cpu_us;         /* when that was, and the CPU time of the loop's thread then */
+    uint64_t busy_us;                   /* that one call of Lua has had, as far as was seen */
+    bool warned;
+};
 
 struct watchdog {
     pthread_t thread;
@@ -25,7 +43,7 @@ struct watchdog {
     struct queue log;
     int supervisor;
     void (*save)(void);
-    bool warned[LOOPS_MAX];
+    struct seen seen[LOOPS_MAX];
 };
 
 static void log_line(void *who, struct slice line)
@@ -95,24 +113,69 @@ static void end_worker(struct watchdog *w, uint32_t index, const struct label *l
     _exit(EXIT_STUCK);
 }
 
-static void look(struct watchdog *w, uint32_t i, uint64_t now_ms, uint32_t hard_ms)
+static uint64_t cpu_us_of(const struct loop_thread *t)
+{
+    clockid_t clock;
+    struct timespec ts = { 0 };
+    if (pthread_getcpuclockid(t->thread, &clock) != 0 || clock_gettime(clock, &ts) != 0)
+        return 0;
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* It has a core, or would like to have one (proc_pid_stat(5)). */
+static bool is_runnable(const struct loop_thread *t)
+{
+    char path[64], text[256];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)t->tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    const char *behind_name = strrchr(text, ')');
+    return behind_name && strncmp(behind_name, ") R", 3) == 0;
+}
+
+/* How long the call of Lua that is under way has kept its loop, in ms; 0: there is none. On a machine with too much to
+ * do a thread waits for its core, which is not the plugin's fault: then its CPU time counts. What sleeps in a call of C
+ * blocks all the time that it sleeps. */
+static uint64_t busy_ms(struct seen *s, const struct loop_thread *t, struct vm *vm)
+{
+    uint64_t entries = vm ? atomic_load_explicit(&vm->entries, memory_order_relaxed) : 0, now_us = clock_us();
+    if (entries % 2 == 0) {
+        *s = (struct seen){ 0 };
+        return 0;
+    }
+    uint64_t cpu_us = cpu_us_of(t), wall = now_us - s->looked_us, cpu = cpu_us - s->cpu_us;
+    if (entries != s->entries) {
+        *s = (struct seen){ .entries = entries };
+    } else {
+        if (wall > LATE_MS * 1000)
+            wall = LATE_MS * 1000;      /* the watchdog itself had to wait, or the process stood still */
+        s->busy_us += is_runnable(t) && cpu < wall ? cpu : wall;
+    }
+    s->looked_us = now_us;
+    s->cpu_us = cpu_us;
+    return s->busy_us / 1000;
+}
+
+static void look(struct watchdog *w, uint32_t i, uint32_t hard_ms)
 {
     struct vm *vm = w->loops[i].plane.vm;
-    uint64_t since = vm ? atomic_load_explicit(&vm->busy_since_ms, memory_order_relaxed) : 0;
-    uint64_t ms = since && now_ms > since ? now_ms - since : 0;
+    struct seen *seen = &w->seen[i];
+    uint64_t ms = busy_ms(seen, &w->loops[i], vm);
     struct label l = { 0 };
-    if (ms < hard_ms / 2) {
-        w->warned[i] = false;
+    if (ms < hard_ms / 2)
         return;
-    }
     uint32_t slot = atomic_load_explicit(&vm->busy_slot, memory_order_relaxed);
     const char *route = labels_get(&hook_labels, slot, &l) && l.words[HOOK_ROUTE].len ? l.words[HOOK_ROUTE].at : NULL;
     if (ms >= hard_ms)
         end_worker(w, i, &l, ms);
-    if (!w->warned[i])
+    if (!seen->warned)
         log_warn("watchdog", "a plugin blocks a loop", "plugin", l.words[HOOK_INSTANCE].at, "hook",
                  l.words[HOOK_NAME].at, "route", route, "for_ms", log_number(ms));
-    w->warned[i] = true;
+    seen->warned = true;
 }
 
 static void *run(void *who)
@@ -129,9 +192,8 @@ static void *run(void *who)
         until.tv_nsec %= 1000000000L;
         (void)pthread_cond_timedwait(&w->stop_now, &w->lock, &until);   /* early or late: it looks again */
         uint32_t hard_ms = atomic_load_explicit(&w->hard_ms, memory_order_relaxed);
-        uint64_t now_ms = clock_us() / 1000;
         for (uint32_t i = 0; hard_ms && i < w->count; i++)
-            look(w, i, now_ms, hard_ms);
+            look(w, i, hard_ms);
     }
     pthread_mutex_unlock(&w->lock);
     return NULL;
