@@ -1,4 +1,7 @@
 --- The request that hooks get.
+-- It is as small as can be: the number of the request at [1]. Machine code makes none at all where a hook only calls
+-- its methods, so each run of a chain has its own. What is to last longer, such as req.ctx, is in a table beside it,
+-- which most requests never need; all req objects of a request share it.
 local C = require "tidegate.ffi"
 local ffi = require "ffi"
 local message = require "tidegate.message"
@@ -7,15 +10,19 @@ local raise, text_of, number_of, bad_type = message.raise, message.text_of, mess
 local OK, ABSENT = C.TIDE_OK, C.TIDE_ABSENT
 local type = type
 
--- Places of what a request object keeps.
-local RESPONSE, CTX, CONSUMER, QUERY = 2, 3, 4, 5
-
 local request = {}
 
---- ... and of the decoders of its bodies, which tidegate.plugin.chain puts there.
-request.DECODER, request.RESPONSE_DECODER = 6, 7
+-- What is kept of requests, by C.tide_kept; C takes out those that are over.
+local all_kept
 
-local PARAMS = 8
+-- Places in such a table.
+local CTX, CONSUMER, QUERY, PARAMS = 1, 2, 3, 4
+
+--- ... of the decoders of its bodies, which tidegate.plugin.chain puts there.
+request.DECODER, request.RESPONSE_DECODER = 5, 6
+
+-- Place in a request object of that table, once it was asked for.
+local KEPT = 2
 
 --- What a request hook gives back to say that it has made a reply.
 request.REPLY = setmetatable({}, { __tostring = function() return "a reply" end, __metatable = false })
@@ -24,6 +31,41 @@ local REPLY = request.REPLY
 
 local methods, getters, setters = {}, {}, {}
 message.methods(methods, C.TIDE_REQUEST)
+
+-- -- what is kept --
+
+--- @tparam table requests to keep it in, by place
+function request.keep_in(requests) all_kept = requests end
+
+--- What is kept of a request, to put something there.
+local function to_keep(self)
+  local kept = self[KEPT]
+  if kept then return kept end
+  local place = C.tide_kept(self[1], true)
+  if place == 0 then raise(C.TIDE_OVER, "reading a field") end
+  kept = all_kept[place]
+  if not kept then
+    kept = { false, false, false, false, false, false }
+    all_kept[place] = kept
+  end
+  self[KEPT] = kept
+  return kept
+end
+
+--- What is kept of a request; nil where nothing is.
+local function kept_of(self) return self[KEPT] or all_kept[C.tide_kept(self[1], false)] end
+
+--- What was kept at a place.
+-- @tparam number number of the exchange
+-- @tparam number place
+-- @return false or nil where nothing was
+function request.kept(number, place)
+  local kept = all_kept[C.tide_kept(number, false)]
+  return kept and kept[place]
+end
+
+--- Keeps something as long as the request lives.
+function request.keep(self, place, value) to_keep(self)[place] = value end
 
 -- -- fields --
 
@@ -45,10 +87,11 @@ end
 
 --- How plugins tell each other things; lives as long as the request.
 function getters:ctx()
-  local ctx = self[CTX]
+  local kept = to_keep(self)
+  local ctx = kept[CTX]
   if not ctx then
     ctx = {}
-    self[CTX] = ctx
+    kept[CTX] = ctx
   end
   return ctx
 end
@@ -98,27 +141,31 @@ end
 
 --- The parameters of the route's path by name, as they stand in the path: percent-encoded. Empty before routing.
 function getters:params()
-  local params = self[PARAMS]
+  local kept = kept_of(self)
+  local params = kept and kept[PARAMS]
   if params then return params end
   params = params_of(self)
-  if next(params) then self[PARAMS] = params end
+  if next(params) then to_keep(self)[PARAMS] = params end
   return params
 end
 
 --- Who the request was found to be from: an authentication plugin assigns it.
-function getters:consumer() return self[CONSUMER] or nil end
-function setters:consumer(value) self[CONSUMER] = value or false end
+function getters:consumer()
+  local kept = kept_of(self)
+  return kept and kept[CONSUMER] or nil
+end
+function setters:consumer(value) to_keep(self)[CONSUMER] = value or false end
 
 -- -- query, cookies, forms --
 
 --- The parsed query; parsed again when the query was changed.
 local function query_of(self)
-  local text = self.query or ""
-  local parsed = self[QUERY]
+  local text, kept = self.query or "", to_keep(self)
+  local parsed = kept[QUERY]
   if not parsed or parsed.text ~= text then
     local values, why = require("tidegate.tide.url").parse_query(text)
     parsed = { text = text, values = values or {}, why = why }
-    self[QUERY] = parsed
+    kept[QUERY] = parsed
   end
   return parsed
 end
@@ -329,19 +376,13 @@ end
 local metatable = message.class("req", methods, getters, setters)
 local Response = require "tidegate.response"
 
+--- The objects of two hooks are equal where they are about the same request.
+function metatable.__eq(a, b) return a[1] == b[1] end
+
 --- The response that belongs to it; there is none yet before a response hook, but replies are built through it.
-function getters:response_of()
-  local response = self[RESPONSE]
-  if not response then
-    response = Response.new(self[1])
-    self[RESPONSE] = response
-  end
-  return response
-end
+function getters:response_of() return Response.new(self[1]) end
 
 --- @tparam number number of the exchange
-function request.new(number)
-  return setmetatable({ number, false, false, false, false, false, false, false }, metatable)
-end
+function request.new(number) return setmetatable({ number, false }, metatable) end
 
 return request

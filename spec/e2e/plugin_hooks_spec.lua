@@ -74,6 +74,8 @@ acts["/reply-empty"] = function(req) return req:reply(204) end
 acts["/service"] = function(req) req:set_service "other" end
 acts["/timeout"] = function(req) req:set_timeout(0.1) end
 acts["/ctx"] = function(req) req.ctx.seen = "kept" end
+local seen = {}
+acts["/same"] = function(req) seen[#seen + 1] = req end
 acts["/consumer"] = function(req) req.consumer = "alice" req:set_header("x-consumer", req.consumer) end
 
 function Probe:request(req)
@@ -101,6 +103,11 @@ backs["/res-json"] = function(res) res:set_body { status = res.status } end
 backs["/res-sleep"] = function(res) tide.sleep(0.02) res:set_header("x-slept", res:header "x-up") end
 backs["/res-reply"] = function(_, req) return req:reply(418, "teapot") end
 backs["/ctx"] = function(res, req) res:set_header("x-ctx", req.ctx.seen) end
+backs["/same"] = function(res, req)
+  res:set_header("x-same", tostring(req == seen[#seen]) .. " " .. tostring(req == seen[#seen - 1]))
+  res:set_header("x-kept", tostring(req.ctx.seen) .. " " .. tostring(req.consumer))
+  req.ctx.seen, req.consumer = "last", "bob"
+end
 
 function Probe:response(res, req)
   res:add_header("x-order", self.name)
@@ -255,6 +262,18 @@ describe("plugin hooks [T29 T32 D32 D33]", function()
   it("keeps what plugins tell each other for the length of a request", function()
     assert.equal("kept", ask({ target = "/ctx" }):get "x-ctx")
     gw:wait_log("plugin: logged plugin=probe request=%x+ route=all ctx=kept path=/ctx source=upstream status=200")
+  end)
+
+  it("gives each request a ctx and a consumer of its own, and tells requests apart", function()
+    assert.equal("true false", ask({ target = "/same" }):get "x-same")
+    local c = client.connect(gw:port())
+    for _ = 1, 3 do
+      c:send(request { target = "/same" })
+      local res = c:response()
+      assert.equal("true false", res:get "x-same")
+      assert.equal("nil nil", res:get "x-kept")
+    end
+    c:close()
   end)
 
   it("runs the log hook where nothing was found and where the client broke off", function()

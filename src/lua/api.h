@@ -170,6 +170,10 @@ enum tide_number {
 int tide_text_of(double request, int what, struct slice *out);
 int tide_number_of(double request, int what, double *out);
 
+/* Where Lua keeps what belongs to a request: a place from 1 on, which is emptied at its end. 0: it is over, or nothing
+ * is kept and nothing is going to be. */
+int tide_kept(double request, bool is_going_to);
+
 /* A parameter of the route's path, from 0 on; TIDE_ABSENT behind the last. */
 int tide_param(double request, uint32_t index, struct slice *name, struct slice *value);
 

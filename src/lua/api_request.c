@@ -118,6 +118,14 @@ int tide_number_of(double request, int what, double *out)
     return TIDE_OK;
 }
 
+int tide_kept(double request, bool is_going_to)
+{
+    struct exchange *x = chains_exchange(request);
+    if (!x || !(x->keeps |= is_going_to))
+        return 0;
+    return (int)slot_place(request) + 1;
+}
+
 int tide_param(double request, uint32_t index, struct slice *name, struct slice *value)
 {
     const struct exchange *x = chains_exchange(request);

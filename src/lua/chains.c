@@ -143,7 +143,7 @@ static bool push_function(struct vm *vm, struct coroutine *co, const struct exch
     return true;
 }
 
-/* A coroutine with the chain's function and its first two arguments, the number of the request and its place. */
+/* A coroutine with the chain's function and its first argument, the number of the request. */
 static struct coroutine *begin(struct exchange *x, enum hook hook, enum chain_line line)
 {
     struct vm *vm = vm_of(x);
@@ -161,7 +161,6 @@ static struct coroutine *begin(struct exchange *x, enum hook hook, enum chain_li
         return NULL;
     }
     lua_pushnumber(co->L, x->number);
-    lua_pushinteger(co->L, (lua_Integer)slot_place(x->number) + 1);
     return co;
 }
 
@@ -187,7 +186,7 @@ static enum rc run(struct exchange *x, enum hook hook)
         return RC_AGAIN;
     if (!co) {
         co = begin(x, hook, LINE_MAIN);
-        args = 2;
+        args = 1;
         if (!co)
             return RC_INTERNAL;
     }
@@ -229,7 +228,7 @@ static enum rc filter(struct exchange *x, enum hook hook, struct slice *chunk, b
         lua_pushlstring(co->L, chunk->len ? chunk->at : "", chunk->len);
         lua_pushboolean(co->L, last);
     }
-    enum rc rc = go_on(x, co, is_first ? 4 : 0);
+    enum rc rc = go_on(x, co, is_first ? 3 : 0);
     if (rc == RC_OK) {
         rc = take_chunk(x, co, is_first, chunk);
         coroutine_give(co);
@@ -269,7 +268,7 @@ static enum rc message(struct exchange *x, enum hook hook, struct slice data, st
         lua_pushlstring(co->L, data.len ? data.at : "", data.len);
         lua_pushboolean(co->L, m->opcode == WS_BINARY);
     }
-    enum rc rc = go_on(x, co, is_first ? 4 : 0);
+    enum rc rc = go_on(x, co, is_first ? 3 : 0);
     if (rc == RC_OK) {
         take_message(x, co, m);
         coroutine_give(co);
@@ -301,8 +300,11 @@ static void end(struct exchange *x)
     cancel(x);
     if (!x->number)
         return;
-    lua_pushnil(vm->L);
-    lua_rawseti(vm->L, VM_REQUESTS, (int)slot_place(x->number) + 1);
+    if (x->keeps) {
+        lua_pushnil(vm->L);
+        lua_rawseti(vm->L, VM_REQUESTS, (int)slot_place(x->number) + 1);
+        x->keeps = false;
+    }
     slots_remove(&vm->requests, x->number);
     x->number = 0;
 }

@@ -14,7 +14,7 @@ enum coroutine_state { COROUTINE_IDLE, COROUTINE_RUNS, COROUTINE_WAITS, COROUTIN
 enum { VM_REQUESTS = 1 };
 
 struct vm {                             /* the Lua of one loop */
-    lua_State *L;                       /* on its stack, at VM_REQUESTS: request objects by place */
+    lua_State *L;                       /* on its stack, at VM_REQUESTS: what is kept of requests, by place */
     struct plane *plane;
     struct slots requests;              /* struct exchange that plugins have seen */
     struct slots waits;                 /* struct coroutine by the wait it is in */

@@ -189,8 +189,8 @@ static void unload(uint32_t index)
     leave();
 }
 
-/* fake.open() -> request objects by place, ms of the clock that it has reached; whatever was open is closed. What was
- * got before it is of no use any more: fake.turn() -> a number that tells. */
+/* fake.open() -> ms of the clock that it has reached; whatever was open is closed. What was got before it is of no use
+ * any more: fake.turn() -> a number that tells. */
 static int l_open(lua_State *L)
 {
     enter();
@@ -201,11 +201,9 @@ static int l_open(lua_State *L)
         unload(0);
     if (!load_own_lua(L))
         return luaL_error(L, "the gateway's own Lua does not load");
-    lua_pushvalue(fake->vm->L, VM_REQUESTS);
-    lua_xmove(fake->vm->L, L, 1);
     lua_pushnumber(L, (lua_Number)fake->plane.loop->clock.now_ms);
     fake->turn++;
-    return 2;
+    return 1;
 }
 
 static int l_turn(lua_State *L)

@@ -45,6 +45,7 @@ struct exchange {
     struct coroutine *lines[LINE_COUNT];        /* chains that are under way */
     struct buf filtered[LINE_COUNT];            /* the chunk that a body hook gave last */
     double number;              /* of the request for Lua; 0: Lua has not seen it */
+    bool keeps;                 /* Lua keeps something of it */
     uint32_t chain;             /* of plugins: 0 is the global one, then 1 + index of the route */
     uint32_t hooks;             /* bit per enum hook of that chain */
     struct slice id;            /* request id */

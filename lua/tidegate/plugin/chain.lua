@@ -5,6 +5,7 @@
 local C = require "tidegate.ffi"
 local decode = require "tidegate.plugin.decode"
 local request = require "tidegate.request"
+local response = require "tidegate.response"
 local websocket = require "tidegate.websocket"
 
 local chain = {}
@@ -28,9 +29,9 @@ local ARGUMENTS = {
 }
 local PREPARE = {
   upstream = "local try = try_of(number)",
-  response = "local res = req.response_of",
-  response_body = "local res = req.response_of",
-  log = "local res = req.response_of",
+  response = "local res = new_response(number)",
+  response_body = "local res = new_response(number)",
+  log = "local res = new_response(number)",
   failure = "local err = error_of(number)",
   message = "local msg = message(number, chunk, last, 'client')",
   message_back = "local msg = message(number, chunk, last, 'upstream')",
@@ -88,7 +89,7 @@ end
 
 local function try_of(number) return require("tidegate.message").number_of({ number }, C.TIDE_TRIES) + 1 end
 
--- Where the decoder of a body is in the request object.
+-- Where the decoder of a body is in what is kept of a request.
 local DECODERS = { request_body = request.DECODER, response_body = request.RESPONSE_DECODER }
 
 --- In place of a plugin, at the end of a request or response chain: a body that plugins want plain gets a decoder, and
@@ -97,7 +98,7 @@ local function expect_coded(message, req, place)
   local decoder = decode.open(message:header "content-encoding")
   if not decoder then return end
   message:remove_header "content-encoding"
-  req[place] = decoder
+  request.keep(req, place, decoder)
 end
 
 chain.DECODE = {
@@ -137,18 +138,18 @@ end
 --- @treturn function(t) gives the chain's function
 local function compile(hook, shapes)
   local lines = {
-    "local requests, new_request, C, answered, not_a_text, error_of, try_of, xpcall, checked, traced,",
-    "  hook, type, feed, no_message, message, close_of, changed = ...",
+    "local new_request, new_response, C, answered, not_a_text, error_of, try_of, xpcall, checked, traced,",
+    "  hook, type, kept, feed, no_message, message, close_of, changed = ...",
     "local begin, failed = C.tide_hook_begin, C.tide_hook_failed",
     "return function(t)",
-    "return function(number, place, chunk, last)",
-    "local req = requests[place]",
-    "if not req then req = new_request(number) requests[place] = req end",
+    "return function(number, chunk, last)",
+    "local req = new_request(number)",
     PREPARE[hook] or "",
   }
   if is_body(hook) then
     lines[#lines + 1] = "local text = chunk"
-    lines[#lines + 1] = ("if req[%d] then text = feed(req[%d], chunk, last) end"):format(DECODERS[hook], DECODERS[hook])
+    lines[#lines + 1] = ("local decoder = kept(number, %d)"):format(DECODERS[hook])
+    lines[#lines + 1] = "if decoder then text = feed(decoder, chunk, last) end"
   end
   for i, shape in ipairs(shapes) do
     lines[#lines + 1] = "do"
@@ -175,12 +176,11 @@ local function key_of(hook, shapes)
 end
 
 --- A chain's function.
--- @tparam table requests request objects by place
 -- @tparam string hook
 -- @tparam table links in the order they run: { run = function, instance =, slot =, when = function or nil,
 --   continue = boolean: its errors do not end the request, name = }
--- @treturn function(number, place[, chunk, last])
-function chain.new(requests, hook, links)
+-- @treturn function(number[, chunk, last])
+function chain.new(hook, links)
   local key = key_of(hook, links)
   local make = compiled[key]
   if not make then
@@ -193,8 +193,8 @@ function chain.new(requests, hook, links)
     t[at + 1], t[at + 2], t[at + 3], t[at + 4], t[at + 5] =
       link.run, link.instance, link.slot, link.when or false, link.name
   end
-  return make(requests, request.new, C, answered, not_a_text, error_of, try_of, xpcall, checked, traced, hook, type,
-              decode.feed, no_message, websocket.message, websocket.close_of, websocket.changed)(t)
+  return make(request.new, response.new, C, answered, not_a_text, error_of, try_of, xpcall, checked, traced, hook, type,
+              request.kept, decode.feed, no_message, websocket.message, websocket.close_of, websocket.changed)(t)
 end
 
 return chain

@@ -5,11 +5,11 @@ local C = require "tidegate.ffi"
 local chain = require "tidegate.plugin.chain"
 local load = require "tidegate.plugin.load"
 local pack = require "tidegate.plugin.pack"
+local request = require "tidegate.request"
 local when = require "tidegate.plugin.when"
 
 local runtime = {}
 
-local requests          -- request objects by place; C takes out those that are over
 local REFILL = 20000    -- loop heads and calls between two looks at the clock
 
 --- What counts down between two looks at the clock.
@@ -23,11 +23,11 @@ local function where()
 end
 
 --- Called once per loop.
--- @tparam table request_objects see C
+-- @tparam table requests what is kept of them, by place; C takes out those that are over
 -- @tparam function spawn starts a function as a task in the background
 -- @treturn table this module
-function runtime.start(request_objects, spawn)
-  requests = request_objects
+function runtime.start(requests, spawn)
+  request.keep_in(requests)
   require("tidegate.tide.task").set_spawn(spawn)
   math.randomseed(C.tide_now() * 1e6 % 2 ^ 31 + C.tide_random())        -- LuaJIT starts every state with the same seed
   local good, opt = pcall(require, "jit.opt")
@@ -144,7 +144,7 @@ function runtime.build(generation, number, hook)
   if BODY_OF[name] and wants_plain(generation, ids, name) then
     links[#links + 1] = { run = chain.DECODE[name], instance = false, slot = 0, name = "decode" }
   end
-  return chain.new(requests, name, links)
+  return chain.new(name, links)
 end
 
 -- Machine code of old generations is given back only when all of it is.

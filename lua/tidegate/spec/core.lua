@@ -19,17 +19,27 @@ local function without_seeding(f)
   return first, second
 end
 
+--- Tells core.on_request of each request when plugins see it first.
+local function watch_requests(request)
+  local new, seen = request.new, {}
+  function request.new(number)
+    local object = new(number)
+    if core.on_request and not seen[number] then
+      seen[number] = true
+      core.on_request(object)
+    end
+    return object
+  end
+end
+
 --- Takes the data plane for this copy of the module. Whatever another one had loaded is gone.
 -- @treturn table its functions
 function core.open()
   if turn == native.turn() then return native end
   if turn then error("tidegate.spec was required anew, and there is one at a time: require it once per file", 0) end
-  local requests, reached_ms = without_seeding(native.open)
+  local reached_ms = without_seeding(native.open)
   turn, reached_us = native.turn(), reached_ms * 1e3
-  setmetatable(requests, { __newindex = function(_, place, request)
-    rawset(requests, place, request)
-    if core.on_request then core.on_request(request) end
-  end })
+  watch_requests(require "tidegate.request")
   return native
 end
 

@@ -180,8 +180,9 @@ end
 --- What plugins are to find in req.ctx and req.consumer, and what they leave there.
 local function watch_request(r, notes)
   core.on_request = function(object)
+    local ctx = object.ctx      -- from now on it is kept, and can be read when the request is over
     notes.request = object
-    for key, value in pairs(r.ctx or {}) do object.ctx[key] = value end
+    for key, value in pairs(r.ctx or {}) do ctx[key] = value end
     if r.consumer ~= nil then object.consumer = r.consumer end
   end
 end
