@@ -74,9 +74,9 @@ services:
   - { name: b, host: b, routes: [{ paths: [/b] }] }
 ]]
     local a, b = config.services.a, config.services.b
-    assert.same({ connect = 0.01, send = 2, first_byte = 1.5, idle = 1.5 }, a.timeouts)
+    assert.same({ connect = 0.01, connect_delay = 0.25, send = 2, first_byte = 1.5, idle = 1.5 }, a.timeouts)
     assert.equal(0, a.retries.attempts)
-    assert.same({ connect = 60, send = 60, first_byte = 60, idle = 60 }, b.timeouts)
+    assert.same({ connect = 60, connect_delay = 0.25, send = 60, first_byte = 60, idle = 60 }, b.timeouts)
     assert.equal(5, b.retries.attempts)
   end)
 
