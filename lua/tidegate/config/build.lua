@@ -4,6 +4,7 @@ local ffi = require "ffi"
 local C = require "tidegate.ffi"
 local pack = require "tidegate.plugin.pack"
 local questions = require "tidegate.config.questions"
+local statuses = require "tidegate.config.statuses"
 local types = require "tidegate.config.types"
 local retry_words = require "tidegate.config.tree_retries"
 local route_digest = require "tidegate.config.route_digest"
@@ -168,8 +169,7 @@ function Builder:active(a, active)
   end
   self:text(a.fields, table.concat(fields))
   for _, text in ipairs(active.expect or { "200-399" }) do
-    local first, last = text:match "^(%d+)%-?(%d*)$"
-    set_statuses(a.expect, tonumber(first), tonumber(last) or tonumber(first))
+    set_statuses(a.expect, statuses.range(text))
   end
   a.interval_ms, a.timeout_ms = ms(active.interval), ms(active.timeout)
   a.healthy, a.unhealthy = active.healthy, active.unhealthy

@@ -4,6 +4,7 @@ local C = require "tidegate.ffi"
 local ffi = require "ffi"
 local Sources = require "tidegate.config.source"
 local discovery = require "tidegate.discovery"
+local inert = require "tidegate.config.inert"
 local check_routes = require "tidegate.config.check_routes"
 local schema = require "tidegate.config.schema"
 local websocket_schemes = require "tidegate.config.websocket_schemes"
@@ -233,6 +234,7 @@ function Checker:circuit_breaker(breaker)
   if breaker.error_ratio == 0 and breaker.slow == 0 then
     self:fail(breaker, nil, "with error_ratio and slow both 0 nothing is counted")
   end
+  inert.circuit_breaker(self, breaker)
 end
 
 function Checker:service(service)
@@ -249,6 +251,8 @@ function Checker:service(service)
     self:fail(overload, "least", "expected at most `most`, which is %d, found %d", most, least)
   end
   if service.circuit_breaker then self:circuit_breaker(service.circuit_breaker) end
+  if service.retries then inert.retries(self, service.retries) end
+  inert.service(self, service)
   local policy = service.host_header
   if policy and policy ~= "preserve" and policy ~= "node" and policy:find "[^%w._:%[%]-]" then
     self:fail(service, "host_header", "expected preserve, node or a host name, found %s", quote(policy))

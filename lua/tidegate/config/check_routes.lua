@@ -1,5 +1,6 @@
 --- What a schema cannot see of routes: services, listeners and names that are not there, and answers that are none.
 -- What routes do to each other is seen by tidegate.config.route_overlaps.
+local inert = require "tidegate.config.inert"
 local overlaps = require "tidegate.config.route_overlaps"
 local schema = require "tidegate.config.schema"
 
@@ -91,6 +92,7 @@ return function(checker, routes, services, listeners)
     check_answer(checker, route)
     check_split(checker, route)
     if route.circuit_breaker then checker:circuit_breaker(route.circuit_breaker) end
+    if route.retries then inert.retries(checker, route.retries) end
     check_websocket(checker, route)
   end
   -- Only where there are no errors: lists with holes would look alike.

@@ -7,6 +7,7 @@
 --                secret template json (text or YAML, becomes the value) ..., or a type that schema.add_type knows
 --     required   true: the key must be there
 --     default    as it would be written
+--     elsewhere  enum: words that are none here, and which one is meant: { leastconn = "least_connections" }
 --     of         enum: the words; list, map: the field of each item (or the name of its type)
 --     keys       map: the type of its keys
 --     fields     object: its schema
@@ -73,6 +74,9 @@ function schema.names(fields)
 end
 
 schema.ORDER = {}
+
+--- At this key a schema may have a table of words for its keys that are none: { servers = "nodes" }.
+schema.ELSEWHERE = {}
 
 --- Builds a schema that keeps the order of its fields: { { "name", type = ... }, ..., one_of = ... }.
 function schema.ordered(list)
@@ -239,11 +243,18 @@ local function unquoted(node, wanted)
   return found and (found == wanted or found == "integer" and wanted == "number") and "write it without quotes" or nil
 end
 
+--- Advice for a share that is written as a percentage, where it is a number from 0 to 1.
+local function as_share(field, node)
+  local percent = field.type == "number" and field.max == 1 and tonumber(node.text:match "^(%d+%.?%d*)%%$")
+  return percent and percent <= 100 and ("write %g"):format(percent / 100) or nil
+end
+
 function Check:number(field, node, parent, key)
   local found, value = Node.resolved(node)
   local whole = field.type ~= "number"
   if found ~= "integer" and (whole or found ~= "number") or value ~= value then
-    return self:mismatch(field, node, parent, key, unquoted(node, whole and "integer" or "number"))
+    local advised = as_share(field, node) or unquoted(node, whole and "integer" or "number")
+    return self:mismatch(field, node, parent, key, advised)
   end
   if whole and math.abs(value) > 2 ^ 53 then return self:mismatch(field, node, parent, key, "it is too large") end
   if field.type == "status" and (value < 100 or value > 599) then return self:mismatch(field, node, parent, key) end
@@ -274,7 +285,8 @@ function Check:enum(field, node, parent, key)
     return self:fail(node, parent, key, "%s is not available in this version; expected %s", quote(node.text),
                      expected(field))
   end
-  local hint = self.report:near(node.text, field.of)
+  local meant = field.elsewhere and field.elsewhere[node.text:lower()]
+  local hint = meant and ('; did you mean "%s"?'):format(meant) or self.report:near(node.text, field.of)
   self:fail(node, parent, key, "expected %s, found %s%s", expected(field), wording.describe(node), hint)
 end
 
@@ -373,15 +385,38 @@ function Check:map(field, node, parent, key)
   return self:finish(field, result, #node.entries, node, parent, key)
 end
 
+local KEYS_SHOWN_MAX = 20       -- of a map with more of them an error does not list all
+
+--- The key that was meant by a word that is one elsewhere: the end of a message, and the key of this map that it leads
+-- to; nil where the word is not known.
+local function known_elsewhere(fields, word)
+  local path = rawget(fields, schema.ELSEWHERE) and fields[schema.ELSEWHERE][word:lower()]
+  if not path then return nil end
+  local first, rest = path:match "^([^.]+)%.?(.*)$"
+  if not fields[first] then return ('; here that is "%s"'):format(path), "" end
+  if rest == "" then return ('; did you mean "%s"?'):format(first), first end
+  return ("; did you mean %s: { %s: ... }?"):format(first, rest), first
+end
+
+--- The keys of a map that may be written in this version.
+local function available(fields)
+  local names = {}
+  for _, name in ipairs(schema.names(fields)) do
+    if fields[name].later ~= true then names[#names + 1] = name end
+  end
+  return names
+end
+
 --- Gives the key that was meant, where one is near.
 function Check:unknown_key(fields, entry, path)
-  local names = schema.names(fields)
-  local hint, meant = self.report:near(entry.key, names)
+  local names = available(fields)
+  local hint, meant = known_elsewhere(fields, entry.key)
+  if not hint then hint, meant = self.report:near(entry.key, names) end
   if #names == 0 then
     hint = "; none is known here"
   elseif not meant and is_field(fields[entry.key:match "^[%w_]+%." and entry.key:match "^[%w_]+"]) then
     hint = ("; a dot does not lead into a map here: write %s: { %s: ... }"):format(entry.key:match "^([%w_]+)%.(.*)$")
-  elseif not meant and #names <= 12 then
+  elseif not meant and #names <= KEYS_SHOWN_MAX then
     hint = "; expected one of " .. table.concat(names, ", ")
   end
   self:fail(entry, path, entry.key, "unknown key%s", hint)

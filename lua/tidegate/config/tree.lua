@@ -2,11 +2,13 @@
 -- docs/configuration.md is made of it. What other versions know and this one does not is marked with later = true.
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
+local elsewhere = require "tidegate.config.elsewhere"
 local entry = require "tidegate.plugin.entry"
 local schema = require "tidegate.config.schema"
+local statuses = require "tidegate.config.statuses"
 local types = require "tidegate.config.types"
 
-local ordered = schema.ordered
+local ordered, ELSEWHERE = schema.ordered, schema.ELSEWHERE
 
 local function later(name)
   return { name, type = "any", later = true }
@@ -210,6 +212,7 @@ local function circuit_breaker(doc)
   return {
     "circuit_breaker", type = "object", doc = doc,
     fields = ordered {
+      [ELSEWHERE] = elsewhere.circuit_breaker,
       { "error_ratio", type = "number", default = 0.5, min = 0, max = 1,
         doc = "share of failures (no answer, or a status from 500 on) in the window that opens it; 0: not counted" },
       duration("slow", "0", "an answer that takes so long to begin is slow; 0: not counted", "0"),
@@ -306,6 +309,7 @@ local websocket = {
   doc = "looks into the frames of WebSockets, and keeps both ends alive; without it they pass unseen; see " ..
         "docs/websocket.md",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.websocket,
     duration("ping_interval", "30s", "an end that has said nothing for so long is pinged; 0: never", "0"),
     duration("pong_wait", "60s", "an end that says nothing for so long is given up; 0: never", "0"),
     duration("write_wait", "10s", "an end that takes nothing for so long, or does not answer a close, is given up"),
@@ -324,6 +328,7 @@ local websocket = {
 local route = {
   type = "object",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.route,
     { "name", type = "name", doc = 'for logs and messages; default: "route 1", "route 2", ...' },
     { "enabled", type = "boolean", default = true, doc = "false: as if it were not there" },
     { "priority", type = "integer", default = 0, min = -1000000, max = 1000000,
@@ -367,6 +372,7 @@ local route = {
 local node = {
   type = "object", short = "url",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.node,
     { "url", type = "node", required = true,
       doc = '"10.0.0.1:8080", "http://name:8080", "https://name", "[::1]:8080" or "unix:/run/app.sock"' },
     { "weight", type = "integer", default = 1, min = 1, max = 65535, doc = "share of the requests" },
@@ -389,7 +395,8 @@ end
 local balance = {
   "balance", type = "object", short = "algorithm", default = {}, doc = "how a node is picked",
   fields = ordered {
-    { "algorithm", type = "enum", default = "round_robin",
+    [ELSEWHERE] = elsewhere.balance,
+    { "algorithm", type = "enum", default = "round_robin", elsewhere = elsewhere.algorithms,
       of = { "round_robin", "weighted_round_robin", "random", "two_choices", "least_connections", "least_latency",
              "ip_hash", "consistent_hash" },
       doc = "weights count in all of them; `balance: round_robin` is the short form" },
@@ -402,14 +409,11 @@ local balance = {
   },
 }
 
---- Statuses and ranges of them: 200, "200-299".
+--- Statuses and ranges of them: 200, "200-299", 2xx.
 local function check_statuses(list)
   for _, text in ipairs(list) do
-    local first, last = text:match "^(%d%d%d)$", nil
-    if not first then first, last = text:match "^(%d%d%d)%-(%d%d%d)$" end
-    local from, to = tonumber(first), tonumber(last or first)
-    if not from or from < 100 or to > 599 or to < from then
-      return false, ('expected statuses such as 200 and ranges such as "200-299", found "%s"'):format(text)
+    if not statuses.range(text) then
+      return false, ('expected statuses such as 200, ranges such as "200-299", or 2xx, found "%s"'):format(text)
     end
   end
   return true
@@ -418,6 +422,7 @@ end
 local active_check = {
   "active", type = "object", doc = "the gateway asks each node itself, now and then",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.active,
     { "type", type = "enum", of = { "http", "https", "tcp" },
       doc = "what is asked; default: http, or https where the nodes are; tcp: whether it can be connected to" },
     { "path", type = "string", min = 1, doc = "path and query asked for; default: /",
@@ -434,7 +439,7 @@ local active_check = {
     duration("interval", "10s", "from check to check, a tenth more or less", "10ms"),
     duration("timeout", "5s", "of a check as a whole; the next one begins after its end"),
     { "expect", type = "list", single = true, min = 1, of = "string", check = check_statuses,
-      doc = 'statuses of a healthy node, and ranges such as "200-299"; default: "200-399"' },
+      doc = 'statuses of a healthy node: 200, ranges such as "200-299", or 2xx; default: "200-399"' },
     { "body", type = "string", min = 1, doc = "text that must be in the first 64 KiB of the body" },
     count("healthy", 2, "successes in a row until an unhealthy node is healthy", 1, 1000),
     count("unhealthy", 3, "failures in a row until it is unhealthy", 1, 1000),
@@ -444,6 +449,7 @@ local active_check = {
 local passive_check = {
   "passive", type = "object", doc = "what clients get decides: a node that fails is ejected for a time",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.passive,
     count("failures", 5, "failures in a row that eject a node; 0: not counted", 0, 1000000),
     { "error_ratio", type = "number", default = 0, min = 0, max = 1,
       doc = "share of failures in the window that ejects a node; 0: not counted" },
@@ -457,6 +463,7 @@ local passive_check = {
 local health_check = {
   "health_check", type = "object", default = {}, doc = "which nodes are used",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.health_check,
     active_check,
     passive_check,
     { "panic", type = "enum", of = { "use_all", "fail" }, default = "use_all",
@@ -467,6 +474,7 @@ local health_check = {
 local service_sticky = {
   "sticky", type = "object", doc = "a client stays with the node that answered it first, as long as that is usable",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.sticky,
     { "cookie", type = "string", required = true, min = 1, doc = "name of the cookie that says so",
       check = function(text)
         local good = not text:find "[^%w!#$%&'*+.^_`|~-]" and #text <= 64
@@ -482,6 +490,7 @@ local service_sticky = {
 local overload = {
   "overload", type = "object", doc = "how many requests the service has at a time, over all loops; more get 503",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.overload,
     { "max_requests", type = "integer", required = true, min = 1, max = 1000000, words = { adaptive = 0 },
       doc = "so many; adaptive: found by how long answers take" },
     count("least", 4, "an adaptive limit is never below this", 1, 1000000),
@@ -494,6 +503,7 @@ local overload = {
 local service_tls = {
   "tls", type = "object", default = {}, implicit = true, doc = "towards https nodes",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.tls,
     { "verify", type = "boolean", default = true, doc = "the node must show a certificate that is valid for its name" },
     file("ca", "PEM file: who may sign it; default: the system's"),
     { "server_name", type = "host", doc = "name asked for and checked; default: the node's host" },
@@ -526,6 +536,7 @@ end
 local discovery = {
   "discovery", type = "object", doc = "where further nodes are found; see docs/names.md",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.discovery,
     { "dns", type = "string", min = 1, check = check_dns,
       doc = "`_http._tcp.app.internal`: by the SRV records of that name; `app.internal:8080`: as a node of that name" },
     { "file", type = "file", doc = "a file with a list as `nodes` takes it, in YAML or JSON; live when it is saved" },
@@ -537,6 +548,7 @@ local discovery = {
 local service = {
   type = "object", short = "nodes",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.service,
     { "protocol", type = "enum", of = { "http", "https", "ws", "wss" },
       later = { "h2c", "h2", "grpc", "grpcs", "fastcgi", "tcp" },
       doc = "ws is another word for http, wss for https; default: by the nodes' URLs, else http" },
@@ -548,6 +560,7 @@ local service = {
     discovery,
     { "timeouts", type = "object", default = {}, doc = "towards nodes",
       fields = ordered {
+        [ELSEWHERE] = elsewhere.timeouts,
         duration("connect", "2s", "until the connection (and its TLS) stands"),
         duration("connect_delay", "250ms",
           "a connection that does not stand by then is not waited for alone: another node is tried beside it; 0: never",
@@ -561,6 +574,7 @@ local service = {
       doc = "nodes are told by X-Request-Timeout how many seconds they have" },
     { "pool", type = "object", default = {}, doc = "connections to the nodes",
       fields = ordered {
+        [ELSEWHERE] = elsewhere.pool,
         count("idle_per_node", 64, "idle connections that each loop keeps for one node; 0: none", 0, 1000000),
         duration("idle", "60s", "how long an idle connection is kept"),
         duration("lifetime", "1h", "age at which a connection is closed; 0: no limit", "0"),
@@ -613,6 +627,7 @@ local metrics = {
 return {
   type = "object",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.top,
     { "version", type = "integer", default = 1, min = 1, max = 1, doc = "of this language" },
     { "include", type = "list", single = true, max = 100, of = { type = "string", min = 1, max = 4000 },
       expects = "a list of files or patterns such as conf.d/*.yaml",

@@ -1,7 +1,9 @@
 --- The part of the configuration's schema that says what is tried again: `retries` of services and of routes.
+local elsewhere = require "tidegate.config.elsewhere"
 local schema = require "tidegate.config.schema"
+local statuses = require "tidegate.config.statuses"
 
-local ordered = schema.ordered
+local ordered, ELSEWHERE = schema.ordered, schema.ELSEWHERE
 
 local retries = {}
 
@@ -15,16 +17,7 @@ local IDEMPOTENT = { "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE" }
 -- @tparam string word
 -- @treturn ?number the first one; nil where it means none
 -- @treturn ?number the last one
-function retries.statuses(word)
-  local class = word:match "^([45])xx$"
-  if class then return class * 100, class * 100 + 99 end
-  local first, last = word:match "^([45]%d%d)%-?([45]?%d?%d?)$"
-  if not first or #last ~= (word:find("-", 1, true) and 3 or 0) then return nil end
-  first = tonumber(first)
-  last = tonumber(last) or first
-  if last < first then return nil end
-  return first, last
-end
+function retries.statuses(word) return statuses.range(word, 400) end
 
 local EXPECTED = 'expected connect, reset, timeout, or statuses from 400 on such as 503, 5xx or 502-504, found "%s"'
 
@@ -33,7 +26,8 @@ local CAUSE = {
   check = function(word)
     local is_known = retries.statuses(word) ~= nil
     for _, cause in ipairs(retries.CAUSES) do is_known = is_known or word == cause end
-    return is_known, EXPECTED:format(word)
+    local meant = elsewhere.causes[word:lower()]
+    return is_known, EXPECTED:format(word) .. (meant and ('; did you mean "%s"?'):format(meant) or "")
   end,
 }
 
@@ -46,6 +40,7 @@ local function duration(name, default, doc, min)
 end
 
 local backoff = ordered {
+  [ELSEWHERE] = elsewhere.backoff,
   duration("base", "25ms", "longest wait before the first of these tries; doubled for each further one"),
   duration("max", nil, "longest wait of all; default: ten times the base"),
 }
@@ -61,6 +56,7 @@ local budget = {
   "budget", type = "object", short = "share", default = {},
   doc = "how much may be sent again of what nodes may have worked on already; over the last 10 seconds, in all loops",
   fields = ordered {
+    [ELSEWHERE] = elsewhere.budget,
     { "share", type = "percent", default = "20%", doc = "of the service's requests" },
     { "min", type = "integer", default = 10, min = 0, max = 1000000,
       doc = "retries per second that are allowed whatever the share is" },
@@ -71,6 +67,7 @@ local function fields(is_route)
   local function default(value) return not is_route and value or nil end
   local or_services = is_route and "; default: the service's" or ""
   local list = {
+    [ELSEWHERE] = elsewhere.retries,
     { "attempts", type = "integer", default = default(1), min = 0, max = 100,
       doc = "further tries after the first; 0: none" .. or_services },
     { "on", type = "list", single = true, min = 1, of = CAUSE,

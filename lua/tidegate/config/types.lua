@@ -133,8 +133,10 @@ types.size = {
 types.percent = {
   expected = "a percentage such as 10%",
   parse = function(text)
-    local number = tonumber(text:match "^(%d+%.?%d*)%%$")
+    local digits, sign = text:match "^(%d+%.?%d*)(%%?)$"
+    local number = tonumber(digits)
     if not number or number > 100 then return nil end
+    if sign == "" then return nil, ("write %g%%"):format(number < 1 and number * 100 or number) end
     return number / 100
   end,
 }

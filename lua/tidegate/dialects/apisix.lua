@@ -27,6 +27,7 @@ end
 
 --- The entry that shows that a file is APISIX's; nil where it is none.
 function apisix.recognise(node)
+  if entry_of(node, "listen") then return nil end       -- our own, with a word of APISIX in it
   local list = entry_of(node, "routes")
   for _, route in ipairs(list and list.value.items or {}) do
     for _, key in ipairs(ROUTE_SIGNS) do

@@ -99,8 +99,9 @@ for _, name in ipairs(schema.names(FILE.fields)) do toyou.keys[name] = true end
 local SIGNS = { "host_rules", "route_rules", "middleware_services", "middlewares", "config_dir", "advanced",
                 "match_order" }
 
---- The entry of a service as only Toyou writes it.
+--- The entry of a service as only Toyou writes it; beside "listen" or "routes" it is our own, with a wrong word in it.
 local function service_of(root)
+  if node.get(root, "routes") or node.get(root, "listen") then return nil end
   local _, entry = node.get(root, "services")
   for _, service in ipairs(entry and entry.value.entries or {}) do
     local of = service.value

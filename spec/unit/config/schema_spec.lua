@@ -160,7 +160,7 @@ describe("an object", function()
   local cases = {
     { "misses a key", "{}", { "name: missing, expected a text" } },
     { "has a key too many", "{name: x, colour: red}",
-      { "colour: unknown key; expected one of later, more, name, size, tags" } },
+      { "colour: unknown key; expected one of more, name, size, tags" } },
     { "has a misspelt key, which is then not missing", "{nme: x}", { 'nme: unknown key; did you mean "name"?' } },
     { "has a key of another version", "{name: x, later: 1}", { "later: not available in this version" } },
     { "has several errors", "{size: 1, more: {deep: x}}", { "name: missing, expected a text",

@@ -22,7 +22,7 @@ local cases = {
   { "size", "9000000TiB", nil, "it is too large" }, { "size", "-1B", nil }, { "size", "", nil },
 
   { "percent", "10%", 0.1 }, { "percent", "100%", 1 }, { "percent", "0.5%", 0.005 }, { "percent", "101%", nil },
-  { "percent", "10", nil }, { "percent", "%", nil },
+  { "percent", "10", nil, "write 10%" }, { "percent", "0.2", nil, "write 20%" }, { "percent", "%", nil },
 
   { "url", "http://a", "http://a" }, { "url", "https://a:1/b?c#d", "https://a:1/b?c#d" }, { "url", "a.com", nil },
   { "url", "http://", nil }, { "url", "http://a b", nil },
