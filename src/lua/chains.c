@@ -196,6 +196,37 @@ static enum rc run(struct exchange *x, enum hook hook)
     return rc;
 }
 
+/* As run, in a line of its own, with a text and a flag behind the first argument. On RC_OK *co holds what the chain
+ * gave, and is to be given back. */
+static enum rc run_with_text(struct exchange *x, enum hook hook, enum chain_line line, struct slice text, bool flag,
+                             struct coroutine **co)
+{
+    int args = 0;
+    *co = x->lines[line];
+    if (*co && (*co)->state != COROUTINE_READY)
+        return RC_AGAIN;
+    if (!*co) {
+        *co = begin(x, hook, line);
+        args = 3;
+        if (!*co)
+            return RC_INTERNAL;
+        lua_pushlstring((*co)->L, text.len ? text.at : "", text.len);
+        lua_pushboolean((*co)->L, flag);
+    }
+    return go_on(x, *co, args);
+}
+
+/* The text lives until the next one of this line. */
+static enum rc keep_text(struct exchange *x, const struct coroutine *co, struct slice text, struct slice *kept)
+{
+    struct buf *out = &x->filtered[co->line];
+    buf_reset(out);
+    out->max = UINT32_MAX;              /* the memory that Lua may have is the bound */
+    enum rc rc = buf_append(out, text);
+    *kept = buf_slice(out);
+    return rc;
+}
+
 /* What the chain of a body hook gave: whether nothing was changed, and the text to send. */
 static enum rc take_chunk(struct exchange *x, struct coroutine *co, bool is_first, struct slice *chunk)
 {
@@ -205,30 +236,15 @@ static enum rc take_chunk(struct exchange *x, struct coroutine *co, bool is_firs
         return RC_INTERNAL;             /* the chain checks what a hook gives: cannot be */
     if (lua_toboolean(co->L, -2) && is_first)
         return RC_OK;
-    struct buf *out = &x->filtered[co->line];
-    buf_reset(out);
-    out->max = UINT32_MAX;              /* the memory that Lua may have is the bound */
-    if (buf_append(out, slice_make(text, len)) != RC_OK)
-        return RC_INTERNAL;
-    *chunk = buf_slice(out);
-    return RC_OK;
+    return keep_text(x, co, slice_make(text, len), chunk) == RC_OK ? RC_OK : RC_INTERNAL;
 }
 
 static enum rc filter(struct exchange *x, enum hook hook, struct slice *chunk, bool last)
 {
     enum chain_line line = hook == HOOK_REQUEST_BODY ? LINE_REQUEST_BODY : LINE_MAIN;
-    struct coroutine *co = x->lines[line];
-    bool is_first = !co;
-    if (co && co->state != COROUTINE_READY)
-        return RC_AGAIN;
-    if (!co) {
-        co = begin(x, hook, line);
-        if (!co)
-            return RC_INTERNAL;
-        lua_pushlstring(co->L, chunk->len ? chunk->at : "", chunk->len);
-        lua_pushboolean(co->L, last);
-    }
-    enum rc rc = go_on(x, co, is_first ? 3 : 0);
+    bool is_first = !x->lines[line];
+    struct coroutine *co;
+    enum rc rc = run_with_text(x, hook, line, *chunk, last, &co);
     if (rc == RC_OK) {
         rc = take_chunk(x, co, is_first, chunk);
         coroutine_give(co);
@@ -245,30 +261,16 @@ static void take_message(struct exchange *x, struct coroutine *co, struct ws_mes
         m->verdict = lua_isnil(co->L, -2) ? WS_PASS : WS_DROP;
         return;
     }
-    struct buf *out = &x->filtered[co->line];
-    buf_reset(out);
-    out->max = UINT32_MAX;              /* the memory that Lua may have is the bound */
-    (void)buf_append(out, slice_make(text, len));
+    (void)keep_text(x, co, slice_make(text, len), &m->changed);     /* so much fits */
     m->verdict = WS_CHANGE;
-    m->changed = buf_slice(out);
     m->opcode = lua_toboolean(co->L, -1) ? WS_BINARY : WS_TEXT;
 }
 
 static enum rc message(struct exchange *x, enum hook hook, struct slice data, struct ws_message *m)
 {
     enum chain_line line = hook == HOOK_MESSAGE ? LINE_REQUEST_BODY : LINE_MAIN;
-    struct coroutine *co = x->lines[line];
-    bool is_first = !co;
-    if (co && co->state != COROUTINE_READY)
-        return RC_AGAIN;
-    if (!co) {
-        co = begin(x, hook, line);
-        if (!co)
-            return RC_INTERNAL;
-        lua_pushlstring(co->L, data.len ? data.at : "", data.len);
-        lua_pushboolean(co->L, m->opcode == WS_BINARY);
-    }
-    enum rc rc = go_on(x, co, is_first ? 3 : 0);
+    struct coroutine *co;
+    enum rc rc = run_with_text(x, hook, line, data, m->opcode == WS_BINARY, &co);
     if (rc == RC_OK) {
         take_message(x, co, m);
         coroutine_give(co);
