@@ -1,32 +1,13 @@
---- WebSocket for specs (RFC 6455), in Lua alone and apart from the gateway's code: frames as bytes, also wrong ones.
-local bit = require "bit"
+--- WebSocket for specs (RFC 6455), in Lua alone and apart from the core: frames as bytes, also wrong ones, beside what the
+-- test kit has for good ones.
+local frames = require "tidegate.spec.frames"
 
 local websocket = {}
 
-websocket.CONTINUATION, websocket.TEXT, websocket.BINARY = 0, 1, 2
-websocket.CLOSE, websocket.PING, websocket.PONG = 8, 9, 10
-
-local function big_endian(n, size)
-  local bytes = {}
-  for i = size, 1, -1 do
-    bytes[i] = string.char(n % 256)
-    n = math.floor(n / 256)
-  end
-  return table.concat(bytes)
-end
-
-local function from_big_endian(bytes)
-  local n = 0
-  for i = 1, #bytes do n = n * 256 + bytes:byte(i) end
-  return n
-end
-
---- Bytes XORed with a mask of four, over and over.
-function websocket.masked(payload, mask)
-  local keys, out = { mask:byte(1, 4) }, {}
-  for i = 1, #payload do out[i] = string.char(bit.bxor(payload:byte(i), keys[(i - 1) % 4 + 1])) end
-  return table.concat(out)
-end
+websocket.CONTINUATION, websocket.TEXT, websocket.BINARY = 0, frames.TEXT, frames.BINARY
+websocket.CLOSE, websocket.PING, websocket.PONG = frames.CLOSE, frames.PING, frames.PONG
+websocket.masked, websocket.number_of, websocket.close_body = frames.masked, frames.number_of, frames.close_body
+websocket.close_of = frames.close_of
 
 --- A frame as bytes.
 -- @tparam table f payload (""), opcode (TEXT), fin (true), rsv (0 to 7, 4 is RSV1), mask: four bytes, or nil;
@@ -38,7 +19,7 @@ function websocket.frame(f)
   local len_size = f.len_size or (type(len) == "string" and 8) or (len > 65535 and 8) or (len > 125 and 2) or 0
   local first = (f.fin == false and 0 or 128) + (f.rsv or 0) * 16 + (f.opcode or websocket.TEXT)
   local second = (f.mask and 128 or 0) + (len_size == 8 and 127 or len_size == 2 and 126 or len)
-  local long = type(len) == "string" and len or len_size > 0 and big_endian(len, len_size) or ""
+  local long = type(len) == "string" and len or len_size > 0 and frames.big_endian(len, len_size) or ""
   if f.mask then payload = f.mask .. websocket.masked(payload, f.mask) end
   return string.char(first, second) .. long .. payload
 end
@@ -65,7 +46,7 @@ function websocket.frames(bytes)
     local first, second = bytes:byte(at, at + 1)
     local len, start = second % 128, at + 2
     local len_size = len == 127 and 8 or len == 126 and 2 or 0
-    if len_size > 0 then len = from_big_endian(bytes:sub(start, start + len_size - 1)) end
+    if len_size > 0 then len = frames.number_of(bytes:sub(start, start + len_size - 1)) end
     start = start + len_size
     local is_masked = second >= 128
     local body = start + (is_masked and 4 or 0)
@@ -74,18 +55,14 @@ function websocket.frames(bytes)
     if is_masked then payload = websocket.masked(payload, bytes:sub(start, start + 3)) end
     local frame = { opcode = first % 16, fin = first >= 128, rsv = math.floor(first / 16) % 8, masked = is_masked,
                     payload = payload }
-    if frame.opcode == websocket.CLOSE and len > 1 then
-      frame.code, frame.reason = from_big_endian(payload:sub(1, 2)), payload:sub(3)
+    if frame.opcode == websocket.CLOSE then
+      local said = frames.close_of(payload)
+      frame.code, frame.reason = said.code, said.reason
     end
     list[#list + 1] = frame
     at = body + len
   end
   return list, bytes:sub(at)
-end
-
---- The payload of a close frame.
-function websocket.close_body(code, reason)
-  return big_endian(code, 2) .. (reason or "")
 end
 
 return websocket

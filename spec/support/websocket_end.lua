@@ -26,12 +26,6 @@ function websocket_end.switch(more)
          websocket_end.ACCEPT .. "\r\n" .. (more or "") .. "\r\n"
 end
 
-local function number(bytes)
-  local n = 0
-  for i = 1, #bytes do n = n * 256 + bytes:byte(i) end
-  return n
-end
-
 --- Reads a frame.
 -- @treturn ?table { fin =, rsv =, opcode =, masked =, payload = (plain), code =, reason = (of a close frame) }; nil at
 --   the end of the stream
@@ -40,8 +34,8 @@ function websocket_end.read(reader, timeout)
   if not head then return nil end
   local first, second = head:byte(1, 2)
   local len = second % 128
-  if len == 126 then len = number(reader:exactly(2, timeout)) elseif len == 127 then
-    len = number(reader:exactly(8, timeout))
+  if len == 126 then len = websocket.number_of(reader:exactly(2, timeout)) elseif len == 127 then
+    len = websocket.number_of(reader:exactly(8, timeout))
   end
   local mask = second >= 128 and reader:exactly(4, timeout)
   local payload = len > 0 and reader:exactly(len, timeout) or ""
@@ -50,7 +44,10 @@ function websocket_end.read(reader, timeout)
     fin = first >= 128, rsv = math.floor(first / 16) % 8, opcode = first % 16, masked = mask ~= false,
     payload = payload,
   }
-  if f.opcode == websocket.CLOSE and len >= 2 then f.code, f.reason = number(payload:sub(1, 2)), payload:sub(3) end
+  if f.opcode == websocket.CLOSE then
+    local said = websocket.close_of(payload)
+    f.code, f.reason = said.code, said.reason
+  end
   return f
 end
 
@@ -81,7 +78,7 @@ end
 function End:send(f) return self.connection:send(self:frame(f)) end
 function End:text(text) return self:send { payload = text } end
 function End:close(code, reason)
-  return self:send { opcode = websocket.CLOSE, payload = code and websocket.close_body(code, reason) or "" }
+  return self:send { opcode = websocket.CLOSE, payload = websocket.close_body(code, reason) }
 end
 
 function End:read(timeout) return websocket_end.read(self.connection.reader, timeout) end

@@ -7,7 +7,8 @@ frames.TEXT, frames.BINARY, frames.CLOSE, frames.PING, frames.PONG = 1, 2, 8, 9,
 
 local char, floor = string.char, math.floor
 
-local function big_endian(n, size)
+--- A whole number as bytes, the highest first.
+function frames.big_endian(n, size)
   local out = {}
   for i = size, 1, -1 do
     out[i] = char(n % 256)
@@ -16,7 +17,8 @@ local function big_endian(n, size)
   return table.concat(out)
 end
 
-local function number_of(text)
+--- The whole number that bytes are, the highest first.
+function frames.number_of(text)
   local n = 0
   for i = 1, #text do n = n * 256 + text:byte(i) end
   return n
@@ -31,22 +33,23 @@ function frames.bytes(opcode, payload, is_client)
   local size, mask = #payload, is_client and 128 or 0
   local head
   if size < 126 then head = char(128 + opcode, mask + size)
-  elseif size < 65536 then head = char(128 + opcode, mask + 126) .. big_endian(size, 2)
-  else head = char(128 + opcode, mask + 127) .. big_endian(size, 8) end
+  elseif size < 65536 then head = char(128 + opcode, mask + 126) .. frames.big_endian(size, 2)
+  else head = char(128 + opcode, mask + 127) .. frames.big_endian(size, 8) end
   return head .. (is_client and "\0\0\0\0" or "") .. payload
 end
 
 --- The payload of a close frame; nil as code: without one.
-function frames.close_body(code, reason) return code and big_endian(code, 2) .. (reason or "") or "" end
+function frames.close_body(code, reason) return code and frames.big_endian(code, 2) .. (reason or "") or "" end
 
 --- What a close frame says.
 -- @treturn table code and reason; both nil where there is none
 function frames.close_of(payload)
   if #payload < 2 then return {} end
-  return { code = number_of(payload:sub(1, 2)), reason = payload:sub(3) }
+  return { code = frames.number_of(payload:sub(1, 2)), reason = payload:sub(3) }
 end
 
-local function unmasked(payload, mask)
+--- Bytes XORed with a mask of four, over and over (section 5.3): masked, and plain again.
+function frames.masked(payload, mask)
   local keys, out = { mask:byte(1, 4) }, {}
   for i = 1, #payload do out[i] = char(bit.bxor(payload:byte(i), keys[(i - 1) % 4 + 1])) end
   return table.concat(out)
@@ -62,12 +65,12 @@ local function first_frame(held)
   local size, at, mask = second % 128, 3, nil
   local wide = size == 127 and 8 or size == 126 and 2 or 0
   if wide > 0 then
-    size, at = number_of(held:sub(at, at + wide - 1)), at + wide
+    size, at = frames.number_of(held:sub(at, at + wide - 1)), at + wide
   end
   if second >= 128 then mask, at = held:sub(at, at + 3), at + 4 end
   if #held < at + size - 1 then return nil end
   local payload = held:sub(at, at + size - 1)
-  return first % 16, mask and unmasked(payload, mask) or payload, at + size
+  return first % 16, mask and frames.masked(payload, mask) or payload, at + size
 end
 
 --- Reads frames of one end.
