@@ -7,7 +7,7 @@ local stage = require "support.stage"
 local request = client.request
 local MIB = 1024 * 1024
 local CONFIG = [[
-timeouts: { idle: 30s, head: 1s, body: 1s, write: 400ms }
+timeouts: { idle: 30s, head: 2s, body: 2s, write: 1500ms }
 services: { app: { nodes: ["NODE"], retries: { attempts: 0 }, pool: { idle_per_node: 8 } } }
 routes: [{ path: "/*", service: app }]
 ]]
@@ -75,10 +75,10 @@ describe("a client that", function()
   for _, case in ipairs(slow) do
     it(case[1] .. " gets a 408, and the upstream no request", function()
       c:send(case[2])
-      assert.truthy(served() < 0.8)         -- others do not wait for it
-      local response = assert(c:response { timeout = 3 })
+      assert.truthy(served() < 1.8)         -- others do not wait for it
+      local response = assert(c:response())
       assert.equal(408, response.status)
-      assert.equal("eof", (c:ending(3)))
+      assert.equal("eof", (c:ending()))
       for _, got in ipairs(up:requests()) do assert.equal("/ok", got.target) end
     end)
   end
@@ -87,7 +87,7 @@ describe("a client that", function()
     c:send(request { method = "POST", headers = { "Content-Length: 400" } })
     for _ = 1, 39 do
       c:send("0123456789")
-      assert.is_nil((c:head(0.03)))        -- paces, and there is no answer yet
+      assert.is_nil((c:head(0.06)))        -- paces, and there is no answer yet
     end
     c:send("0123456789")
     assert.equal(200, assert(c:response()).status)
@@ -108,12 +108,12 @@ describe("a client that", function()
         most = math.max(most, gw:memory())
         longest = math.max(longest, served())
         return #up:events("ended") >= 4 and true
-      end, 10, "the end of the upstream connections")
+      end, 20, "the end of the upstream connections")
       assert.truthy(most - before < 8 * MIB or gateway.sanitized, "grew by " .. (most - before))
-      assert.truthy(longest < 0.5, "others waited " .. longest)
+      assert.truthy(longest < 1.4, "others waited " .. longest)
       for _, event in ipairs(up:events("sent")) do assert.truthy(event.mib < HUGE / 2, "sent " .. event.mib) end
       for i = 1, 4 do
-        local response = deaf[i]:response { timeout = 3 }
+        local response = deaf[i]:response()
         assert.truthy(response == nil or not response.complete)
         deaf[i]:close()
       end
@@ -127,7 +127,7 @@ describe("a client that", function()
     assert.equal(tostring(HUGE * MIB), head:get "content-length")
     for _ = 1, 30 do
       assert.truthy(reader.reader:exactly(100000))
-      assert.truthy(served() < 0.5)
+      assert.truthy(served() < 1.4)
     end
     reader:reset()
   end)
@@ -153,7 +153,7 @@ describe("a client that", function()
       c:reset()
       if case[3] then
         up:wait_event("ended")
-        assert.truthy(clock.now() - start < 0.35, "not before a timeout")
+        assert.truthy(clock.now() - start < 1.4, "not before a timeout")
       end
       served()
       for _, got in ipairs(up:requests()) do assert.not_equal("POST", got.method) end

@@ -69,7 +69,7 @@ describe("the time of a request", function()
     local res = ask("/quiet/hang", "0.2")
     assert.same({ 504, "504 Gateway Timeout: the client's time is over\n" }, { res.status, res.body })
     local took = clock.now() - before
-    assert.is_true(took >= 0.19 and took < 1, took)
+    assert.is_true(took >= 0.19 and took < 5, took)
     assert.equal("none", ask("/told/x").body)
     for target, most in pairs { ["/told/x"] = 60, ["/limited/x"] = 5, ["/hurried/x"] = 0.3 } do
       local left = ask(target, "1m").body

@@ -10,7 +10,7 @@ local CONFIG = [[
 services:
   app:
     nodes: NODES
-    timeouts: { first_byte: 1200ms }
+    timeouts: { first_byte: 2500ms }
     retries: { hedge: 50ms, on: [connect, reset, "503"], budget: 100% }
   poor: { nodes: NODES, timeouts: { first_byte: 300ms }, retries: { hedge: 50ms, budget: { share: 0%, min: 0 } } }
   named: { nodes: NODES, host_header: node, timeout_header: true, retries: { hedge: 50ms } }
@@ -110,14 +110,14 @@ describe("hedging", function()
   end
 
   local rows = {
-    { "takes the second one's answer where the first hangs", "/slow", 200, 0.05, 1.1 },
-    { "keeps the interim responses of the second to itself", "/interim", 200, 0.05, 1.1 },
-    { "takes the first one's answer where the second is busy", "/late", 200, 0.15, 1.1 },
-    { "takes the first one's answer where the second is broken", "/broken", 200, 0.15, 1.1 },
-    { "waits for the second one where the first dies", "/dies", 200, 0.15, 1.1 },
-    { "waits for the second one where the first is busy in the end", "/busy-late", 200, 0.15, 1.1 },
-    { "takes whichever comes first", "/both-late", 200, 0.15, 1.1 },
-    { "gives both up in the end", "/both-hang", 504, 1.1, 5 },
+    { "takes the second one's answer where the first hangs", "/slow", 200, 0.05, 2.3 },
+    { "keeps the interim responses of the second to itself", "/interim", 200, 0.05, 2.3 },
+    { "takes the first one's answer where the second is busy", "/late", 200, 0.15, 2.3 },
+    { "takes the first one's answer where the second is broken", "/broken", 200, 0.15, 2.3 },
+    { "waits for the second one where the first dies", "/dies", 200, 0.15, 2.3 },
+    { "waits for the second one where the first is busy in the end", "/busy-late", 200, 0.15, 2.3 },
+    { "takes whichever comes first", "/both-late", 200, 0.15, 2.3 },
+    { "gives both up in the end", "/both-hang", 504, 2.4, 10 },
   }
   for _, row in ipairs(rows) do
     it(row[1], function()
@@ -177,7 +177,7 @@ describe("hedging", function()
       clock.wait_until(function() return #first:events "head" > 0 and #second:events "head" > 0 end)
       c:reset()
       for _, node in ipairs { first, second } do
-        node:wait_event("ended", nil, 1)
+        node:wait_event("ended", nil, 2)
         node:forget()
       end
     end

@@ -571,11 +571,11 @@ describe("a timeout towards a client", function()
       local c = client.connect(gw:port())
       local start = clock.now()
       c:send(case[2])
-      local response = c:response { timeout = 3 }
+      local response = c:response()
       assert.equal(case[3], response and response.status)
-      assert.equal("eof", (c:ending(3)))
+      assert.equal("eof", (c:ending()))
       local took = clock.now() - start
-      assert.truthy(took >= 0.15 and took < 2.5, took)
+      assert.truthy(took >= 0.15 and took < 6, took)
       assert.equal(0, #up:requests())
       c:close()
     end)
@@ -587,9 +587,9 @@ describe("a timeout towards a client", function()
     assert.equal(200, assert(c:response()).status)
     local start = clock.now()
     up:forget()
-    assert.equal("eof", (c:ending(3)))
+    assert.equal("eof", (c:ending()))
     local took = clock.now() - start
-    assert.truthy(took >= 0.1 and took < 2, took)
+    assert.truthy(took >= 0.1 and took < 6, took)
     c:close()
   end)
 
@@ -598,13 +598,13 @@ describe("a timeout towards a client", function()
     local start = clock.now()
     c:send("GET / HTTP/1.1\r\n")
     local response
-    for i = 1, 100 do
+    for i = 1, 300 do
       if not c:send(("X-%d: y\r\n"):format(i)) then break end
       response = c:response { timeout = 0.03 }
       if response then break end
     end
     assert.equal(408, response and response.status)
-    assert.truthy(clock.now() - start < 1.5)
+    assert.truthy(clock.now() - start < 6)
     c:close()
     up:forget()
   end)

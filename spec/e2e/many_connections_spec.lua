@@ -58,7 +58,7 @@ describe("ten thousand idle connections", function()
       ask(batch)
       longest = math.max(longest, others_wait())
     end
-    assert.truthy(longest < 0.5, "others waited " .. longest .. " s")
+    assert.truthy(longest < 2, "others waited " .. longest .. " s")
     local _, status = gw:status()
     assert.truthy(status:find(("%d open"):format(count), 1, true), status)
     for _, batch in ipairs(batches) do

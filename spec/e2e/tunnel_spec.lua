@@ -81,8 +81,8 @@ local answers = {
 local CONFIG = [[
 timeouts: { idle: 200ms, head: 1s, body: 200ms, write: 2s }
 services:
-  app: { nodes: ["NODE"], timeouts: { idle: 5s } }
-  idle: { nodes: ["NODE"], timeouts: { idle: 300ms } }
+  app: { nodes: ["NODE"], timeouts: { idle: 20s } }
+  idle: { nodes: ["NODE"], timeouts: { idle: 600ms } }
 routes:
   - { path: "/*", service: app, timeout: 1s }
   - { path: "/idle/*", service: idle, strip_prefix: /idle }
@@ -184,9 +184,9 @@ describe("the tunnel", function()
       assert.equal("x", c.reader:exactly(1))
     end
     local start = clock.now()
-    assert.not_equal("timeout", (c:ending(3)))
+    assert.not_equal("timeout", (c:ending()))
     local took = clock.now() - start
-    assert.truthy(took > 0.2 and took < 2, took)
+    assert.truthy(took > 0.4 and took < 4, took)
     up:wait_event("ended")
   end)
 

@@ -123,10 +123,23 @@ function Gateway:memory()
   return tonumber(status:match("VmRSS:%s*(%d+) kB")) * 1024
 end
 
-local function stands_still(worker)
-  local tasks = assert(io.popen(("cat /proc/%d/task/*/stat"):format(worker)))
+--- A file of /proc for each thread of the worker, one behind the other.
+local function of_threads(worker, name)
+  local tasks = assert(io.popen(("cat /proc/%d/task/*/%s"):format(worker, name)))
   local text = tasks:read "*a"
   tasks:close()
+  return text
+end
+
+--- CPU time that the worker's threads have had, in seconds.
+function Gateway:cpu_time()
+  local ns = 0
+  for had in of_threads(self:worker_pid(), "schedstat"):gmatch "(%d+) %d+ %d+" do ns = ns + had end
+  return ns / 1e9
+end
+
+local function stands_still(worker)
+  local text = of_threads(worker, "stat")
   return text:find "%) T " and not text:find "%) [^T] "
 end
 

@@ -24,7 +24,7 @@ end
 
 --- Everything up to and with a plain string.
 function Reader:through(mark, timeout)
-  local deadline = clock.now() + (timeout or 5)
+  local deadline = clock.now() + (timeout or clock.PATIENCE)
   while true do
     local _, stop = self.held:find(mark, 1, true)
     if stop then
@@ -45,7 +45,7 @@ end
 
 --- Exactly n bytes.
 function Reader:exactly(n, timeout)
-  local deadline = clock.now() + (timeout or 5)
+  local deadline = clock.now() + (timeout or clock.PATIENCE)
   local pieces, have = { self.held }, #self.held
   self.held = ""
   local ok, why = true, nil
@@ -69,7 +69,7 @@ end
 -- @treturn string the bytes
 -- @treturn string how it ended: "eof", "reset" or "timeout"
 function Reader:rest(timeout)
-  local deadline = clock.now() + (timeout or 5)
+  local deadline = clock.now() + (timeout or clock.PATIENCE)
   local pieces = {}
   while true do
     pieces[#pieces + 1] = self.held

@@ -1,5 +1,5 @@
---- WebSocket for specs (RFC 6455), in Lua alone and apart from the core: frames as bytes, also wrong ones, beside what the
--- test kit has for good ones.
+--- WebSocket for specs (RFC 6455), in Lua alone and apart from the core: frames as bytes, also wrong ones. What the
+-- test kit has for good ones serves here as well.
 local frames = require "tidegate.spec.frames"
 
 local websocket = {}

@@ -86,7 +86,7 @@ end
 
 --- Sends all of it, or says why not and how much went.
 function wire.send(fd, bytes, timeout)
-  local deadline, at = clock.now() + (timeout or 5), 1
+  local deadline, at = clock.now() + (timeout or clock.PATIENCE), 1
   while at <= #bytes do
     local n, why, number = socket.send(fd, at == 1 and #bytes <= 65536 and bytes or bytes:sub(at, at + 65535))
     if n then
