@@ -2,28 +2,28 @@
 
 #include <assert.h>
 
+#include "http/header_table.h"
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
-/* The first byte at or after `at` that no field value may hold: below space but tab, or DEL. May look at bytes behind
- * end, but never returns one. */
+/* The first byte at or after `at` that no field value may hold: below space but tab, or DEL. What lies behind end is
+ * looked at too: a place there says that there is no such byte. */
 static inline const char *value_end(const char *at, const char *end)
 {
 #ifdef __SSE2__
     const __m128i space = _mm_set1_epi8(' ' - 1), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
-    for (; at < end; at += 16) {
+    do {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
         /* max(byte, 31) == 31 says byte <= 31, unsigned: obs-text above 0x7f stays allowed. */
         __m128i low = _mm_cmpeq_epi8(_mm_max_epu8(bytes, space), space);
         __m128i bad = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), low), _mm_cmpeq_epi8(bytes, del));
-        int mask = _mm_movemask_epi8(bad);
-        if (mask) {
-            at += __builtin_ctz((unsigned)mask);
-            return at < end ? at : end;
-        }
-    }
-    return end;
+        unsigned mask = (unsigned)_mm_movemask_epi8(bad);
+        if (mask)
+            return at + (unsigned)__builtin_ctz(mask);
+    } while ((at += 16) < end);
+    return at;
 #else
     for (; at < end; at++) {
         unsigned char c = (unsigned char)*at;
@@ -57,7 +57,7 @@ static inline const char *token_end(const char *at, const char *end)
                                     _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
         unsigned bad = (unsigned)_mm_movemask_epi8(_mm_or_si128(good, _mm_cmpeq_epi8(bytes, dash))) ^ 0xffffu;
         if (bad) {
-            at += __builtin_ctz(bad);
+            at += (unsigned)__builtin_ctz(bad);
             break;
         }
     }
@@ -84,49 +84,92 @@ static inline enum rc take_line_end(const char **at, const char *end)
 
 static inline bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
+/* The first colon, or a place at or behind end. */
+static inline const char *colon_in(const char *at, const char *end)
+{
+#ifdef __SSE2__
+    do {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(':')));
+        if (mask)
+            return at + (unsigned)__builtin_ctz(mask);
+    } while ((at += 16) < end);
+    return end;
+#else
+    at = memchr(at, ':', (size_t)(end - at));
+    return at ? at : end;
+#endif
+}
+
+/* "name:" at *at, which is left at the colon. What the table of known names knows is a token; other names are looked at
+ * byte by byte. */
+static inline enum rc take_name(const char **at, const char *end, struct slice *name, enum header_id *id)
+{
+    const char *start = *at, *stop = colon_in(start, end);
+    *name = slice_make(start, (size_t)(stop - start));
+    *id = stop < end ? header_look_up(*name) : HEADER_UNKNOWN;
+    if (*id == HEADER_UNKNOWN) {
+        stop = token_end(start, end);
+        name->len = (size_t)(stop - start);
+        if (stop == end || *stop != ':' || name->len == 0) {
+            *at = stop;
+            return stop == end ? RC_AGAIN : RC_MALFORMED;
+        }
+    }
+    *at = stop;
+    return RC_OK;
+}
+
+/* The value and the end of its line. is_line: the field is "name: value" CR LF, with no other blank around. */
+static inline enum rc take_value(const char **at, const char *end, struct slice *value, bool *is_line)
+{
+    /* Nearly always one space; what lies behind end is readable. */
+    *is_line = (*at)[1] == ' ';
+    const char *start = *at + 1 + *is_line;
+    while ((unsigned char)*start <= ' ' && start < end && is_blank(*start)) {
+        start++;
+        *is_line = false;
+    }
+    const char *stop = value_end(start, end);
+    if (stop + 2 > end || memcmp(stop, "\r\n", 2) != 0) {
+        *at = stop < end ? stop : end;
+        return take_line_end(at, end) == RC_AGAIN ? RC_AGAIN : RC_MALFORMED;
+    }
+    *at = stop + 2;
+    while ((unsigned char)stop[-1] <= ' ' && stop > start) {
+        stop--;
+        *is_line = false;
+    }
+    *value = slice_make(start, (size_t)(stop - start));
+    return RC_OK;
+}
+
 /* Field lines up to and with the empty line. *from is then behind them, or at the byte that is RC_MALFORMED. */
 static enum rc take_fields(const char **from, const char *end, const struct h1_limits *limits, struct arena *a,
                            struct headers *headers)
 {
     const char *at = *from;
+    enum rc rc;
     for (;;) {
-        const char *start = at;
-        at = token_end(at, end);
-        if (at == end)
-            return RC_AGAIN;
-        struct slice name = slice_make(start, (size_t)(at - start));
-        if (name.len == 0 && *at == '\r') {
-            enum rc rc = take_line_end(&at, end);
-            *from = at;
-            return rc;
+        struct slice name, value;
+        enum header_id id;
+        bool is_line;
+        if (at < end && *at == '\r') {
+            rc = take_line_end(&at, end);
+            break;
         }
-        if (*at != ':' || name.len == 0) {
-            *from = at;
-            return RC_MALFORMED;
-        }
+        rc = take_name(&at, end, &name, &id);
+        if (rc != RC_OK)
+            break;
         if (headers->count == limits->headers)
             return RC_HEAD_LIMIT;
-        /* Nearly always one space; what lies behind end is readable, and value_end stops before it. */
-        at += 1 + (at[1] == ' ');
-        while (at < end && is_blank(*at))
-            at++;
-        const char *value = at < end ? at : end, *stop = value_end(value, end);
-        at = stop;
-        if (end - at >= 2 && at[0] == '\r' && at[1] == '\n') {
-            at += 2;
-        } else {
-            enum rc rc = take_line_end(&at, end);
-            if (rc != RC_OK) {
-                *from = at;
-                return rc;
-            }
-        }
-        const char *line_end = stop;
-        while (stop > value && is_blank(stop[-1]))
-            stop--;
-        struct slice trimmed = slice_make(value, (size_t)(stop - value));
-        headers_add(headers, a, header_id_of(name), name, trimmed)->in_head = stop == line_end;
+        rc = take_value(&at, end, &value, &is_line);
+        if (rc != RC_OK)
+            break;
+        headers_add(headers, a, id, name, value)->in_head = is_line;
     }
+    *from = at;
+    return rc;
 }
 
 /* "HTTP/1.x"; 8 bytes must be there. */
@@ -219,6 +262,7 @@ static enum rc take_status_line(const char **at, const char *end, struct h1_head
     else if (**at != '\r')
         return RC_MALFORMED;
     const char *stop = value_end(*at, end);
+    stop = stop < end ? stop : end;
     head->reason = slice_make(*at, (size_t)(stop - *at));
     *at = stop;
     return take_line_end(at, end);

@@ -6,12 +6,6 @@ void out_number(struct out *o, uint64_t n)
     out_put(o, slice_make(digits, format_u64(digits, n)));
 }
 
-/* True when the field still lies as "name: value" CR LF in the head it came with. */
-static inline bool is_line(const struct header *h)
-{
-    return h->value.at == h->name.at + h->name.len + 2 && h->value.len && h->in_head;
-}
-
 /* Framing and connection fields belong to a connection, not to the message: each side writes its own. Fields that are
  * passed on as they came lie side by side in the head: a run of them is one copy. */
 static void put_fields(struct out *o, const struct headers *headers)
@@ -21,12 +15,12 @@ static void put_fields(struct out *o, const struct headers *headers)
         const struct header *start = h++;
         if (start->skip)
             continue;
-        if (!is_line(start)) {
+        if (!start->in_head) {
             out_field(o, start->name, start->value);
             continue;
         }
         const char *stop = slice_end(start->value) + 2;
-        for (; h < end && !h->skip && h->name.at == stop && is_line(h); h++)
+        for (; h < end && !h->skip && h->in_head && h->name.at == stop; h++)
             stop = slice_end(h->value) + 2;
         out_put(o, slice_make(start->name.at, (size_t)(stop - start->name.at)));
     }

@@ -1,5 +1,7 @@
 #include "http/header.h"
 
+#include "http/header_table.h"
+
 static const struct slice names[] = {
     [HEADER_UNKNOWN] = { "", 0 },
 #define HEADER_NAME(id, name) [HEADER_##id] = SLICE(name),
@@ -9,65 +11,30 @@ static const struct slice names[] = {
 
 struct slice header_name(enum header_id id) { return names[id]; }
 
-/* A name of up to 24 bytes as three words that overlap instead of a byte loop, letters folded. Setting bit 5 everywhere
- * is right for the letters and '-' that our names hold: other bytes that become equal by it ('M' and CR) are not token
- * bytes and never reach here. */
-struct fingerprint { uint64_t first, last; };
+struct header_slot header_slots[HEADER_SLOTS];
+uint64_t header_factor = 0x9e3779b97f4a7c15u;
 
-enum { BUCKETS = 256, KNOWN_MAX = 24 };
-static struct { struct fingerprint print; uint32_t len, id; } buckets[BUCKETS];
-
-static inline uint64_t load8(const char *at)
+/* False where two names want the same slot. */
+static bool fill_slots(void)
 {
-    uint64_t word;
-    memcpy(&word, at, 8);
-    return word | 0x2020202020202020u;
-}
-
-static inline struct fingerprint fingerprint_of(const char *at, size_t len)
-{
-    if (len >= 8)
-        return (struct fingerprint){ load8(at), load8(at + len - 8) };
-    uint32_t a, b;
-    if (len >= 4) {
-        memcpy(&a, at, 4);
-        memcpy(&b, at + len - 4, 4);
-        return (struct fingerprint){ a | 0x20202020u, b | 0x20202020u };
+    memset(header_slots, 0, sizeof header_slots);
+    for (uint32_t id = 1; id < HEADER_COUNT; id++) {
+        struct header_slot slot = header_slot_of(names[id].at, names[id].len), *place = header_place(&slot);
+        if (place->id)
+            return false;
+        slot.id = id;
+        *place = slot;
     }
-    a = (uint8_t)at[0] | 0x20u, b = (uint8_t)at[len - 1] | 0x20u;
-    return (struct fingerprint){ a, b | ((uint8_t)at[len / 2] | 0x20u) << 8 };
+    return true;
 }
 
-static inline unsigned bucket_of(struct fingerprint f, size_t len)
+__attribute__((constructor)) static void find_factor(void)
 {
-    uint64_t h = (f.first ^ (f.last << 7) ^ len) * 0x9e3779b97f4a7c15u;
-    return (unsigned)(h >> 56);
+    while (!fill_slots())
+        header_factor *= 0xd1342543de82ef95u;       /* odd, as all before */
 }
 
-__attribute__((constructor)) static void fill_buckets(void)
-{
-    for (unsigned id = 1; id < HEADER_COUNT; id++) {
-        struct fingerprint f = fingerprint_of(names[id].at, names[id].len);
-        unsigned b = bucket_of(f, names[id].len);
-        while (buckets[b].id)
-            b = (b + 1) & (BUCKETS - 1);
-        buckets[b].print = f;
-        buckets[b].len = (uint32_t)names[id].len;
-        buckets[b].id = id;
-    }
-}
-
-enum header_id header_id_of(struct slice name)
-{
-    if (name.len == 0 || name.len > KNOWN_MAX)
-        return HEADER_UNKNOWN;
-    struct fingerprint f = fingerprint_of(name.at, name.len);
-    for (unsigned b = bucket_of(f, name.len); buckets[b].id; b = (b + 1) & (BUCKETS - 1))
-        if (buckets[b].print.first == f.first && buckets[b].print.last == f.last && buckets[b].len == name.len &&
-            (name.len <= 16 || load8(name.at + 8) == load8(names[buckets[b].id].at + 8)))
-            return (enum header_id)buckets[b].id;
-    return HEADER_UNKNOWN;
-}
+enum header_id header_id_of(struct slice name) { return header_look_up(name); }
 
 void headers_grow(struct headers *h, struct arena *a)
 {
