@@ -1,6 +1,7 @@
 #include "base/freelist.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 /* Recycling hides use after free from the sanitizer: there, every object is its own allocation. */
@@ -33,13 +34,13 @@ static void count_live(struct freelist *f, int n)
 }
 
 #ifdef FREELIST_PLAIN
-void *freelist_take(struct freelist *f)
+void *freelist_take(struct freelist *f, size_t clear_bytes)
 {
     void *object = malloc(f->size);
     if (!object)
         abort();
     count_live(f, 1);
-    return object;
+    return memset(object, 0, clear_bytes);
 }
 
 void freelist_give(struct freelist *f, void *object)
@@ -62,14 +63,14 @@ static void grow(struct freelist *f)
     }
 }
 
-void *freelist_take(struct freelist *f)
+void *freelist_take(struct freelist *f, size_t clear_bytes)
 {
     if (!f->free)
         grow(f);
     void *object = f->free;
     f->free = *(void **)object;
     count_live(f, 1);
-    return object;
+    return memset(object, 0, clear_bytes);
 }
 
 void freelist_give(struct freelist *f, void *object)

@@ -15,8 +15,8 @@ struct freelist {
 
 void freelist_init(struct freelist *f, size_t size, uint32_t per_slab);
 void freelist_free(struct freelist *f);
-/* Never NULL; the bytes are whatever was left there. */
-void *freelist_take(struct freelist *f);
+/* Never NULL. Its first clear_bytes are zero, the others whatever was left there. */
+void *freelist_take(struct freelist *f, size_t clear_bytes);
 void freelist_give(struct freelist *f, void *object);
 
 /* From any thread. */

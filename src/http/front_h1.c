@@ -375,8 +375,7 @@ static void on_deadline(struct deadline *d)
 /* On a socket, or on a wire. */
 static struct front *front_new(struct fronts *set, int fd, struct wire *w)
 {
-    struct front *f = freelist_take(&set->free);
-    memset(f, 0, sizeof *f);
+    struct front *f = freelist_take(&set->free, sizeof *f);
     f->set = set;
     if (w)
         stream_memory_init(&f->stream, w, true);

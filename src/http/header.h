@@ -71,12 +71,11 @@ struct headers {
 enum header_id header_id_of(struct slice name);
 struct slice header_name(enum header_id id);
 
-/* Empties the list for a new message. */
+/* Empties a list, which has been used or is all zero, for a new message. */
 static inline void headers_clear(struct headers *h)
 {
-    h->at = NULL;
-    h->count = h->cap = 0;
-    memset(h->first, 0, sizeof h->first);
+    if (h->count)
+        memset(h, 0, sizeof *h);
 }
 
 void headers_grow(struct headers *h, struct arena *a);      /* private: the slow path of headers_add */

@@ -21,8 +21,7 @@ static void on_event(struct io *io)
 
 static struct up *make(struct loop *loop, struct freelist *home)
 {
-    struct up *u = freelist_take(home);
-    memset(u, 0, sizeof *u);
+    struct up *u = freelist_take(home, sizeof *u);
     u->loop = loop;
     u->home = home;
     h1_input_init(&u->input, &u->stream, loop, UP_HEAD_BYTES + SCRATCH_BYTES);

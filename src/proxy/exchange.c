@@ -212,8 +212,7 @@ static struct exchange *of(struct request *r) { return (struct exchange *)(void 
 
 struct exchange *exchange_new(struct plane *p, struct generation *g)
 {
-    struct exchange *x = freelist_take(&p->exchanges);
-    memset(x, 0, offsetof(struct exchange, first));
+    struct exchange *x = freelist_take(&p->exchanges, offsetof(struct exchange, first));
     x->plane = p;
     x->generation = g;
     x->wake.run = on_wake;

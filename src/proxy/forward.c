@@ -4,6 +4,8 @@
 #include "http/request_timeout.h"
 #include "proxy/seats.h"
 
+enum { ID_BYTES = 32 };                 /* of those that we make */
+
 /* Fields that we add are written as lines, side by side in one piece of the arena, so that the upstream's head takes
  * them as one copy. The piece is measured before: no check per byte. */
 struct lines { char *at; struct headers *headers; struct arena *arena; };
@@ -17,8 +19,26 @@ static inline void end_line(struct lines *l, enum header_id id, struct slice nam
 
 static inline char *put(char *at, struct slice s)
 {
-    memcpy(at, s.at, s.len);
+    if (s.len >= 8 && s.len <= 16) {    /* addresses and hosts: two moves that overlap are no call */
+        memcpy(at, s.at, 8);
+        memcpy(at + s.len - 8, slice_end(s) - 8, 8);
+    } else {
+        memcpy(at, s.at, s.len);
+    }
     return at + s.len;
+}
+
+static inline char *put_scheme(char *at, const struct request *r)
+{
+    return r->is_tls ? put(at, SLICE_OF("https")) : put(at, SLICE_OF("http"));
+}
+
+static inline char *put_id(char *at, struct slice id)
+{
+    if (id.len != ID_BYTES)
+        return put(at, id);
+    memcpy(at, id.at, ID_BYTES);
+    return at + ID_BYTES;
 }
 
 /* name is a literal: its copy is a move or two. */
@@ -32,7 +52,7 @@ static inline char *put(char *at, struct slice s)
 /* In place of what the client sent; where it is believed, its own field stays. */
 static bool makes_way(struct headers *headers, enum header_id id, bool keep)
 {
-    const struct header *sent = headers_find(headers, id);
+    const struct header *sent = headers->first[id] ? headers_find(headers, id) : NULL;
     if (!sent)
         return true;
     if (keep || sent->set)              /* what a plugin has set stays */
@@ -73,13 +93,13 @@ void forward_make_id(struct exchange *x)
         x->id = sent->value;
         return;
     }
-    char *id = arena_alloc(&x->req.arena, 32);
+    char *id = arena_alloc(&x->req.arena, ID_BYTES);
     uint64_t n = x->plane->id_next++;
     memcpy(id, x->plane->id_prefix, 16);
     memset(id + 16, '0', 16);
-    for (int i = 31; n; i--, n >>= 4)
+    for (int i = ID_BYTES - 1; n; i--, n >>= 4)
         id[i] = "0123456789abcdef"[n & 15];
-    x->id = slice_make(id, 32);
+    x->id = slice_make(id, ID_BYTES);
 }
 
 void forward_find_client(struct exchange *x)
@@ -129,11 +149,11 @@ static size_t list_bytes(const struct headers *headers, enum header_id id)
 }
 
 /* RFC 7239 section 4: one element, addresses of version 6 in brackets and quotes. */
-static char *put_forwarded(char *at, const struct request *r, struct slice ip, struct slice scheme)
+static char *put_forwarded(char *at, const struct request *r)
 {
     bool v6 = r->peer.family == AF_INET6;
     at = v6 ? put(at, SLICE_OF("for=\"[")) : put(at, SLICE_OF("for="));
-    at = put(at, ip);
+    at = put(at, r->peer_text);
     if (v6)
         at = put(at, SLICE_OF("]\""));
     if (r->authority.len) {
@@ -141,41 +161,41 @@ static char *put_forwarded(char *at, const struct request *r, struct slice ip, s
         at = put(at, r->authority);
         at = put(at, SLICE_OF("\""));
     }
-    at = put(at, SLICE_OF(";proto="));
-    return put(at, scheme);
+    return put_scheme(put(at, SLICE_OF(";proto=")), r);
 }
 
 /* What a plugin has set counts instead of ours. */
 static bool is_free(struct headers *headers, enum header_id id)
 {
-    const struct header *sent = headers_find(headers, id);
+    const struct header *sent = headers->first[id] ? headers_find(headers, id) : NULL;
     return !sent || !sent->set;
 }
 
 static void add_forwarded(struct lines *l, const struct request *r, bool trusted)
 {
     struct headers *h = l->headers;
-    struct slice scheme = r->is_tls ? SLICE_OF("https") : SLICE_OF("http");
     if (is_free(h, HEADER_X_FORWARDED_FOR))
         LINE(l, HEADER_X_FORWARDED_FOR, "X-Forwarded-For",
              put(trusted ? put_list(value, h, HEADER_X_FORWARDED_FOR) : value, r->peer_text));
     if (makes_way(h, HEADER_X_FORWARDED_PROTO, trusted))
-        LINE(l, HEADER_X_FORWARDED_PROTO, "X-Forwarded-Proto", put(value, scheme));
+        LINE(l, HEADER_X_FORWARDED_PROTO, "X-Forwarded-Proto", put_scheme(value, r));
     if (r->authority.len && makes_way(h, HEADER_X_FORWARDED_HOST, trusted))
         LINE(l, HEADER_X_FORWARDED_HOST, "X-Forwarded-Host", put(value, r->authority));
     if (makes_way(h, HEADER_X_FORWARDED_PORT, trusted))
         LINE(l, HEADER_X_FORWARDED_PORT, "X-Forwarded-Port", put(value, r->port_text));
     if (is_free(h, HEADER_FORWARDED))
         LINE(l, HEADER_FORWARDED, "Forwarded",
-             put_forwarded(trusted ? put_list(value, h, HEADER_FORWARDED) : value, r, r->peer_text, scheme));
+             put_forwarded(trusted ? put_list(value, h, HEADER_FORWARDED) : value, r));
 }
 
-static void add_id(struct lines *l, struct exchange *x)
+/* One id crosses, the one that was checked and logged. True where the client sent it. */
+static bool keep_id(struct lines *l, struct exchange *x)
 {
     enum header_id known = x->generation->id_header;
     struct slice name = x->generation->gateway.id_header;
     bool kept = false;
-    /* One id crosses, the one that was checked and logged. */
+    if (known != HEADER_UNKNOWN && !l->headers->first[known])
+        return false;
     for (uint32_t i = 0; i < l->headers->count; i++) {
         struct header *h = &l->headers->at[i];
         if (h->id != known || (known == HEADER_UNKNOWN && !slice_equal_nocase(h->name, name)))
@@ -183,14 +203,19 @@ static void add_id(struct lines *l, struct exchange *x)
         h->skip |= kept || h->value.at != x->id.at;
         kept |= h->value.at == x->id.at;
     }
-    if (kept)
+    return kept;
+}
+
+static void add_id(struct lines *l, struct exchange *x)
+{
+    if (keep_id(l, x))
         return;
     if (x->generation->id_header == HEADER_X_REQUEST_ID) {
-        LINE(l, HEADER_X_REQUEST_ID, "X-Request-Id", put(value, x->id));
+        LINE(l, HEADER_X_REQUEST_ID, "X-Request-Id", put_id(value, x->id));
         return;
     }
     char *line = l->at, *value = put(put(line, x->generation->gateway.id_header), SLICE_OF(": "));
-    end_line(l, x->generation->id_header, slice_make(line, (size_t)(value - line) - 2), value, put(value, x->id));
+    end_line(l, x->generation->id_header, slice_make(line, (size_t)(value - line) - 2), value, put_id(value, x->id));
 }
 
 /* The first fields of a name before they were added to. */

@@ -82,7 +82,7 @@ enum rc gate_enter_locked(struct gate *g, uint32_t more, struct loop *loop, stru
         g->refused++;
         return RC_FULL;
     }
-    struct ticket *t = *out = freelist_take(home);
+    struct ticket *t = *out = freelist_take(home, 0);
     *t = (struct ticket){ .gate = g, .loop = loop, .home = home, .wake = wake };
     list_append(&g->waiting, &t->in_gate);
     g->waits++;
