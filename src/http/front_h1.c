@@ -14,6 +14,7 @@
 
 enum {
     BEHIND_HEAD = SCRATCH_BYTES + 64 * 1024,    /* bytes that may be put aside, a head not counted */
+    SMALL_BYTES = 1024,         /* a head and what came with it: small enough to be copied as a whole */
     LINGER_MS = 2000,           /* how long a refused client may go on sending before it is cut */
     LINGER_BYTES = 1 << 20,
     DRAIN_IDLE_MS = 500,        /* a request may be on its way to an idle connection: it is still answered */
@@ -217,6 +218,9 @@ static bool parse_head(struct front *f, const struct span *in)
     struct h1_limits limits = { r->limits->head_bytes, r->limits->headers, r->limits->uri_bytes };
     struct h1_head head = { 0 };
     struct slice bytes = slice_make(in->at, in->len);
+    bool moves = in->len > SMALL_BYTES;
+    if (!moves)
+        bytes = arena_copy(&r->arena, bytes);       /* parsed where it will stay */
     headers_clear(&r->headers);
     enum rc rc = h1_parse_request(bytes, &limits, &r->arena, &head, &r->headers);
     if (rc == RC_AGAIN) {
@@ -231,8 +235,10 @@ static bool parse_head(struct front *f, const struct span *in)
         refuse(f, rc, why);
         return true;
     }
-    struct slice copy = arena_copy(&r->arena, slice_make(in->at, head.bytes));
-    h1_head_move(&head, &r->headers, in->at, (char *)(uintptr_t)copy.at);
+    if (moves) {
+        struct slice copy = arena_copy(&r->arena, slice_make(in->at, head.bytes));
+        h1_head_move(&head, &r->headers, in->at, (char *)(uintptr_t)copy.at);
+    }
     rc = accept_head(f, r, &head, &why);
     h1_input_give_back(&f->input, in, in->len - head.bytes);
     h1_input_release(&f->input);
@@ -550,7 +556,7 @@ static enum rc op_send_head(struct request *r, struct response *p, struct span b
         return RC_CLIENT_GONE;          /* the limits on heads are far below: cannot be */
     if (bodiless)
         body.len = 0;
-    return written(f, h1_output_send(&f->output, h1_output_rendered(&f->output, &o), body, last));
+    return written(f, h1_output_send(&f->output, h1_output_rendered(&f->output, &o), &body, last));
 }
 
 static enum rc op_send_body(struct request *r, struct span body, bool last)

@@ -23,11 +23,13 @@ enum rc h1_input_next(struct h1_input *i, struct span *out)
     }
     if (!(i->stream->io.ready & IO_READABLE))
         return RC_AGAIN;
-    size_t n;
-    enum rc rc = stream_read(i->stream, i->scratch, SCRATCH_BYTES, &n);
-    if (rc == RC_OK)
-        *out = (struct span){ i->scratch, n, SCRATCH_BEFORE, SCRATCH_BYTES - n + SCRATCH_AFTER };
-    return rc;
+    enum rc rc = stream_read(i->stream, i->scratch, SCRATCH_BYTES, &out->len);
+    if (rc != RC_OK)
+        return rc;
+    out->at = i->scratch;
+    out->before = SCRATCH_BEFORE;
+    out->after = SCRATCH_BYTES - out->len + SCRATCH_AFTER;
+    return RC_OK;
 }
 
 enum rc h1_input_read_more(struct h1_input *i, struct slice *fresh)

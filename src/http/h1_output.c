@@ -34,11 +34,11 @@ enum rc h1_output_write_kept(struct h1_output *o)
 }
 
 /* The room around the body takes head and framing. */
-static enum rc send_in_place(struct h1_output *o, struct slice head, struct span body, bool last)
+static enum rc send_in_place(struct h1_output *o, struct slice head, const struct span *body, bool last)
 {
-    char *start = body.at, *end = body.at + body.len;
+    char *start = body->at, *end = body->at + body->len;
     if (o->chunked) {
-        start = h1_write_chunk_size(start, body.len);
+        start = h1_write_chunk_size(start, body->len);
         memcpy(end, "\r\n0\r\n\r\n", 7);
         end += last ? 7 : 2;
     }
@@ -48,26 +48,26 @@ static enum rc send_in_place(struct h1_output *o, struct slice head, struct span
 }
 
 /* Head, framing and a body that is not too large are gathered behind the head. */
-static enum rc send_gathered(struct h1_output *o, struct slice head, struct span body, bool last)
+static enum rc send_gathered(struct h1_output *o, struct slice head, const struct span *body, bool last)
 {
     struct out to = { o->render + head.len, o->render + RENDER_BYTES, false };
-    bool chunk = o->chunked && body.len;
+    bool chunk = o->chunked && body->len;
     enum rc rc = RC_OK;
     if (chunk) {
-        char size[CHUNK_BEFORE], *at = h1_write_chunk_size(size + CHUNK_BEFORE, body.len);
+        char size[CHUNK_BEFORE], *at = h1_write_chunk_size(size + CHUNK_BEFORE, body->len);
         out_put(&to, slice_make(at, (size_t)(size + CHUNK_BEFORE - at)));
     }
     size_t after = CHUNK_AFTER + (last && o->trailers ? o->trailers->len : 0);
-    if (body.len + after > (size_t)(to.end - to.at)) {
+    if (body->len + after > (size_t)(to.end - to.at)) {
         if (to.at > o->render)
             rc = h1_output_write(o, h1_output_rendered(o, &to));
         if (rc == RC_OK || rc == RC_AGAIN)
-            rc = h1_output_write(o, slice_make(body.at, body.len));
+            rc = h1_output_write(o, slice_make(body->at, body->len));
         if (rc != RC_OK && rc != RC_AGAIN)
             return rc;
         to.at = o->render;
     } else {
-        out_put(&to, slice_make(body.at, body.len));
+        out_put(&to, slice_make(body->at, body->len));
     }
     if (chunk)
         out_put(&to, SLICE_OF("\r\n"));
@@ -80,11 +80,11 @@ static enum rc send_gathered(struct h1_output *o, struct slice head, struct span
     return to.at == o->render ? rc : h1_output_write(o, h1_output_rendered(o, &to));
 }
 
-enum rc h1_output_send(struct h1_output *o, struct slice head, struct span body, bool last)
+enum rc h1_output_send(struct h1_output *o, struct slice head, const struct span *body, bool last)
 {
     size_t before = head.len + (o->chunked ? CHUNK_BEFORE : 0), after = o->chunked ? CHUNK_AFTER : 0;
     bool has_trailers = last && o->chunked && o->trailers && o->trailers->len;
-    if (body.len && body.before >= before && body.after >= after && !has_trailers)
+    if (body->len && body->before >= before && body->after >= after && !has_trailers)
         return send_in_place(o, head, body, last);
     return send_gathered(o, head, body, last);
 }
@@ -93,5 +93,5 @@ enum rc h1_output_body(struct h1_output *o, struct span body, bool last)
 {
     if (!body.len && !(last && o->chunked))
         return buf_len(&o->kept) ? RC_AGAIN : RC_OK;
-    return h1_output_send(o, slice_make(o->render, 0), body, last);
+    return h1_output_send(o, slice_make(o->render, 0), &body, last);
 }

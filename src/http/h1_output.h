@@ -39,7 +39,7 @@ static inline struct slice h1_output_rendered(const struct h1_output *o, const s
 enum rc h1_output_write(struct h1_output *o, struct slice bytes);
 /* A rendered head (it may be empty), the next bytes of a body and their framing: in one write where there is room
  * around the body. last: the body ends with them. As h1_output_write. */
-enum rc h1_output_send(struct h1_output *o, struct slice head, struct span body, bool last);
+enum rc h1_output_send(struct h1_output *o, struct slice head, const struct span *body, bool last);
 /* The same for a body alone; nothing is written where nothing has to be. */
 enum rc h1_output_body(struct h1_output *o, struct span body, bool last);
 enum rc h1_output_write_kept(struct h1_output *o);      /* private: the slow path of h1_output_flush */

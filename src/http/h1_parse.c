@@ -176,6 +176,11 @@ static enum rc take_fields(const char **from, const char *end, const struct h1_l
 static enum rc take_version(const char **at, uint8_t *minor)
 {
     const char *v = *at;
+    if (memcmp(v, "HTTP/1.1", 8) == 0) {
+        *minor = 1;
+        *at += 8;
+        return RC_OK;
+    }
     if (memcmp(v, "HTTP/", 5) != 0 || (unsigned)v[5] - '0' > 9 || v[6] != '.' || (unsigned)v[7] - '0' > 9)
         return RC_MALFORMED;
     if (v[5] != '1')

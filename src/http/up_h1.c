@@ -156,7 +156,7 @@ enum rc up_send_head(struct up *u, const struct request *r, struct span body, bo
     u->output.trailers = &r->trailers;
     u->chunked = (struct chunked){ .trailers = &u->trailers };
     buf_reset(&u->trailers);
-    return h1_output_send(&u->output, h1_output_rendered(&u->output, &o), body, last);
+    return h1_output_send(&u->output, h1_output_rendered(&u->output, &o), &body, last);
 }
 
 enum rc up_send_body(struct up *u, struct span body, bool last)

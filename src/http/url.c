@@ -10,6 +10,7 @@ enum {
     PERCENT = 8,
     HOST = UNRESERVED | SUB_DELIM | PERCENT,        /* reg-name, section 3.2.2 */
     UPPER = 16,         /* a letter that has another case */
+    DOT = 32,
 };
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): designators */
@@ -17,13 +18,13 @@ enum {
 #define B(c) [c] = UNRESERVED | UPPER
 #define D(c) [c] = SUB_DELIM
 static const uint8_t classes[256] = {
-    U('-'), U('.'), U('_'), U('~'), U('0'), U('1'), U('2'), U('3'), U('4'), U('5'), U('6'), U('7'), U('8'), U('9'),
+    U('-'), U('_'), U('~'), U('0'), U('1'), U('2'), U('3'), U('4'), U('5'), U('6'), U('7'), U('8'), U('9'),
     B('A'), B('B'), B('C'), B('D'), B('E'), B('F'), B('G'), B('H'), B('I'), B('J'), B('K'), B('L'), B('M'), B('N'),
     B('O'), B('P'), B('Q'), B('R'), B('S'), B('T'), B('U'), B('V'), B('W'), B('X'), B('Y'), B('Z'), U('a'), U('b'),
     U('c'), U('d'), U('e'), U('f'), U('g'), U('h'), U('i'), U('j'), U('k'), U('l'), U('m'), U('n'), U('o'), U('p'),
     U('q'), U('r'), U('s'), U('t'), U('u'), U('v'), U('w'), U('x'), U('y'), U('z'), D('!'), D('$'), D('&'), D('\''),
     D('('), D(')'), D('*'), D('+'), D(','), D(';'), D('='), [':'] = PATH_ONLY, ['@'] = PATH_ONLY, ['/'] = PATH_ONLY,
-    ['%'] = PERCENT,
+    ['%'] = PERCENT, ['.'] = UNRESERVED | DOT,
 };
 #undef U
 #undef B
@@ -153,48 +154,58 @@ static enum rc split_literal(struct slice authority, struct slice *host, struct 
     return peer_parse(*host, &p) && p.family == AF_INET6 ? RC_OK : RC_MALFORMED;
 }
 
-/* reg-name, RFC 3986 section 3.2.2, without empty labels. *any: all classes of its bytes. */
-static bool is_name(struct slice host, unsigned *any)
+/* The bytes of a name at the front of the authority, RFC 3986 section 3.2.2; empty where it has an empty label. *any:
+ * all classes of its bytes. */
+static struct slice take_name(struct slice authority, unsigned *any)
 {
-    bool allowed = true;
-    char before = '.';
-    *any = 0;
-    for (size_t i = 0; i < host.len; i++) {
-        unsigned class = classes[(unsigned char)host.at[i]];
-        *any |= class;
-        allowed &= (class & HOST) && !(before == '.' && host.at[i] == '.');
-        before = host.at[i];
+    unsigned before = DOT, seen = 0, twice = 0;
+    const char *at = authority.at, *end = slice_end(authority);
+    for (; at < end; at++) {
+        unsigned class = classes[(unsigned char)*at];
+        if (!(class & HOST))
+            break;
+        seen |= class;
+        twice |= before & class;
+        before = class;
     }
-    for (size_t i = 0; *any & PERCENT && i < host.len; i++)
-        allowed &= host.at[i] != '%' || (i + 2 < host.len && hex_digit((unsigned char)host.at[i + 1]) >= 0 &&
-                                         hex_digit((unsigned char)host.at[i + 2]) >= 0);
-    return allowed && before != '.';
+    *any = seen;
+    return slice_make(authority.at, twice & DOT ? 0 : (size_t)(at - authority.at));
+}
+
+static bool has_broken_escape(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.at[i] == '%' && (i + 2 >= name.len || hex_digit((unsigned char)name.at[i + 1]) < 0 ||
+                                  hex_digit((unsigned char)name.at[i + 2]) < 0))
+            return true;
+    return false;
+}
+
+/* The name is cut of the dot at its end. */
+static enum rc split_name(struct slice authority, struct slice *host, struct slice *port, unsigned *any)
+{
+    *host = take_name(authority, any);
+    *port = slice_from(authority, host->len);
+    if (host->len && host->at[host->len - 1] == '.')
+        host->len--;
+    return !host->len || (*any & PERCENT && has_broken_escape(*host)) ? RC_MALFORMED : RC_OK;
 }
 
 enum rc url_split_authority(struct slice authority, struct arena *a, struct slice *host, struct slice *port)
 {
-    if (authority.len && authority.at[0] == '[') {
-        if (split_literal(authority, host, port) != RC_OK)
-            return RC_MALFORMED;
-    } else {
-        const char *colon = memchr(authority.at, ':', authority.len);
-        *host = slice_make(authority.at, colon ? (size_t)(colon - authority.at) : authority.len);
-        *port = slice_from(authority, host->len);
-        if (host->len && host->at[host->len - 1] == '.')
-            host->len--;
-    }
+    unsigned any = UPPER;
+    bool is_literal = authority.len && authority.at[0] == '[';
+    enum rc rc = is_literal ? split_literal(authority, host, port) : split_name(authority, host, port, &any);
+    if (rc != RC_OK)
+        return rc;
     if (port->len) {
         uint64_t number;
+        if (port->at[0] != ':')
+            return RC_MALFORMED;
         *port = slice_from(*port, 1);
-        if (authority.at[authority.len - port->len - 1] != ':' ||
-            (port->len && !slice_to_u64(*port, 65535, &number)))
+        if (port->len && !slice_to_u64(*port, 65535, &number))
             return RC_MALFORMED;
     }
-    if (!host->len)
-        return RC_MALFORMED;
-    unsigned any = UPPER;
-    if (host->at[0] != '[' && !is_name(*host, &any))
-        return RC_MALFORMED;
     if (any & UPPER) {
         char *lower = arena_alloc(a, host->len);
         for (size_t i = 0; i < host->len; i++)

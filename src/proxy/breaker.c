@@ -86,11 +86,9 @@ void breaker_report(struct breaker_leave *leave, bool is_bad, uint64_t now_ms)
     lock_leave(&b->lock);
 }
 
-void breaker_cancel(struct breaker_leave *leave)
+void breaker_give_back(struct breaker_leave *leave)
 {
     struct breaker *b = leave->breaker;
-    if (!b)
-        return;
     leave->breaker = NULL;
     lock_take(&b->lock);
     if (leave->turn == b->turn && b->state == BREAKER_HALF_OPEN)

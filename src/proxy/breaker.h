@@ -41,8 +41,13 @@ enum rc breaker_ask(struct breaker *b, const struct breaker_settings *s, uint64_
                     uint64_t *wait_ms);
 /* How it went, at the head of the answer. */
 void breaker_report(struct breaker_leave *leave, bool is_bad, uint64_t now_ms);
-/* It has ended for a reason that says nothing about that. */
-void breaker_cancel(struct breaker_leave *leave);
+void breaker_give_back(struct breaker_leave *leave);        /* private: the slow path of breaker_cancel */
+/* It has ended for a reason that says nothing about that. Nothing to do where there is no leave. */
+static inline void breaker_cancel(struct breaker_leave *leave)
+{
+    if (leave->breaker)
+        breaker_give_back(leave);
+}
 
 /* Control thread: a generation with these settings is published. */
 void breaker_settle(struct breaker *b, const struct breaker_settings *s);

@@ -57,13 +57,15 @@ static void exchange_free(struct exchange *x)
     struct plane *p = x->plane;
     if (x->ticket)
         ticket_drop(x->ticket);
-    exchange_drop_second(x);
+    if (x->second)
+        exchange_drop_second(x);
     exchange_leave_service(x);
     breaker_cancel(&x->leave);
     breaker_cancel(&x->route_leave);
     if (x->is_websocket)
         count(&p->counters.websockets_open, (uint64_t)-1);
-    exchange_forget_ask(x);
+    if (x->ask)
+        exchange_forget_ask(x);
     if (x->adhoc)
         adhoc_drop(x->adhoc);
     service_leave(x->service, p->index);

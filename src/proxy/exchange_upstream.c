@@ -41,7 +41,7 @@ void exchange_report_answer(struct exchange *x)
 
 void exchange_blame_node(struct exchange *x, enum rc rc) { report(x, false, rc_word(rc)); }
 
-static void tell(struct breaker_leave *leave, enum breaker_news news, uint64_t now_ms)
+static inline void tell(struct breaker_leave *leave, enum breaker_news news, uint64_t now_ms)
 {
     if (!leave->breaker)
         return;
@@ -343,7 +343,8 @@ static void keep_share(struct exchange *x)
 
 static enum next take_response(struct exchange *x)
 {
-    exchange_drop_second(x);
+    if (x->second)
+        exchange_drop_second(x);
     if (x->generation->log_count || has(x, HOOK_LOG))
         x->first_byte_us = clock_us();
     x->source = SOURCE_UPSTREAM;

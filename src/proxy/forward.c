@@ -325,8 +325,9 @@ void forward_path(struct exchange *x)
 void forward_response(struct exchange *x)
 {
     struct headers *headers = &x->res.headers;
-    struct slice via = SLICE_OF("1.1 tidegate");
-    headers_add(headers, &x->req.arena, HEADER_VIA, header_name(HEADER_VIA), via);
+    static const char via[] = "Via: 1.1 tidegate\r\n";
+    headers_add(headers, &x->req.arena, HEADER_VIA, slice_make(via, 3), slice_make(via + 5, sizeof via - 8))->in_head =
+        true;
     if (x->service->seats)
         seats_set_cookie(x);
 }
