@@ -57,7 +57,7 @@ struct header {
     struct slice name, value;
     uint16_t id;                        /* enum header_id */
     bool skip;                          /* taken out: not written on */
-    bool in_head;                       /* a line of its own: the value two bytes behind the name, CR LF right behind it */
+    bool in_head;                       /* "name: value" CR LF: it can be written on as it lies there */
     bool removed, set;                  /* by a plugin: it is not there any more; it is to stay as it is */
 };
 

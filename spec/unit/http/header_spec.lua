@@ -14,7 +14,8 @@ describe("header_id_of", function()
       for i = 1, #name do
         local before, behind = name:sub(1, i - 1), name:sub(i + 1)
         local far = string.char(bit.bxor(name:byte(i), 0x20))       -- a letter's other case; of '-' it is CR
-        local others = { before .. "!" .. behind, before .. behind, before .. "~" .. name:sub(i), before .. far .. behind }
+        local others = { before .. "!" .. behind, before .. behind, before .. "~" .. name:sub(i) }
+        table.insert(others, before .. far .. behind)
         for _, other in ipairs(others) do
           local found = id_of(other)
           assert.is_true(found == 0 or core.text(C.header_name(found)):lower() == other:lower(), other)
