@@ -4,6 +4,7 @@ local fcntl = require "posix.fcntl"
 local files = require "support.files"
 local processes = require "support.processes"
 local signal = require "posix.signal"
+local stdlib = require "posix.stdlib"
 local unistd = require "posix.unistd"
 
 local Gateway = {}
@@ -28,8 +29,9 @@ local function redirect(to, path)
   unistd.close(fd)
 end
 
-local function launch(argv, out, err)
+local function launch(argv, out, err, environment)
   return processes.fork(function()
+    for name, value in pairs(environment or {}) do stdlib.setenv(name, value) end
     redirect(unistd.STDOUT_FILENO, out)
     redirect(unistd.STDERR_FILENO, err)
     processes.become(argv)
@@ -39,7 +41,7 @@ end
 --- Starts a gateway and waits until it accepts connections.
 -- @tparam string yaml its configuration; listen and gateway may be left out
 -- @tparam[opt] table o timeout in seconds (20); args: more arguments; plugins: texts by name; files: more of
--- them, by names in its folder; as_is: the configuration is complete
+-- them, by names in its folder; as_is: the configuration is complete; environment: variables of its own
 function gateway.start(yaml, o)
   o = o or {}
   local folder = files.folder()
@@ -53,7 +55,7 @@ function gateway.start(yaml, o)
   files.write(gw.err, "")
   local argv = { binary(), "run", "-c", gw.file }
   for _, arg in ipairs(o.args or {}) do argv[#argv + 1] = arg end
-  gw.pid = launch(argv, gw.out, gw.err)
+  gw.pid = launch(argv, gw.out, gw.err, o.environment)
   processes.at_end(function() gw:kill() end)
   local line = clock.wait_until(function()
     local code = processes.ended(gw.pid)

@@ -60,9 +60,11 @@ routes: [{ path: "/*", respond: { status: 404 } }]
 -- @tparam[opt=""] string setup Lua that makes fields of `self`, of which the code of requests is given the same
 -- @tparam[opt=""] string yaml more configuration
 -- @tparam[opt="5s"] string budget lua.budget
-function probe.start(setup, yaml, budget)
+-- @tparam[opt] table environment as for gateway.start
+function probe.start(setup, yaml, budget, environment)
   local text = PLUGIN:gsub("SETUP", function() return setup or "" end)
-  return gateway.start((yaml or "") .. CONFIG:gsub("BUDGET", budget or "5s"), { plugins = { probe = text } })
+  return gateway.start((yaml or "") .. CONFIG:gsub("BUDGET", budget or "5s"),
+                       { plugins = { probe = text }, environment = environment })
 end
 
 --- Runs code in a hook.
