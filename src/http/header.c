@@ -65,24 +65,53 @@ bool header_is_token(struct slice s)
     return s.len > 0;
 }
 
+/* Whether one of eight bytes is below a space, or DEL. */
+static inline bool has_control(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t below = (word - ones * ' ') & ~word & high, del = word ^ ones * 0x7f;
+    return below | ((del - ones) & ~del & high);
+}
+
+/* The same for up to eight bytes. */
+static inline bool has_control_short(const char *at, size_t len)
+{
+    uint32_t a, b;
+    if (len >= 4) {
+        memcpy(&a, at, 4);
+        memcpy(&b, at + len - 4, 4);
+        return has_control((uint64_t)a << 32 | b);
+    }
+    uint64_t word = 0x2020202020202020u;
+    for (size_t i = 0; i < len; i++)
+        word = word << 8 | (unsigned char)at[i];
+    return has_control(word);
+}
+
+static bool is_value_by_byte(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.at[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+/* A tab, which is allowed, looks like a control byte at first; it is rare. */
 bool header_is_value(struct slice s)
 {
-    bool good = true;
+    uint64_t word;
     size_t i = 0;
-    for (; i + 8 <= s.len; i += 8) {
-        /* Eight bytes at once: is one below a space, or DEL? A tab looks like a bad one; it is looked at below. */
-        const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-        uint64_t word;
+    if (s.len < 8)
+        return !has_control_short(s.at, s.len) || is_value_by_byte(s);
+    for (; i + 8 < s.len; i += 8) {
         memcpy(&word, s.at + i, 8);
-        uint64_t below = (word - ones * ' ') & ~word & high, del = word ^ ones * 0x7f;
-        if (below | ((del - ones) & ~del & high))
-            break;
+        if (has_control(word))
+            return is_value_by_byte(s);
     }
-    for (; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.at[i];
-        good &= (c >= ' ' && c != 0x7f) || c == '\t';
-    }
-    return good;
+    memcpy(&word, s.at + s.len - 8, 8);
+    return !has_control(word) || is_value_by_byte(s);
 }
 
 struct header *headers_find(struct headers *h, enum header_id id)

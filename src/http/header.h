@@ -64,7 +64,7 @@ struct header {
 struct headers {
     struct header *at;
     uint32_t count, cap;
-    uint16_t first[HEADER_COUNT];       /* 1 + index of the first field of a known name; 0: none */
+    uint16_t first[HEADER_COUNT];       /* 1 + index of the first field of a name, or of any unknown one; 0: none */
 };
 
 /* HEADER_UNKNOWN when the name is not in the table. Ignores case. */

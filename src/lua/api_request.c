@@ -176,7 +176,7 @@ int tide_header(double request, int side, int number, const char *name, size_t l
         return value->at ? TIDE_OK : TIDE_ABSENT;
     }
     const struct headers *list = list_of(x, side);
-    for (uint32_t i = id ? list->first[id] ? list->first[id] - 1u : list->count : 0; i < list->count; i++) {
+    for (uint32_t i = list->first[id] ? list->first[id] - 1u : list->count; i < list->count; i++) {
         const struct header *h = &list->at[i];
         if (is_named(h, id, wanted) && is_visible(h)) {
             *value = h->value;
@@ -224,7 +224,7 @@ static bool is_late(const struct exchange *x, int side)
 static bool remove_all(struct headers *list, enum header_id id, struct slice name)
 {
     bool found = false;
-    for (uint32_t i = id ? list->first[id] ? list->first[id] - 1u : list->count : 0; i < list->count; i++) {
+    for (uint32_t i = list->first[id] ? list->first[id] - 1u : list->count; i < list->count; i++) {
         struct header *h = &list->at[i];
         if (h->id == id && (id || (h->name.len == name.len && slice_equal_nocase(h->name, name))))
             found = h->skip = h->removed = true;

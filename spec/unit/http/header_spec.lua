@@ -63,6 +63,21 @@ describe("header_is_token and header_is_value", function()
     assert.is_true(C.header_is_value(core.guarded "a b\t\255"))
     assert.is_false(C.header_is_value(core.guarded "a b\r"))
   end)
+
+  it("look at every byte of values of any length", function()
+    local bytes = { [0] = false, [9] = true, [10] = false, [31] = false, [32] = true, [126] = true, [127] = false,
+                    [128] = true, [255] = true }
+    for len = 1, 26 do
+      for place = 1, len do
+        for byte, is_value in pairs(bytes) do
+          local text = ("a"):rep(place - 1) .. string.char(byte) .. ("\255"):rep(len - place)
+          assert.equal(is_value, C.header_is_value(core.guarded(text)), ("%d at %d of %d"):format(byte, place, len))
+          local after_tab = "\t" .. text
+          assert.equal(is_value, C.header_is_value(core.guarded(after_tab)), ("%d behind a tab"):format(byte))
+        end
+      end
+    end
+  end)
 end)
 
 describe("method_of", function()
