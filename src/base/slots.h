@@ -20,7 +20,8 @@ double slots_add(struct slots *s, void *object);
 void slots_remove(struct slots *s, double number);
 void slots_free(struct slots *s);
 
-static inline uint32_t slot_place(double number) { return (uint32_t)((uint64_t)number & (SLOTS_MAX - 1)); }
+/* Of a number that was given out; signed, because that is one instruction. */
+static inline uint32_t slot_place(double number) { return (uint32_t)((int64_t)number & (SLOTS_MAX - 1)); }
 
 /* NULL when the object is gone, or there never was one. */
 static inline void *slots_get(const struct slots *s, double number)
@@ -28,7 +29,7 @@ static inline void *slots_get(const struct slots *s, double number)
     if (!(number >= SLOTS_MAX && number < 9007199254740992.0))
         return 0;
     uint32_t place = slot_place(number);
-    if (place >= s->count || s->at[place].turn != (uint32_t)((uint64_t)number >> SLOT_BITS))
+    if (place >= s->count || s->at[place].turn != (uint32_t)((int64_t)number >> SLOT_BITS))
         return 0;
     return s->at[place].object;
 }

@@ -83,8 +83,8 @@ void tide_hook_loading(int slot)
 void tide_hook_answered(void)
 {
     const struct coroutine *co = current();
-    if (co && co->slot)
-        atomic_fetch_add_explicit(&hook_stat_at(co->vm->stats, co->slot)->answers, 1, memory_order_relaxed);
+    if (co && co->stat)
+        atomic_fetch_add_explicit(&co->stat->answers, 1, memory_order_relaxed);
 }
 
 void tide_hook_failed(const char *message)
@@ -92,8 +92,8 @@ void tide_hook_failed(const char *message)
     struct coroutine *co = current();
     if (!co)
         return;
-    if (co->slot)
-        atomic_fetch_add_explicit(&hook_stat_at(co->vm->stats, co->slot)->errors, 1, memory_order_relaxed);
+    if (co->stat)
+        atomic_fetch_add_explicit(&co->stat->errors, 1, memory_order_relaxed);
     report_text(co, message ? message : "an error that is no text");
 }
 

@@ -62,7 +62,7 @@ static enum rc begin_loading(struct vm *vm, struct generation *g, char *why, siz
         abort();
     l->ref = LUA_NOREF;
     g->users[vm->plane->index].plugins = l;
-    vm->memory.max = g->gateway.lua_memory;
+    vm_bound(vm, g->gateway.lua_memory);
     vm->budget_ns = (uint64_t)g->gateway.lua_budget_ms * 1000000;
     lua_pushlstring(vm->L, g->plugins.at, g->plugins.len);
     if (!call_loading(vm, g, vm->load_ref))
@@ -154,8 +154,6 @@ static struct coroutine *begin(struct exchange *x, enum hook hook, enum chain_li
     co->hook = (uint8_t)hook;
     co->line = (uint8_t)line;
     co->may_wait = hook != HOOK_LOG && hook != HOOK_WS_CLOSE;
-    co->slot = 0;
-    co->wait_ticks = 0;
     if (!push_function(vm, co, x, hook)) {
         coroutine_give(co);
         return NULL;

@@ -5,9 +5,12 @@
 
 extern const struct hooks chains;
 
-/* The exchange of a number that Lua holds, or NULL when it is over. */
+/* The exchange of a number that Lua holds, or NULL when it is over. Most ask about the one whose chain runs. */
 static inline struct exchange *chains_exchange(double number)
 {
     struct vm *vm = vm_here();
-    return vm ? slots_get(&vm->requests, number) : NULL;
+    if (!vm)
+        return NULL;
+    const struct coroutine *co = vm->current;
+    return co && co->x && co->x->number == number ? co->x : slots_get(&vm->requests, number);
 }

@@ -10,16 +10,14 @@
 #include "lua/vm.h"
 
 enum {
-    IDLE_MAX = 256, BACKGROUND_MAX = 10000,
+    BACKGROUND_MAX = 10000,
     SWEEP_STEP = 25, SWEEP_MS = 2,      /* KiB at a time, and how long others have the loop meanwhile */
     /* Over the budget so often in a row: this part of it is left for so long. */
     OVERRUNS_MAX = 3, OVERRUN_PART = 4, OVERRUN_MS = 1000,
     GC_PAUSE = 300,             /* percent: what lives is little, and marking it is most of what garbage costs */
 };
 
-static _Thread_local struct vm *here;
-
-struct vm *vm_here(void) { return here; }
+_Thread_local struct vm *vm_of_thread;
 
 /* -- the state -- */
 
@@ -29,8 +27,6 @@ static int ref_of(lua_State *L, const char *name)
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-void vm_enter(struct vm *vm) { here = vm; }
-
 static struct vm *vm_make(struct plane *plane, struct series *stats)
 {
     struct vm *vm = calloc(1, sizeof *vm);
@@ -39,7 +35,7 @@ static struct vm *vm_make(struct plane *plane, struct series *stats)
     vm->plane = plane;
     vm->stats = stats;
     vm->load_ref = vm->step_ref = vm->build_ref = vm->retire_ref = vm->own_ref = LUA_NOREF;
-    list_init(&vm->idle);
+    vm->memory_full = SIZE_MAX;
     list_init(&vm->background);
     return vm;
 }
@@ -63,7 +59,8 @@ static bool vm_start(struct vm *vm)
 
 struct vm *vm_open(struct plane *plane, struct series *stats)
 {
-    struct vm *vm = here = vm_make(plane, stats);
+    struct vm *vm = vm_make(plane, stats);
+    vm_enter(vm);
     lua_State *L = vm->L = vm_new();
     memory_begin(&vm->memory, L);
     lua_gc(L, LUA_GCSETPAUSE, GC_PAUSE);
@@ -92,19 +89,20 @@ void vm_collect(struct vm *vm)
     loop_deadline(vm->plane->loop, &vm->sweep, vm->plane->loop->clock.now_ms + SWEEP_MS);
 }
 
-static void unlink_all(struct link *list)
+static void drop_coroutines(struct vm *vm)
 {
-    while (!list_is_empty(list))
-        coroutine_drop(LINK_OWNER(list->next, struct coroutine, in_list));
+    while (!list_is_empty(&vm->background))
+        coroutine_drop(LINK_OWNER(vm->background.next, struct coroutine, in_list));
+    vm->background_count = 0;
+    while (vm->idle_count)
+        coroutine_drop(vm->idle[--vm->idle_count]);
 }
 
 /* Gives back what it has in somebody else's state. */
 static void let_go(struct vm *vm)
 {
     int *const refs[] = { &vm->load_ref, &vm->step_ref, &vm->build_ref, &vm->retire_ref, &vm->own_ref };
-    unlink_all(&vm->background);
-    unlink_all(&vm->idle);
-    vm->background_count = vm->idle_count = 0;
+    drop_coroutines(vm);
     for (unsigned i = 0; vm->L && i < sizeof refs / sizeof refs[0]; i++) {
         luaL_unref(vm->L, LUA_REGISTRYINDEX, *refs[i]);
         *refs[i] = LUA_NOREF;
@@ -130,8 +128,7 @@ struct vm *vm_open_in(struct plane *plane, struct series *stats, lua_State *host
 
 void vm_close(struct vm *vm)
 {
-    unlink_all(&vm->background);
-    unlink_all(&vm->idle);
+    drop_coroutines(vm);
     deadline_remove(&vm->plane->loop->deadlines, &vm->sweep);
     if (vm->memory.large)
         vm_free(vm->L);
@@ -142,7 +139,7 @@ void vm_close(struct vm *vm)
     slots_free(&vm->waits);
     slots_free(&vm->calls);
     free(vm);
-    here = NULL;
+    vm_enter(NULL);
 }
 
 /* -- coroutines -- */
@@ -150,13 +147,8 @@ void vm_close(struct vm *vm)
 static void on_timer(struct deadline *d);
 static void on_resume(struct task *t);
 
-struct coroutine *coroutine_take(struct vm *vm)
+struct coroutine *coroutine_new(struct vm *vm)
 {
-    struct link *l = list_shift(&vm->idle);
-    if (l) {
-        vm->idle_count--;
-        return LINK_OWNER(l, struct coroutine, in_list);
-    }
     struct coroutine *co = calloc(1, sizeof *co);
     if (!co)
         abort();
@@ -191,16 +183,15 @@ void coroutine_give(struct coroutine *co)
     struct vm *vm = co->vm;
     end_wait(co);                       /* it asked for one, and then did not yield */
     give_up_all(co);
-    link_remove(&co->in_list);
     if (vm->idle_count == IDLE_MAX) {
         coroutine_drop(co);
         return;
     }
-    lua_settop(co->L, 0);
+    if (lua_gettop(co->L))
+        lua_settop(co->L, 0);
     co->state = COROUTINE_IDLE;
     co->x = NULL;
-    vm->idle_count++;
-    list_prepend(&vm->idle, &co->in_list);
+    vm->idle[vm->idle_count++] = co;
 }
 
 void coroutine_drop(struct coroutine *co)
@@ -220,38 +211,62 @@ static void add(_Atomic uint64_t *n, uint64_t more)
     atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + more, memory_order_relaxed);
 }
 
+static inline void set_slot(struct coroutine *co, uint32_t slot)
+{
+    co->slot = slot;
+    co->stat = slot ? hook_stat_at(co->vm->stats, slot) : NULL;
+}
+
+static inline void note_busy(struct vm *vm, uint32_t slot)
+{
+    atomic_store_explicit(&vm->busy_slot, slot, memory_order_relaxed);
+}
+
+/* The hook that ran is over. */
+static inline void account_end(struct coroutine *co, uint64_t now)
+{
+    struct hook_stat *s = co->stat;
+    if (!s)
+        return;
+    add(&s->cpu_ticks, now - co->hook_ticks);
+    if (s->overruns && !co->overran)
+        s->overruns = 0;
+}
+
 void coroutine_account(struct coroutine *co, uint32_t slot)
 {
     uint64_t now = ticks_now();
-    if (co->slot) {
-        struct hook_stat *old = hook_stat_at(co->vm->stats, co->slot);
-        add(&old->cpu_ticks, now - co->hook_ticks);
-        if (old->overruns && !co->overran)
-            old->overruns = 0;
-    }
-    co->slot = slot;
+    account_end(co, now);
+    set_slot(co, slot);
+    note_busy(co->vm, slot);
     co->overran = false;
     co->hook_ticks = now;
     co->spent_ticks = 0;
     co->cpu_mark_ns = 0;
-    atomic_store_explicit(&co->vm->busy_slot, slot, memory_order_relaxed);
     if (slot)
-        add(&hook_stat_at(co->vm->stats, slot)->calls, 1);
+        add(&co->stat->calls, 1);
+}
+
+/* The last hook of a chain is over. */
+static inline void end_hook(struct coroutine *co)
+{
+    account_end(co, ticks_now());
+    set_slot(co, 0);
 }
 
 static void account_wait(struct coroutine *co)
 {
     uint64_t now = ticks_now();
-    if (co->slot)
-        add(&hook_stat_at(co->vm->stats, co->slot)->wait_ticks, now - co->wait_ticks);
+    if (co->stat)
+        add(&co->stat->wait_ticks, now - co->wait_ticks);
     co->hook_ticks = now;
 }
 
 static void account_yield(struct coroutine *co)
 {
     uint64_t now = ticks_now();
-    if (co->slot)
-        add(&hook_stat_at(co->vm->stats, co->slot)->cpu_ticks, now - co->hook_ticks);
+    if (co->stat)
+        add(&co->stat->cpu_ticks, now - co->hook_ticks);
     co->spent_ticks += now - co->hook_ticks;
     co->cpu_mark_ns = 0;
     co->wait_ticks = now;
@@ -307,13 +322,25 @@ double coroutine_wait(struct coroutine *co, double ms)
 }
 
 /* The collector waits until the heap has grown to a multiple of itself. Near the ceiling that is too long. */
-static void collect_if_full(struct vm *vm)
+static void collect(struct vm *vm)
 {
-    const struct memory *m = &vm->memory;
-    if (!m->max || m->used < m->max / 4 * 3 || m->used < vm->memory_collected / 10 * 11)
-        return;
     lua_gc(vm->L, LUA_GCCOLLECT, 0);
-    vm->memory_collected = m->used;
+    size_t near = vm->memory.max / 4 * 3, again = vm->memory.used / 10 * 11;
+    vm->memory_full = again > near ? again : near;
+}
+
+static inline void collect_if_full(struct vm *vm)
+{
+    if (atomic_load_explicit(&vm->memory.used, memory_order_relaxed) >= vm->memory_full)
+        collect(vm);
+}
+
+void vm_bound(struct vm *vm, size_t max)
+{
+    if (max == vm->memory.max)
+        return;
+    vm->memory.max = max;
+    vm->memory_full = max ? max / 4 * 3 : SIZE_MAX;
 }
 
 /* One writer: no locked instruction is needed. */
@@ -333,6 +360,7 @@ enum rc coroutine_run(struct coroutine *co, int args)
     }
     end_wait(co);
     vm->current = co;
+    note_busy(vm, co->slot);
     co->state = COROUTINE_RUNS;
     if (!outer)
         note_entry(vm);
@@ -340,7 +368,9 @@ enum rc coroutine_run(struct coroutine *co, int args)
     int status = lua_resume(co->L, args);
     vm->memory.is_bounded = outer != NULL;
     vm->current = outer;
-    if (!outer)
+    if (outer)
+        note_busy(vm, outer->slot);
+    else
         note_entry(vm);
     if (status == LUA_YIELD) {
         account_yield(co);
@@ -353,14 +383,14 @@ enum rc coroutine_run(struct coroutine *co, int args)
         return RC_AGAIN;
     }
     if (status == 0) {
-        coroutine_account(co, 0);
+        end_hook(co);
         collect_if_full(vm);
         return RC_OK;
     }
-    if (co->slot)
-        add(&hook_stat_at(vm->stats, co->slot)->errors, 1);
+    if (co->stat)
+        add(&co->stat->errors, 1);
     report_failure(co);
-    coroutine_account(co, 0);
+    end_hook(co);
     lua_settop(co->L, 0);
     collect_if_full(vm);
     return RC_INTERNAL;
@@ -400,6 +430,7 @@ static void on_resume(struct task *t)
     switch (coroutine_run(co, args)) {
     case RC_OK:
         co->vm->background_count--;
+        link_remove(&co->in_list);
         coroutine_give(co);
         break;
     case RC_AGAIN: break;
@@ -429,7 +460,7 @@ static uint32_t background_slot(uint32_t slot)
 
 int vm_spawn(lua_State *L)
 {
-    struct vm *vm = here;
+    struct vm *vm = vm_here();
     luaL_checktype(L, 1, LUA_TFUNCTION);
     if (!vm)
         return 0;                       /* plugins are checked in a spec's state: it would never run */
@@ -443,7 +474,7 @@ int vm_spawn(lua_State *L)
     lua_xmove(L, co->L, co->args + 1);
     co->generation = g;
     co->may_wait = true;
-    co->slot = background_slot(vm->current ? vm->current->slot : vm->loading_slot);
+    set_slot(co, background_slot(vm->current ? vm->current->slot : vm->loading_slot));
     co->hook_ticks = ticks_now();
     co->wait_ticks = 0;
     vm->background_count++;

@@ -11,7 +11,7 @@
 
 enum coroutine_state { COROUTINE_IDLE, COROUTINE_RUNS, COROUTINE_WAITS, COROUTINE_READY };
 
-enum { VM_REQUESTS = 1 };
+enum { VM_REQUESTS = 1, IDLE_MAX = 256 };
 
 struct vm {                             /* the Lua of one loop */
     lua_State *L;                       /* on its stack, at VM_REQUESTS: what is kept of requests, by place */
@@ -20,14 +20,15 @@ struct vm {                             /* the Lua of one loop */
     struct slots waits;                 /* struct coroutine by the wait it is in */
     struct slots calls;                 /* struct http_call: requests of plugins' own that are under way */
     uint32_t call_count;
-    struct link idle, background;       /* struct coroutine.in_list */
+    struct coroutine *idle[IDLE_MAX];   /* the one that ran last at the end */
     uint32_t idle_count, background_count;
+    struct link background;             /* struct coroutine.in_list */
     struct generation *loading;         /* whose plugins are being loaded right now */
     uint32_t loading_slot;              /* ... and the number of hook_labels of the one whose new runs */
     struct coroutine *current;          /* the innermost that runs */
     struct series *stats;               /* struct hook_stat */
     struct memory memory;               /* not begun: the state is somebody else's */
-    size_t memory_collected;            /* what it had after the last full collection */
+    size_t memory_full;                 /* from here on all of it is collected; SIZE_MAX: never */
     struct deadline sweep;              /* the next step of vm_collect */
     int build_ref, load_ref, step_ref, retire_ref;      /* functions of tidegate.plugin.runtime */
     int own_ref;                        /* registry: keeps L in somebody else's state */
@@ -50,7 +51,7 @@ struct coroutine {
     struct exchange *x;                 /* whose chain it runs; NULL: background */
     struct generation *generation;      /* background: ends with it */
     double wait;                        /* number of the wait it is in; 0: none */
-    struct link in_list;                /* vm.idle or vm.background */
+    struct link in_list;                /* vm.background */
     struct link belongings;
     struct task resume;                 /* background only */
     struct deadline timer;
@@ -59,7 +60,8 @@ struct coroutine {
     int args;                           /* background: on L, for its first run */
     bool may_wait, timed_out;
     bool overran;                       /* the current hook is over its budget */
-    uint32_t slot;                      /* of the plugin whose hook runs */
+    uint32_t slot;                      /* of the plugin whose hook runs; 0: none */
+    struct hook_stat *stat;             /* what is counted there; NULL: nothing */
     uint64_t hook_ticks, wait_ticks;    /* when the current hook began or went on; when the wait began. 0: none */
     uint64_t spent_ticks;               /* of the current hook, before its last wait */
     uint64_t cpu_mark_ns;               /* CPU time of the thread when the hook was first suspected; 0: not yet */
@@ -81,13 +83,21 @@ bool vm_restart(struct vm *vm, lua_State *host);
 void vm_close(struct vm *vm);
 /* Something large has become garbage: it is collected soon, in small steps between requests. */
 void vm_collect(struct vm *vm);
-/* That of the calling thread, or NULL. */
-struct vm *vm_here(void);
-/* Makes it the calling thread's. */
-void vm_enter(struct vm *vm);
+/* How much memory its Lua may have; 0: no bound. */
+void vm_bound(struct vm *vm, size_t max);
 
+extern _Thread_local struct vm *vm_of_thread;          /* private: read it by vm_here */
+/* That of the calling thread, or NULL. */
+static inline struct vm *vm_here(void) { return vm_of_thread; }
+/* Makes it the calling thread's. */
+static inline void vm_enter(struct vm *vm) { vm_of_thread = vm; }
+
+struct coroutine *coroutine_new(struct vm *vm);        /* private: the slow path of coroutine_take */
 /* An idle coroutine with an empty stack. */
-struct coroutine *coroutine_take(struct vm *vm);
+static inline struct coroutine *coroutine_take(struct vm *vm)
+{
+    return vm->idle_count ? vm->idle[--vm->idle_count] : coroutine_new(vm);
+}
 /* Gives one back that has ended well; its results are gone. */
 void coroutine_give(struct coroutine *co);
 /* Forgets one that waits or failed: it is never resumed. */
@@ -106,7 +116,7 @@ double coroutine_wait(struct coroutine *co, double ms);
  * the budget several times in a row has a part of it for a while: a plugin that always loops must not take all of the
  * loop. */
 bool coroutine_budget_left(struct coroutine *co);
-/* The time since the last call belongs to the hook of the old slot; that of `slot` begins. */
+/* The time since the last call belongs to the hook that ran; that of `slot` begins. */
 void coroutine_account(struct coroutine *co, uint32_t slot);
 
 /* Starts the function on top of L (it is taken off) as a task in the background of the generation in hand. */

@@ -42,20 +42,20 @@ static enum rc gather(struct exchange *x)
     }
 }
 
-/* Runs a chain of the main line as far as it goes. */
-static enum rc run(struct exchange *x, enum hook hook)
+/* The chain waits for a body: runs it as far as it goes. */
+static enum rc run_gathering(struct exchange *x, enum hook hook)
 {
     for (;;) {
-        enum rc rc = x->plane->hooks->run(x, hook);
-        if (rc != RC_AGAIN || x->gather == GATHER_NOTHING)
-            return rc;
-        rc = gather(x);
+        enum rc rc = gather(x);
         if (rc != RC_OK && rc != RC_LIMIT)
             return rc;
         if (x->gather == GATHER_RESPONSE)
             x->gathered_back = true;
         x->gather = GATHER_NOTHING;
         x->plane->hooks->gathered(x);
+        rc = x->plane->hooks->run(x, hook);
+        if (rc != RC_AGAIN || x->gather == GATHER_NOTHING)
+            return rc;
     }
 }
 
@@ -71,7 +71,9 @@ static enum next answer(struct exchange *x)
 
 static enum next run_or(struct exchange *x, enum hook hook, enum next (*go_on)(struct exchange *x))
 {
-    enum rc rc = run(x, hook);
+    enum rc rc = x->plane->hooks->run(x, hook);
+    if (rc == RC_AGAIN && x->gather != GATHER_NOTHING)
+        rc = run_gathering(x, hook);
     if (rc == RC_AGAIN)
         return NEXT_WAIT;
     if (rc != RC_OK)
