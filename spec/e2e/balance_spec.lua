@@ -32,6 +32,7 @@ services:
   by_query: { balance: { algorithm: consistent_hash, key: query.user }, nodes: [NODES] }
   by_path: { balance: { algorithm: consistent_hash, key: path }, nodes: [NODES] }
   spare: { nodes: ["DEAD", { url: "SPARE", backup: true }] }
+  once: { nodes: ["DEAD", { url: "SPARE", backup: true }], retries: { attempts: 0 } }
 routes:
   - { path: /turns, service: turns }
   - { path: /weights, service: weights }
@@ -42,6 +43,7 @@ routes:
   - { path: /by-query, service: by_query }
   - { path: "/by-path/*", service: by_path }
   - { path: /spare, service: spare }
+  - { path: /once, service: once }
 ]]
 
 describe("balancing over four loops", function()
@@ -170,8 +172,9 @@ describe("balancing over four loops", function()
     assert.truthy(res.body:find "set_hash_key")
   end)
 
-  it("leaves a backup alone while no other node is known to be bad", function()
-    local res = client.ask(gw:port(), request { target = "/spare" })
-    assert.equal(502, res.status)
+  it("asks a backup where all other nodes have failed the request, and no sooner", function()
+    assert.equal(200, client.ask(gw:port(), request { target = "/spare" }).status)
+    assert.equal(200, client.ask(gw:port(), request { method = "POST", target = "/spare" }).status)
+    assert.equal(502, client.ask(gw:port(), request { target = "/once" }).status)
   end)
 end)

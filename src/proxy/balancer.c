@@ -90,8 +90,6 @@ void balancer_prepare(struct service *s, struct arena *a)
         s->states[i] = s->nodes[i]->state;
     if (s->settings.balance == BALANCE_IP_HASH || s->settings.balance == BALANCE_CONSISTENT_HASH)
         s->ring = make_ring(s, a);
-    for (uint32_t i = 0; i < s->node_count; i++)
-        s->main_count += !s->backups[i];
     s->is_watched = s->settings.passive.is_on || s->settings.balance == BALANCE_LEAST_LATENCY;
     if (s->settings.sticky_cookie.len)
         s->seats = seats_new(s, a);
@@ -344,9 +342,22 @@ static struct node *take(struct pick *p, struct service *s, uint32_t index)
     return p->node;
 }
 
+/* For a request that has been at all others no other is usable: a backup that it has not been at; or -1. */
+static int untried_backup(const struct service *s, uint64_t tried)
+{
+    uint64_t turn = atomic_load_explicit(&s->state->cursor, memory_order_relaxed);
+    for (uint32_t i = 0; i < s->spare_count; i++) {
+        uint16_t index = s->spares[(turn + i) % s->spare_count];
+        if (!is_in(tried, index) && is_fit(s->states[index], NEED_STAY))
+            return index;
+    }
+    return -1;
+}
+
 struct node *balancer_choose(struct pick *p, struct service *s, uint32_t loop, uint64_t now_ms)
 {
     struct choices *c = choices_of(s, loop, now_ms);
+    bool is_counted = s->settings.balance == BALANCE_LEAST_CONNECTIONS;         /* by least_pick */
     int index = -1;
     if (c->ramp_count) {
         struct pick careful = *p;
@@ -356,12 +367,16 @@ struct node *balancer_choose(struct pick *p, struct service *s, uint32_t loop, u
     if (index < 0)
         index = choose(s, c, p, now_ms);
     if (index < 0 && p->tried) {
+        index = untried_backup(s, p->tried);
+        is_counted = is_counted && index < 0;
+    }
+    if (index < 0 && p->tried) {
         p->tried = 0;
         index = choose(s, c, p, now_ms);
     }
     if (index < 0)
         return NULL;
-    if (s->settings.balance != BALANCE_LEAST_CONNECTIONS)       /* least_pick has counted it */
+    if (!is_counted)
         count_in(s, (uint32_t)index);
     return take(p, s, (uint32_t)index);
 }
@@ -384,6 +399,11 @@ bool balancer_has_other(const struct pick *p, const struct service *s, uint32_t 
         if (!is_in(p->tried, c->nodes[i]))
             return true;
     return false;
+}
+
+bool balancer_has_backup(const struct pick *p, const struct service *s)
+{
+    return !s->only && untried_backup(s, p->tried) >= 0;
 }
 
 /* What was counted is what the service in hand says, even where a newer generation counts otherwise. */

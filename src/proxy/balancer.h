@@ -48,7 +48,7 @@ static inline void balancer_leave(struct pick *p)
 }
 
 /* Leaves the node in hand and takes one of the service, which has one more request then, until it is left. It is in
- * p->tried from now on; when all were tried they begin anew. NULL: none is usable. */
+ * p->tried from now on; when all were tried backups come, and then they begin anew. NULL: none is usable. */
 static inline struct node *balancer_pick(struct pick *p, struct service *s, uint32_t loop, uint64_t now_ms)
 {
     balancer_leave(p);
@@ -65,3 +65,5 @@ struct node *balancer_take(struct pick *p, struct service *s, uint32_t index, ui
 
 /* Whether a node is usable that was not tried yet. */
 bool balancer_has_other(const struct pick *p, const struct service *s, uint32_t loop, uint64_t now_ms);
+/* Whether a backup is usable that was not tried yet: for who has been at all others. */
+bool balancer_has_backup(const struct pick *p, const struct service *s);

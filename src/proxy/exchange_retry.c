@@ -35,7 +35,8 @@ static bool may_retry(struct exchange *x, uint32_t causes, bool is_untouched)
         return false;
     if (!is_untouched && !retry_repeats(r, x->req.method))
         return false;
-    x->backoff_ms = has_other_node(x) ? 0 : retry_backoff(r, x->rounds++, &x->plane->random);
+    bool is_at_once = has_other_node(x) || (!x->adhoc && balancer_has_backup(&x->pick, x->service));
+    x->backoff_ms = is_at_once ? 0 : retry_backoff(r, x->rounds++, &x->plane->random);
     if (loop_of(x)->clock.now_ms + x->backoff_ms >= exchange_due_ms(x))
         return false;
     return is_untouched || may_spend(x);

@@ -65,7 +65,7 @@ static uint32_t out_of(const struct node_state *n)
 /* Counts it in, if so many may be ejected. */
 static bool may_eject(const struct service *s)
 {
-    uint32_t most = (uint32_t)((uint64_t)s->main_count * s->settings.passive.max_ejected_percent / 100);
+    uint32_t most = (uint32_t)((uint64_t)s->node_count * s->settings.passive.max_ejected_percent / 100);
     uint32_t others = atomic_fetch_add_explicit(&s->state->ejected, 1, memory_order_relaxed);
     if (others < most)
         return true;

@@ -54,7 +54,6 @@ struct service {
     uint64_t order;                     /* among the generations of this service */
     struct node *only;                  /* there is no choice */
     bool is_watched;                    /* what nodes answer is to be reported: service_report */
-    uint32_t main_count;                /* nodes that are no backups */
     struct node_state **states;         /* by index */
     uint16_t *schedule, *spares;        /* node indexes in the order of their turns: without backups, and backups */
     uint32_t schedule_len, spare_count;

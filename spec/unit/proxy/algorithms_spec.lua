@@ -320,6 +320,28 @@ describe("picking a node", function()
         assert.is_true(counts[1] > 0 and counts[3] > 0)
       end)
 
+      it("get who has been at all others, and then these again: " .. algorithm, function()
+        local s = service { nodes = { {}, { backup = true }, {} }, algorithm = algorithm }
+        local first, second, p
+        first, p = s:pick { key = "key" }
+        second, p = s:pick { pick = p, key = "key" }
+        assert.same({ 1, 3 }, { math.min(first, second), math.max(first, second) })
+        assert.is_true(C.balancer_has_backup(p, s.service))
+        assert.equal(2, (s:pick { pick = p, key = "key" }))
+        assert.is_false(C.balancer_has_backup(p, s.service))
+        assert.not_equal(2, (s:pick { pick = p, key = "key" }))
+        s:leave(p)
+        for i = 1, 3 do assert.equal(0, s:active(i)) end
+      end)
+
+      it("get nobody who asks again while they are not healthy: " .. algorithm, function()
+        local s = service { nodes = { {}, { backup = true } }, algorithm = algorithm, active = { unhealthy = 1 } }
+        s:checked(2, false, "down")
+        local _, p = s:pick { key = "key" }
+        assert.is_false(C.balancer_has_backup(p, s.service))
+        assert.equal(1, (s:pick { pick = p, key = "key" }))
+      end)
+
       it("get all where there is no other: " .. algorithm, function()
         local s = service { nodes = { { backup = true }, { backup = true } }, algorithm = algorithm }
         local counts = s:counts(200, { key = tostring })

@@ -224,6 +224,15 @@ describe("a node's health", function()
         assert.is_true(counts[2] > 0 and counts[4] > 0 and counts[1] + counts[3] == 0)
       end)
 
+      it("use a backup when the only other one is ejected: " .. algorithm, function()
+        service { passive = passive(), algorithm = algorithm, nodes = { {}, { backup = true } } }
+        fail(1, 3)
+        assert.equal("ejected", s:word(1))
+        assert.equal(100, s:counts(100, { key = tostring })[2])
+        fail(2, 3)
+        assert.equal("healthy", s:word(2))
+      end)
+
       it("give a node that has come back its share bit by bit: " .. algorithm, function()
         service { passive = passive(), algorithm = algorithm, slow_start_ms = 10000 }
         fail(2, 3)
