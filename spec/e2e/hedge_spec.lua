@@ -56,9 +56,16 @@ local function interim(conn, head)
   say(conn, head)
 end
 
+local function only_interims(conn, head)
+  conn:read_body(head)
+  conn:send(("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"):rep(17))
+  conn:respond(200, "after all")
+end
+
 local DEEDS = {
   ["/slow"] = { hang, upstream.echo },
   ["/interim"] = { hang, interim },
+  ["/interims"] = { after(0.2, say), only_interims },
   ["/late"] = { after(0.2, say), after(0, busy) },
   ["/dies"] = { after(0.1, close), after(0.2, say) },
   ["/busy-late"] = { after(0.1, busy), after(0.2, say) },
@@ -112,6 +119,7 @@ describe("hedging", function()
   local rows = {
     { "takes the second one's answer where the first hangs", "/slow", 200, 0.05, 2.3 },
     { "keeps the interim responses of the second to itself", "/interim", 200, 0.05, 2.3 },
+    { "gives the second up that goes on with interim responses", "/interims", 200, 0.15, 2.3 },
     { "takes the first one's answer where the second is busy", "/late", 200, 0.15, 2.3 },
     { "takes the first one's answer where the second is broken", "/broken", 200, 0.15, 2.3 },
     { "waits for the second one where the first dies", "/dies", 200, 0.15, 2.3 },

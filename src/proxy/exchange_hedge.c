@@ -63,12 +63,12 @@ static enum rc move_on(struct exchange *x, struct second *s)
     (void)up_flush(s->up);              /* as with send_all */
     do
         rc = up_read_head(s->up, &x->req, &x->res);
-    while (rc == RC_OK && x->res.status < 200 && x->res.status != 101);
+    while (rc == RC_OK && x->res.status < 200 && x->res.status != 101 && s->interims++ < INTERIM_MAX);
     if (rc == RC_AGAIN) {
         up_settle(s->up);
         return rc;
     }
-    if (rc != RC_OK || x->res.status == 101)
+    if (rc != RC_OK || x->res.status < 200)
         return lose(x, false, rc_word(rc == RC_OK ? RC_UPSTREAM_BAD : rc));
     if (retry_wants_status(x->retry, x->res.status))
         return lose(x, service_is_answer(x->res.status), status_reason(x->res.status).at);

@@ -8,8 +8,6 @@
 #include "proxy/seats.h"
 #include "proxy/steps.h"
 
-enum { INTERIM_MAX = 16 };      /* 1xx responses before an upstream is called broken */
-
 /* -- choosing and reaching a node -- */
 
 enum next exchange_pick(struct exchange *x)

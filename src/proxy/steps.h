@@ -14,6 +14,7 @@ enum next {
 
 enum {
     TURNS = 16,                 /* reads in a row before others get their turn */
+    INTERIM_MAX = 16,           /* 1xx responses before an upstream is called broken */
 };
 
 static inline enum next go(struct exchange *x, enum step step)
@@ -152,6 +153,7 @@ struct second {
     struct pick pick;
     uint64_t since_ms, try_us, started_us;      /* as the exchange has them of the first */
     bool reused;
+    uint8_t interims;           /* 1xx responses so far, which go nowhere */
     bool is_sent;               /* it has got the request */
 };
 
