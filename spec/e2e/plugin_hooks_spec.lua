@@ -150,6 +150,11 @@ describe("plugin hooks [T29 T32 D32 D33]", function()
         if not conn:read_body(head).complete then return true end
         conn:respond(200, head.head .. head.body, "X-Up: yes\r\n")
       end,
+      ["/once"] = function(conn, head)
+        conn:read_body(head)
+        if head:get "x-try" == "1" then return true end
+        conn:respond(200, head.head)
+      end,
       ["/slow"] = function(conn, head) conn:read_body(head) conn:wait_release() end,
       ["/timeout"] = function(conn, head) conn:read_body(head) conn:wait_release() end,
     }
@@ -208,6 +213,7 @@ describe("plugin hooks [T29 T32 D32 D33]", function()
     { "limits the exchange", { target = "/timeout" }, 504, "route timeout" },
     { "remembers the consumer", { target = "/consumer" }, 200, "x%-consumer: alice\r\n" },
     { "counts tries", { target = "/" }, 200, "x%-try: 1\r\n" },
+    { "changes the head of another try too", { target = "/once" }, 200, "x%-try: 2\r\n" },
     { "runs the global stage first, then the route's plugins as written", { target = "/" }, 200,
       "x%-order: outer\r\nx%-order: probe\r\nx%-order: inner\r\n" },
     { "waits for the whole response", { target = "/res-body" }, 200, "^GET /res%-body " },

@@ -576,7 +576,7 @@ static int request_body(struct exchange *x, double max, struct slice *out)
         return TIDE_LIMIT;
     if (x->source_ended && x->gathered_at == 0)
         return TIDE_OK;
-    if (x->request_sent || x->head_sent || x->source_ended)
+    if (x->request_sent || x->body_flows || x->head_sent || x->source_ended)
         return TIDE_LATE;
     return gather(x, GATHER_REQUEST, max);
 }

@@ -50,6 +50,7 @@ static enum next retry(struct exchange *x)
     x->retries++;
     count(&x->plane->counters.upstream_retries, 1);
     balancer_leave(&x->pick);
+    x->request_sent = false;
     touch(x, WAIT_BACKOFF);
     return go(x, STEP_BACKOFF);
 }
