@@ -22,6 +22,13 @@ local function back(conn)
   end
 end
 
+local OTHERS = {
+  { "names no protocol", "/nameless", "" },
+  { "has an empty field for it", "/empty", "Upgrade: ,\r\n" },
+  { "names another protocol", "/other", "Upgrade: other\r\n" },
+  { "names one more than was asked for", "/more", "Upgrade: spec, other\r\n" },
+}
+
 local answers = {
   ["/echo"] = function(conn, head)
     conn:read_body(head)
@@ -89,6 +96,15 @@ routes:
 ]]
 
 local UPGRADE = { "Connection: Upgrade", "Upgrade: spec" }
+
+for _, case in ipairs(OTHERS) do
+  answers[case[2]] = function(conn, head)
+    conn:read_body(head)
+    conn:send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" .. case[3] .. "\r\n")
+    back(conn)
+    return true
+  end
+end
 
 describe("the tunnel", function()
   local up, gw, c
@@ -240,6 +256,19 @@ describe("the tunnel", function()
     assert.equal("no", response.body)
     c:send(request { target = "/next" })
     assert.equal(200, assert(c:response()).status)
+  end)
+
+  for _, case in ipairs(OTHERS) do
+    it("is not made where the 101 " .. case[1], function()
+      c:send(request { target = case[2], headers = UPGRADE })
+      assert.equal(502, assert(c:response()).status)
+      up:wait_event "ended"
+    end)
+  end
+
+  it("is made of one of several protocols that were asked for", function()
+    c:send(request { target = "/echo", headers = { "Connection: Upgrade", "Upgrade: other, Spec" } })
+    assert.equal(101, assert(c:head()).status)
   end)
 
   local plain = {

@@ -87,6 +87,48 @@ function tag:message(msg) return msg.data .. self.conf.word end
 return tag
 ]]
 
+local KEYS = [[
+local keys = { schema = { how = { type = "string", required = true } } }
+function keys:upstream(req)
+  if self.conf.how == "none" then req:remove_header "sec-websocket-key" end
+  if self.conf.how == "short" then req:set_header("sec-websocket-key", "x") end
+  if self.conf.how == "other" then req:set_header("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==") end
+end
+return keys
+]]
+
+local HOWS = { "none", "short", "other" }
+
+describe("a plugin that changes the key of a handshake on its way to the node", function()
+  it("gets no WebSocket open, and breaks nothing else", function()
+    local up = upstream.by_path { default = function(conn, head)
+      conn:read_body(head)
+      local asked = head:get "sec-websocket-key"
+      local accept = asked == "AAAAAAAAAAAAAAAAAAAAAA==" and "ICX+Yqv66kxgM0FcWaLWlFLwTAI=" or websocket_end.ACCEPT
+      conn:send((websocket_end.switch():gsub(websocket_end.ACCEPT:gsub("%p", "%%%0"), accept)))
+      return true
+    end }
+    local routes = {}
+    for i, how in ipairs(HOWS) do
+      routes[i] = ("  - { path: /%s, service: app, plugins: [{ name: %s, use: keys, config: { how: %s } }] }"):format(
+        how, how, how)
+    end
+    local gw = gateway.start(("services: { app: { nodes: ['%s'] } }\nroutes:\n%s\n"):format(
+      up.node, table.concat(routes, "\n")), { plugins = { keys = KEYS } })
+    local worker = gw:worker_pid()
+    for _, how in ipairs(HOWS) do
+      local c = client.connect(gw:port())
+      local _, head = websocket_end.open(c, "/" .. how)
+      -- A node that did not see another key has answered to that of the client.
+      assert.equal(how == "other" and 502 or 101, head.status, how)
+      c:close()
+    end
+    assert.equal(worker, gw:worker_pid())
+    gw:stop()
+    up:stop()
+  end)
+end)
+
 describe("a plugin with a message hook", function()
   local up, gw, c
 

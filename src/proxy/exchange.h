@@ -42,6 +42,7 @@ struct exchange {
     struct tunnel *tunnel;
     struct websocket *websocket;        /* in place of the tunnel, where its frames are looked at */
     struct websocket_settings *websocket_wish;  /* of a plugin, in place of the route's; NULL: none */
+    struct slice websocket_key; /* of the client's handshake, whatever plugins make of it later */
     struct coroutine *lines[LINE_COUNT];        /* chains that are under way */
     struct buf filtered[LINE_COUNT];            /* the chunk that a body hook gave last */
     double number;              /* of the request for Lua; 0: Lua has not seen it */
@@ -80,7 +81,7 @@ struct exchange {
     uint8_t source;             /* enum response_source */
     bool head_owned;            /* the response head lies in the arena */
     bool response_hooked, failure_hooked;       /* those chains have begun, and are not run again */
-    bool request_sent;          /* the head, to an upstream: no plugin can change it any more */
+    bool request_sent;          /* the head, in the try under way: no plugin can change it any more */
     struct pick pick;           /* which nodes were tried, and which it has in hand */
     uint64_t since_ms[10];      /* last progress of each wait, by bit number */
     uint64_t drained;           /* body bytes thrown away after a reply */

@@ -119,6 +119,7 @@ enum rc handshake_check_request(struct exchange *x, const char **why)
         return refuse(RC_HANDSHAKE, why, keys ? "several Sec-WebSocket-Key" : "no Sec-WebSocket-Key");
     if (!ws_key_is_valid(key))
         return refuse(RC_HANDSHAKE, why, "its Sec-WebSocket-Key is not 16 bytes in base64");
+    x->websocket_key = key;
     if (w || has_messages(x) || x->hooks & HOOK_BIT(HOOK_WS_CLOSE) || x->websocket_wish) {
         x->websocket = arena_zero(&r->arena, sizeof *x->websocket);
         if (offer_what_we_know(x) != RC_OK)
@@ -173,16 +174,31 @@ static bool extensions_were_offered(const struct exchange *x)
     return true;
 }
 
+/* RFC 9110 section 7.8: the 101 says what the connection speaks now, which the client has asked for. A WebSocket that
+ * was not asked for by its handshake is none. */
+static enum rc check_other_upgrade(const struct exchange *x, const char **why)
+{
+    struct slice list = headers_value(&x->res.headers, HEADER_UPGRADE), member;
+    struct slice asked = headers_value(&x->req.headers, HEADER_UPGRADE);
+    bool is_named = false;
+    while (slice_next_member(&list, &member)) {
+        if (slice_equal_nocase(member, SLICE_OF("websocket")))
+            return refuse(RC_UPSTREAM_BAD, why, "a WebSocket that was not asked for");
+        if (!slice_list_has(asked, member))
+            return refuse(RC_UPSTREAM_BAD, why, "an upgrade that was not asked for");
+        is_named = true;
+    }
+    return is_named ? RC_OK : refuse(RC_UPSTREAM_BAD, why, "101 without \"Upgrade\"");
+}
+
 enum rc handshake_check_response(struct exchange *x, const char **why)
 {
     const struct headers *h = &x->res.headers;
     unsigned count;
-    if (!x->opens_websocket) {
-        bool is_one = slice_list_has(headers_value(h, HEADER_UPGRADE), SLICE_OF("websocket"));
-        return is_one ? refuse(RC_UPSTREAM_BAD, why, "a WebSocket that was not asked for") : RC_OK;
-    }
+    if (!x->opens_websocket)
+        return check_other_upgrade(x, why);
     char expected[WS_ACCEPT_LEN];
-    ws_accept_for(field(&x->req.headers, key_name, &count), expected);
+    ws_accept_for(x->websocket_key, expected);
     struct slice accept = field(h, accept_name, &count);
     if (!slice_equal_nocase(headers_value(h, HEADER_UPGRADE), SLICE_OF("websocket")))
         return refuse(RC_UPSTREAM_BAD, why, "101 without \"Upgrade: websocket\"");
