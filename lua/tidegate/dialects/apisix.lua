@@ -1,10 +1,9 @@
 --- APISIX's standalone configuration (apisix.yaml) in our language. docs/migrating.md says what becomes of what; what
 -- is not converted is told, with its line.
 local auth = require "tidegate.dialects.apisix.auth"
-local chains = require "tidegate.dialects.foreign.chains"
 local ordered = require "tidegate.dialects.foreign.ordered"
+local pieces = require "tidegate.dialects.foreign.pieces"
 local plugins = require "tidegate.dialects.apisix.plugins"
-local precedence = require "tidegate.dialects.foreign.precedence"
 local reading = require "tidegate.dialects.foreign.reading"
 local routes = require "tidegate.dialects.apisix.routes"
 local upstreams = require "tidegate.dialects.apisix.upstreams"
@@ -198,14 +197,12 @@ local function tell_of_borders(self)
 end
 
 local function write_routes(self, rules, out)
-  local pieces, natives, taken, kept = {}, {}, {}, {}
-  for _, route in ipairs(self.routes) do route:write(pieces) end
-  routes.rank(pieces)
-  for i, piece in ipairs(pieces) do natives[i] = piece.route end
-  precedence.assign(natives)
-  pieces = routes.merge(pieces)
-  plugins.assign(pieces, rules, out)
-  for _, piece in ipairs(pieces) do
+  local list, kept = {}, {}
+  for _, route in ipairs(self.routes) do route:write(list) end
+  pieces.put_in_order(list)
+  list = routes.merge(list)
+  plugins.assign(list, rules, out)
+  for _, piece in ipairs(list) do
     if set_action(piece) then
       kept[#kept + 1] = piece
     elseif not piece.owner.is_told then
@@ -213,18 +210,7 @@ local function write_routes(self, rules, out)
       piece.owner.map:tell(nil, "its upstream is not converted: the route is left out")
     end
   end
-  for i, piece in ipairs(kept) do
-    piece.route.name = chains.unique(piece.route.name, taken)
-    if piece.owner.is_off then piece.route.enabled = false end
-    out.routes[i] = piece.route
-  end
-end
-
-local function without_empty(out)
-  for _, name in ipairs { "plugins", "instances", "services" } do
-    if next(out[name]) == nil then out[name] = nil end
-  end
-  return out
+  pieces.write(kept, out)
 end
 
 --- @tparam table node of the whole file
@@ -251,7 +237,7 @@ function apisix.convert(node, _, report)
   write_routes(self, rules, out)
   if #self.apisix.access_logs > 0 then out.log = { access = self.apisix.access_logs } end
   if self.apisix.has_metrics then out.metrics = { listen = "127.0.0.1:9901" } end
-  return ordered(without_empty(out))
+  return ordered(pieces.without_empty(out))
 end
 
 return apisix

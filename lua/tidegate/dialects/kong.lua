@@ -1,10 +1,9 @@
 --- Kong's declarative configuration (formats 1.1, 2.1 and 3.0) in our language. docs/migrating.md says what becomes of
 -- what; what is not converted is told, with its line.
 local auth = require "tidegate.dialects.kong.auth"
-local chains = require "tidegate.dialects.foreign.chains"
 local ordered = require "tidegate.dialects.foreign.ordered"
+local pieces = require "tidegate.dialects.foreign.pieces"
 local plugins = require "tidegate.dialects.kong.plugins"
-local precedence = require "tidegate.dialects.foreign.precedence"
 local reading = require "tidegate.dialects.foreign.reading"
 local routes = require "tidegate.dialects.kong.routes"
 local services = require "tidegate.dialects.kong.services"
@@ -145,18 +144,18 @@ local function set_action(route, native)
 end
 
 local function pieces_of(self)
-  local pieces = {}
+  local list = {}
   for _, route in ipairs(self.routes) do
-    local first = #pieces + 1
-    route:write(pieces, self.format)
+    local first = #list + 1
+    route:write(list, self.format)
     route.map:finish()
-    if not set_action(route, pieces[first].route) then
+    if not set_action(route, list[first].route) then
       route.map:tell(nil, "its service is not converted: the route is left out")
-      for i = #pieces, first, -1 do pieces[i] = nil end
+      for i = #list, first, -1 do list[i] = nil end
     end
-    for i = first + 1, #pieces do set_action(route, pieces[i].route) end
+    for i = first + 1, #list do set_action(route, list[i].route) end
   end
-  return pieces
+  return list
 end
 
 --- Once for all: what paths mean here and there.
@@ -174,24 +173,11 @@ local function tell_of_borders(self)
 end
 
 local function write_routes(self, out)
-  local pieces, natives, taken = pieces_of(self), {}, {}
-  routes.rank(pieces)
-  for i, piece in ipairs(pieces) do natives[i] = piece.route end
-  precedence.assign(natives)
-  pieces = routes.merge(pieces)
-  plugins.assign(pieces, self.uses, out)
-  for i, piece in ipairs(pieces) do
-    piece.route.name = chains.unique(piece.route.name, taken)
-    if piece.owner.is_off then piece.route.enabled = false end
-    out.routes[i] = piece.route
-  end
-end
-
-local function without_empty(out)
-  for _, name in ipairs { "plugins", "instances", "services" } do
-    if next(out[name]) == nil then out[name] = nil end
-  end
-  return out
+  local list = pieces_of(self)
+  pieces.put_in_order(list)
+  list = routes.merge(list)
+  plugins.assign(list, self.uses, out)
+  pieces.write(list, out)
 end
 
 --- @tparam table node of the whole file
@@ -220,7 +206,7 @@ function kong.convert(node, _, report)
   for _, service in ipairs(list) do service:write(out.services) end
   if #self.kong.access_logs > 0 then out.log = { access = self.kong.access_logs } end
   if self.kong.has_metrics then out.metrics = { listen = "127.0.0.1:9901" } end
-  return ordered(without_empty(out))
+  return ordered(pieces.without_empty(out))
 end
 
 return kong

@@ -1,18 +1,12 @@
 --- APISIX's routes: what requests they take, and in which order.
 local native = require "tidegate.dialects.foreign.native"
+local pieces = require "tidegate.dialects.foreign.pieces"
 local vars = require "tidegate.dialects.apisix.vars"
 
 local routes = {}
 
-local Route = {}
+local Route = { lose = pieces.lose, methods = pieces.methods }
 Route.__index = Route
-
---- Something decides which requests are meant, and cannot be said here: a route without it would take more than it
--- did, so it is there but switched off.
-function Route:lose(key, message, ...)
-  self.map:tell(key, message .. "; the route is written with `enabled: false`", ...)
-  self.is_off = true
-end
 
 -- -- paths and hosts --
 
@@ -79,15 +73,6 @@ function Route:hosts(service)
 end
 
 -- -- conditions --
-
-function Route:methods()
-  local list = {}
-  for _, method in ipairs(self.map:texts("methods", true) or {}) do
-    local good, why = native.takes("method", method)
-    if good then list[#list + 1] = method else self:lose("methods", "%s: %s", method, why) end
-  end
-  return #list > 0 and list or nil
-end
 
 function Route:when()
   local list = {}
@@ -164,21 +149,6 @@ function Route:write(out)
   end
 end
 
-local function is_before(a, b)
-  for i = 1, #a.weight do
-    if a.weight[i] ~= b.weight[i] then return a.weight[i] > b.weight[i] end
-  end
-  return false
-end
-
---- Puts pieces into APISIX's order: sets rank.
-function routes.rank(pieces)
-  local order = {}
-  for i, piece in ipairs(pieces) do order[i] = piece end
-  table.sort(order, is_before)
-  for rank, piece in ipairs(order) do piece.route.rank = rank end
-end
-
 local function add_once(list, word)
   for _, other in ipairs(list) do
     if other == word then return end
@@ -187,14 +157,14 @@ local function add_once(list, word)
 end
 
 --- Pieces of one route that all have the same priority are one route again.
-function routes.merge(pieces)
+function routes.merge(list)
   local merged, is_uniform, first = {}, {}, {}
-  for _, piece in ipairs(pieces) do
+  for _, piece in ipairs(list) do
     local owner = piece.owner
     first[owner] = first[owner] or piece
     if is_uniform[owner] ~= false then is_uniform[owner] = first[owner].route.priority == piece.route.priority end
   end
-  for _, piece in ipairs(pieces) do
+  for _, piece in ipairs(list) do
     local one = first[piece.owner]
     if not is_uniform[piece.owner] or one == piece then
       merged[#merged + 1] = piece

@@ -1,10 +1,11 @@
 --- Kong's routes: what requests they take, in which order, and what becomes of the path.
 local answers = require "tidegate.dialects.foreign.answers"
 local native = require "tidegate.dialects.foreign.native"
+local pieces = require "tidegate.dialects.foreign.pieces"
 
 local routes = {}
 
-local Route = {}
+local Route = { lose = pieces.lose, methods = pieces.methods }
 Route.__index = Route
 
 local HTTPS_STATUS = 426
@@ -27,25 +28,9 @@ function Route:host(text)
   return nil
 end
 
---- Something decides which requests are meant, and cannot be said here: a route without it would take more than it
--- did, so it is there but switched off.
-function Route:lose(key, message, ...)
-  self.map:tell(key, message .. "; the route is written with `enabled: false`", ...)
-  self.is_off = true
-end
-
 function Route:hosts()
   local list = {}
   for _, host in ipairs(self.map:texts("hosts", true) or {}) do list[#list + 1] = self:host(host) end
-  return #list > 0 and list or nil
-end
-
-function Route:methods()
-  local list = {}
-  for _, method in ipairs(self.map:texts("methods", true) or {}) do
-    local good, why = native.takes("method", method)
-    if good then list[#list + 1] = method else self:lose("methods", "%s: %s", method, why) end
-  end
   return #list > 0 and list or nil
 end
 
@@ -196,13 +181,6 @@ local function weight(self, group, index)
   }
 end
 
-local function is_before(a, b)
-  for i = 1, #a.weight do
-    if a.weight[i] ~= b.weight[i] then return a.weight[i] > b.weight[i] end
-  end
-  return false
-end
-
 --- The native routes of this one, each with its weight and the plugins that belong to its path.
 function Route:write(out, format)
   local map = self.map
@@ -259,24 +237,15 @@ function routes.read(map, service, number, format)
   return self
 end
 
---- Puts routes into Kong's order: sets rank.
--- @tparam {table,...} pieces of Route:write
-function routes.rank(pieces)
-  local order = {}
-  for i, piece in ipairs(pieces) do order[i] = piece end
-  table.sort(order, is_before)
-  for rank, piece in ipairs(order) do piece.route.rank = rank end
-end
-
 local function same_change(a, b)
   return a.owner == b.owner and not a.rewrite and not b.rewrite and a.route.priority == b.route.priority and
          a.route.strip_prefix == nil and b.route.strip_prefix == nil
 end
 
 --- Neighbours that came of one route and did not have to be told apart become one again.
-function routes.merge(pieces)
+function routes.merge(list)
   local merged = {}
-  for _, piece in ipairs(pieces) do
+  for _, piece in ipairs(list) do
     local last = merged[#merged]
     if last and same_change(last, piece) then
       for _, path in ipairs(piece.route.paths or {}) do table.insert(last.route.paths, path) end
