@@ -5,18 +5,12 @@ local config = require "tidegate.config"
 local discover = require "tidegate.plugin.discover"
 local doc = require "tidegate.plugin.doc"
 local say = require "tidegate.cli.say"
+local sorted_keys = require "tidegate.sorted_keys"
 local survey = require "tidegate.cli.survey"
 
 local plugin = {}
 
 local GOOD, FAILED, BAD = say.GOOD, say.FAILED, say.BAD
-
-local function sorted(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
 
 -- -- list --
 
@@ -67,7 +61,7 @@ local function list_entry(name, record, meta, uses, is_module)
   entry.uses = json.array(uses or {})
   if not meta then return entry end
   entry.version, entry.description, entry.band = meta.version, meta.description, meta.band
-  entry.priority, entry.enabled, entry.stages = meta.priority, meta.enabled, json.array(sorted(meta.stages))
+  entry.priority, entry.enabled, entry.stages = meta.priority, meta.enabled, json.array(sorted_keys(meta.stages))
   return entry
 end
 

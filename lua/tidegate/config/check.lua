@@ -7,17 +7,11 @@ local discovery = require "tidegate.discovery"
 local inert = require "tidegate.config.inert"
 local check_routes = require "tidegate.config.check_routes"
 local schema = require "tidegate.config.schema"
+local sorted_keys = require "tidegate.sorted_keys"
 local websocket_schemes = require "tidegate.config.websocket_schemes"
 
 local quote = schema.quote
 local why = ffi.new "struct tide_error"
-
-local function sorted_keys(map)
-  local list = {}
-  for key in pairs(map) do list[#list + 1] = key end
-  table.sort(list)
-  return list
-end
 
 --- For messages about another place: "(line 12)", "(other.yaml:12)", or where else it came from.
 local function line_of(place, here)

@@ -5,6 +5,7 @@ local doc = require "tidegate.config.doc"
 local entry = require "tidegate.plugin.entry"
 local json = require "tidegate.tide.json"
 local schema = require "tidegate.config.schema"
+local sorted_keys = require "tidegate.sorted_keys"
 local ties = require "tidegate.config.ties"
 local tree = require "tidegate.config.tree"
 local when = require "tidegate.plugin.when"
@@ -64,13 +65,6 @@ local function words_of(list)
   local words = {}
   for _, word in ipairs(list) do add_word(words, word) end
   return { enum = words }
-end
-
-local function sorted_keys(map)
-  local list = {}
-  for key in pairs(map) do list[#list + 1] = key end
-  table.sort(list)
-  return list
 end
 
 -- -- scalars --

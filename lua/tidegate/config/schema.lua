@@ -33,6 +33,7 @@
 local new_table = require "table.new"
 local Node = require "tidegate.config.node"
 local Sources = require "tidegate.config.source"
+local sorted_keys = require "tidegate.sorted_keys"
 local ties = require "tidegate.config.ties"
 local types = require "tidegate.config.types"
 local wording = require "tidegate.config.wording"
@@ -523,12 +524,10 @@ end
 
 --- All names of types, sorted.
 function schema.type_names()
-  local set, list = { enum = true }, {}
+  local set = { enum = true }
   for name in pairs(wording.EXPECTED) do set[name] = true end
   for name in pairs(types) do set[name] = true end
-  for name in pairs(set) do list[#list + 1] = name end
-  table.sort(list)
-  return list
+  return sorted_keys(set)
 end
 
 --- Checks a node against a field.

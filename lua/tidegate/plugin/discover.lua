@@ -2,6 +2,7 @@
 -- All is read through Sources, so that each file is read once and watched. A folder that is not there now, or a file
 -- that would count if it were, is noted as well: the load is done anew when it appears.
 local Sources = require "tidegate.config.source"
+local sorted_keys = require "tidegate.sorted_keys"
 
 local discover = {}
 
@@ -208,12 +209,7 @@ function discover.beside(record, sources)
 end
 
 --- The names of what was found, sorted.
-function discover.names(found)
-  local list = {}
-  for name in pairs(found) do list[#list + 1] = name end
-  table.sort(list)
-  return list
-end
+function discover.names(found) return sorted_keys(found) end
 
 --- The end of a message that says which plugin was meant.
 function discover.near(name, found, report)

@@ -8,6 +8,7 @@ local metadata = require "tidegate.plugin.metadata"
 local order = require "tidegate.plugin.order"
 local schema = require "tidegate.config.schema"
 local set = require "tidegate.plugin.set"
+local sorted_keys = require "tidegate.sorted_keys"
 local ties = require "tidegate.config.ties"
 
 local doc = {}
@@ -148,10 +149,8 @@ end
 -- @tparam table metas by name
 -- @tparam table found records by name
 function doc.page(metas, found)
-  local names, out = {}, {}
-  for name in pairs(metas) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do out[i] = doc.text(metas[name], found[name]) end
+  local out = {}
+  for i, name in ipairs(sorted_keys(metas)) do out[i] = doc.text(metas[name], found[name]) end
   return table.concat(out, "\n")
 end
 

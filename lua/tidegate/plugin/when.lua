@@ -15,6 +15,7 @@
 -- digits, maybe with a minus before and a fraction behind; any other text is neither above nor below.
 local cidr = require "tidegate.tide.cidr"
 local schema = require "tidegate.config.schema"
+local sorted_keys = require "tidegate.sorted_keys"
 
 local when = {}
 
@@ -76,16 +77,9 @@ local GROUPS = { all = true, any = true, ["not"] = true }
 --- What can be asked, by subject: the JSON Schema is made of it.
 when.SUBJECTS = SUBJECTS
 
-local function sorted_keys(...)
-  local list = {}
-  for _, set in ipairs { ... } do
-    for key in pairs(set) do list[#list + 1] = key end
-  end
-  table.sort(list)
-  return list
-end
-
-local FIRST_WORDS = sorted_keys(SUBJECTS, GROUPS)
+local FIRST_WORDS = sorted_keys(GROUPS)
+for subject in pairs(SUBJECTS) do FIRST_WORDS[#FIRST_WORDS + 1] = subject end
+table.sort(FIRST_WORDS)
 
 -- -- reading --
 

@@ -1,14 +1,8 @@
 --- A plain native tree as a value for tidegate.config.emit: keys in the order of the schema.
 local emit = require "tidegate.config.emit"
 local schema = require "tidegate.config.schema"
+local sorted_keys = require "tidegate.sorted_keys"
 local tree = require "tidegate.config.tree"
-
-local function sorted(map)
-  local names = {}
-  for name in pairs(map) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
 
 -- What a condition is about stands first.
 local FIRST = {
@@ -17,7 +11,7 @@ local FIRST = {
 }
 
 local function condition_names(map)
-  local names = sorted(map)
+  local names = sorted_keys(map)
   table.sort(names, function(a, b)
     local first, second = FIRST[a] or 2, FIRST[b] or 2
     if first ~= second then return first < second end
@@ -52,7 +46,7 @@ local function ordered(value, field)
   if is_field(field, "condition") then
     for _, name in ipairs(condition_names(value)) do put(name, field) end
   end
-  for _, name in ipairs(sorted(value)) do put(name, is_field(field, "map") and of or nil) end
+  for _, name in ipairs(sorted_keys(value)) do put(name, is_field(field, "map") and of or nil) end
   return result
 end
 
