@@ -146,6 +146,11 @@ local function add_each(text, name, help, list, field, type_name)
   for _, one in ipairs(list) do text:sample(name, one.labels, one[field]) end
 end
 
+--- Adds metrics of one kind of thing: { field, type, name behind the prefix, help } of each.
+local function add_fields(text, prefix, fields, list)
+  for _, field in ipairs(fields) do add_each(text, prefix .. field[3], field[4], list, field[1], field[2]) end
+end
+
 local function add_traffic(text)
   local routes, nodes = read_traffic "route", read_traffic "node"
   add_requests(text, "tidegate_requests_total", "Requests by route and status.", routes)
@@ -165,11 +170,11 @@ local hook_totals = ffi.new "struct tide_hook_totals"
 local hook, route = ffi.new "const char *[1]", ffi.new "const char *[1]"
 
 local HOOK_FIELDS = {
-  { "calls", "calls_total", "Calls of plugin hooks." },
-  { "cpu", "cpu_seconds_total", "Time that plugin hooks took, without their waits." },
-  { "wait", "wait_seconds_total", "Time that plugin hooks waited." },
-  { "errors", "errors_total", "Errors of plugin hooks." },
-  { "answers", "answers_total", "Replies that plugin hooks made." },
+  { "calls", "counter", "calls_total", "Calls of plugin hooks." },
+  { "cpu", "counter", "cpu_seconds_total", "Time that plugin hooks took, without their waits." },
+  { "wait", "counter", "wait_seconds_total", "Time that plugin hooks waited." },
+  { "errors", "counter", "errors_total", "Errors of plugin hooks." },
+  { "answers", "counter", "answers_total", "Replies that plugin hooks made." },
 }
 
 local function add_plugins(text)
@@ -184,9 +189,7 @@ local function add_plugins(text)
       list[#list + 1] = one
     end
   end
-  for _, field in ipairs(HOOK_FIELDS) do
-    add_each(text, "tidegate_plugin_" .. field[2], field[3], list, field[1])
-  end
+  add_fields(text, "tidegate_plugin_", HOOK_FIELDS, list)
 end
 
 -- -- nodes --
@@ -213,10 +216,8 @@ local function add_nodes(text)
     node.healthy = node.usable and 1 or 0
     if node.max_open > 0 then counted[#counted + 1] = node end
   end
-  for _, field in ipairs(POOL_FIELDS) do
-    add_each(text, "tidegate_" .. field[3], field[4], counted, field[1], field[2])
-  end
-  for _, field in ipairs(NODE_FIELDS) do add_each(text, "tidegate_" .. field[3], field[4], list, field[1], field[2]) end
+  add_fields(text, "tidegate_", POOL_FIELDS, counted)
+  add_fields(text, "tidegate_", NODE_FIELDS, list)
 end
 
 local function add_breakers(text)
@@ -241,9 +242,7 @@ local OVERLOAD_FIELDS = {
 local function add_overloads(text)
   local list = require("tidegate.nodes").overloads()
   for _, one in ipairs(list) do one.labels = labels_of("service", one.service) end
-  for _, field in ipairs(OVERLOAD_FIELDS) do
-    add_each(text, "tidegate_service_" .. field[3], field[4], list, field[1], field[2])
-  end
+  add_fields(text, "tidegate_service_", OVERLOAD_FIELDS, list)
 end
 
 -- -- dictionaries --
@@ -269,9 +268,7 @@ local function add_dictionaries(text)
     list[#list + 1] = one
     i = i + 1
   end
-  for _, field in ipairs(DICTIONARY_FIELDS) do
-    add_each(text, "tidegate_dictionary_" .. field[3], field[4], list, field[1], field[2])
-  end
+  add_fields(text, "tidegate_dictionary_", DICTIONARY_FIELDS, list)
 end
 
 -- -- what plugins count themselves --

@@ -3,6 +3,7 @@
 -- anything else are asked as of a request that has nothing of it.
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
+local enabled_routes = require "tidegate.config.enabled_routes"
 
 local replay = {}
 
@@ -39,14 +40,6 @@ local function place_of(listeners, address)
   return nil
 end
 
-local function enabled_routes(routes)
-  local list = {}
-  for _, route in ipairs(routes) do
-    if route.enabled then list[#list + 1] = route end
-  end
-  return list
-end
-
 --- What a route does with a request, in words that are the same where it is the same.
 local function action_of(route)
   if route.service then return "service " .. route.service end
@@ -80,7 +73,7 @@ local function is_same(a, b) return a.route == b.route and a.to == b.to and a.st
 -- @treturn table { asked = how many requests, moved = { { method =, host =, path =, count =, from =, to = }, ... } }
 function replay.compare(requests, before, after)
   local found = { asked = 0, moved = {} }
-  local old, new = enabled_routes(before.config.routes), enabled_routes(after.config.routes)
+  local old, new = enabled_routes(before.config), enabled_routes(after.config)
   for _, request in ipairs(requests) do
     local from, to = find(before, old, request), nil
     if from then to = find(after, new, request) end

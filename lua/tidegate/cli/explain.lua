@@ -7,6 +7,7 @@ local candidates = require "tidegate.cli.candidates"
 local cidr = require "tidegate.tide.cidr"
 local config = require "tidegate.config"
 local cookie = require "tidegate.tide.cookie"
+local enabled_routes = require "tidegate.config.enabled_routes"
 local json = require "tidegate.tide.json"
 local say = require "tidegate.cli.say"
 local url = require "tidegate.tide.url"
@@ -152,15 +153,6 @@ local function other_methods(generation, req, listener)
   return list
 end
 
---- As the router counts them.
-local function enabled_routes(routes)
-  local list = {}
-  for _, route in ipairs(routes) do
-    if route.enabled then list[#list + 1] = route end
-  end
-  return list
-end
-
 --- Services and the parts of a route's requests that they get.
 local function shares_of(route)
   local names, total, list = {}, 0, {}
@@ -204,7 +196,7 @@ local function route_of(loaded, req, listener)
     return { status = status, reason = reason,
              methods = status == 405 and other_methods(generation, req, listener) or nil }
   end
-  local route = enabled_routes(loaded.config.routes)[answer.route + 1]
+  local route = enabled_routes(loaded.config)[answer.route + 1]
   return {
     number = answer.route + 1, name = route.name, place = text_of(answer.source), hosts = route.hosts,
     paths = route.paths, methods = route.methods, service = route.service, action = action_of(route),
@@ -322,7 +314,7 @@ local function explained(loaded, req, options)
   local route, trouble = route_of(loaded, req, number)
   if not route then return nil, trouble end
   ask(loaded.generation, req, req.method, number)       -- puts the question again after those about other methods
-  local list, left_out = candidates.list(loaded.generation, query, enabled_routes(loaded.config.routes), loaded.marks)
+  local list, left_out = candidates.list(loaded.generation, query, enabled_routes(loaded.config), loaded.marks)
   return {
     candidates = json.array(list), candidates_left_out = left_out,
     method = req.method, url = options.url, path = req.path, listener = loaded.config.listen[number].address,

@@ -2,6 +2,7 @@
 local bit = require "bit"
 local ffi = require "ffi"
 local C = require "tidegate.ffi"
+local enabled_routes = require "tidegate.config.enabled_routes"
 local pack = require "tidegate.plugin.pack"
 local questions = require "tidegate.config.questions"
 local statuses = require "tidegate.config.statuses"
@@ -459,13 +460,10 @@ function Builder:all(config)
     self.services[name] = i - 1
     self:service(name, config.services[name])
   end
-  local routes = {}
-  for _, route in ipairs(config.routes) do
-    if route.enabled then
-      routes[#routes + 1] = route
-      self.route_number = #routes
-      self:route_of(route)
-    end
+  local routes = enabled_routes(config)
+  for i, route in ipairs(routes) do
+    self.route_number = i
+    self:route_of(route)
   end
   for _, log in ipairs(config.log.access) do self:access_log(log) end
   if self.plugins.bundle then
