@@ -34,7 +34,7 @@ struct adhoc {
     struct tls_context *tls;
     const struct tls_context *own;      /* tls, where it is a service's */
     struct slice name;                  /* for TLS */
-    struct known *known;                /* in use */
+    struct known *known, *second;       /* in use */
     uint32_t tried;                     /* bit per address */
     struct resolved resolved;           /* its reason is that of any failure */
 };
@@ -191,12 +191,13 @@ static enum rc prepare(struct adhoc *a, const struct service *s)
     return rc;
 }
 
-static void leave(struct adhoc *a)
+static void leave(struct adhoc *a, struct known **k)
 {
     struct adhocs *all = adhocs_of(a->plane);
-    if (a->known && --a->known->node->refs == 0)
+    struct known *had = *k;
+    *k = NULL;
+    if (had && --had->node->refs == 0)
         make_room(all, all->closed ? 0 : ADHOC_NODES_MAX);
-    a->known = NULL;
 }
 
 bool adhoc_has_more(const struct adhoc *a) { return a->tried != (1u << a->resolved.count) - 1; }
@@ -229,32 +230,65 @@ static struct known *choose(struct adhoc *a)
     return k ? k : make(a, key, &a->resolved.at[best]);
 }
 
-enum rc adhoc_pick(struct adhoc *a, const struct service *s, struct node **out)
+static struct known *take(struct adhoc *a)
 {
-    *out = NULL;
-    if (a->known)
-        a->known->failed_ms = a->plane->loop->clock.now_ms;
-    leave(a);
-    enum rc rc = prepare(a, s);
-    if (rc != RC_OK)
-        return rc;
     struct adhocs *all = adhocs_of(a->plane);
-    struct known *k = a->known = choose(a);
+    struct known *k = choose(a);
     if (a->tls)
         set_tls(k->node, a->tls);
     k->node->refs++;
     link_remove(&k->in_recent);
     list_append(&all->recent, &k->in_recent);
     make_room(all, ADHOC_NODES_MAX);
-    *out = k->node;
+    return k;
+}
+
+static void blame(struct adhoc *a, struct known *k) { k->failed_ms = a->plane->loop->clock.now_ms; }
+
+enum rc adhoc_pick(struct adhoc *a, const struct service *s, struct node **out)
+{
+    *out = NULL;
+    if (a->known)
+        blame(a, a->known);
+    leave(a, &a->known);
+    enum rc rc = prepare(a, s);
+    if (rc != RC_OK)
+        return rc;
+    a->known = take(a);
+    *out = a->known->node;
     return RC_OK;
+}
+
+struct node *adhoc_pick_second(struct adhoc *a)
+{
+    assert(!a->second && adhoc_has_more(a));
+    a->second = take(a);
+    return a->second->node;
+}
+
+void adhoc_drop_second(struct adhoc *a) { leave(a, &a->second); }
+
+void adhoc_take_second(struct adhoc *a)
+{
+    leave(a, &a->known);
+    a->known = a->second;
+    a->second = NULL;
+}
+
+void adhoc_blame(struct adhoc *a, const struct node *n)
+{
+    if (a->known && a->known->node == n)
+        blame(a, a->known);
+    if (a->second && a->second->node == n)
+        blame(a, a->second);
 }
 
 const char *adhoc_why(const struct adhoc *a) { return a->resolved.why; }
 
 void adhoc_drop(struct adhoc *a)
 {
-    leave(a);
+    leave(a, &a->known);
+    leave(a, &a->second);
     tls_context_drop(a->tls);
     a->tls = NULL;
     if (a->number)
@@ -268,7 +302,7 @@ struct service *adhoc_service(void)
     static struct service s = {
         .settings = {
             .host_policy = HOST_PRESERVE,
-            .connect_ms = 2000, .send_ms = 30000, .first_byte_ms = 30000, .idle_ms = 60000,
+            .connect_ms = 2000, .connect_delay_ms = 250, .send_ms = 30000, .first_byte_ms = 30000, .idle_ms = 60000,
             .retry = {
                 .attempts = 1, .on = RETRY_ON_CONNECT | RETRY_ON_RESET, .methods = METHODS_IDEMPOTENT,
                 .backoff_ms = 25, .backoff_max_ms = 250, .budget_percent = 20, .budget_min = 10,

@@ -25,6 +25,13 @@ struct adhoc *adhoc_new(struct plane *p, const struct adhoc_target *t, struct ar
 enum rc adhoc_pick(struct adhoc *a, const struct service *s, struct node **out);
 /* Whether there is an address that was not tried in this round. */
 bool adhoc_has_more(const struct adhoc *a);
+/* While a node is being tried: another one beside it, which there is (adhoc_has_more). Either goes by itself: the
+ * second is dropped, or takes the place of the first. */
+struct node *adhoc_pick_second(struct adhoc *a);
+void adhoc_drop_second(struct adhoc *a);
+void adhoc_take_second(struct adhoc *a);
+/* A node in hand cannot be reached: for a while its address comes after the others of a name. */
+void adhoc_blame(struct adhoc *a, const struct node *n);
 const char *adhoc_why(const struct adhoc *a);
 void adhoc_drop(struct adhoc *a);
 

@@ -4,6 +4,7 @@
  *
  * There are two at a time, in STEP_CONNECT. x->up is always the one that was begun first: its time is over first, and
  * the other takes its place then. So the second needs no clock of its own. */
+#include "proxy/adhoc.h"
 #include "proxy/steps.h"
 
 /* -- which other node -- */
@@ -59,14 +60,16 @@ static bool find_beside(const struct exchange *x, uint64_t *tried)
 /* One node more than without a race. */
 static bool may_race(const struct exchange *x)
 {
-    return !x->adhoc && !x->sticks && !x->service->only && x->tries < 2 + x->retry->attempts;
+    if (x->adhoc)
+        return adhoc_has_more(x->adhoc);
+    return !x->sticks && !x->service->only && x->tries < 2 + x->retry->attempts;
 }
 
 static void begin(struct exchange *x)
 {
-    uint64_t tried;
+    uint64_t tried = 0;
     touch(x, WAIT_SECOND);
-    if (!find_beside(x, &tried))
+    if (!x->adhoc && !find_beside(x, &tried))
         return;
     enum rc rc = exchange_begin_second(x, tried);
     if (rc == RC_NO_NODE || rc == RC_AGAIN || rc == RC_NODE_FULL)
@@ -79,9 +82,12 @@ static void begin(struct exchange *x)
 static void note_loser(struct exchange *x, struct node *n, const struct up *u, uint64_t try_us, uint64_t since_ms)
 {
     uint64_t now_ms = loop_of(x)->clock.now_ms;
+    bool has_failed = up_is_unanswered(u) && now_ms - since_ms >= x->service->settings.connect_delay_ms;
+    if (x->adhoc && has_failed)
+        adhoc_blame(x->adhoc, n);
     if (!try_us)
         return;
-    if (up_is_unanswered(u) && now_ms - since_ms >= x->service->settings.connect_delay_ms)
+    if (has_failed)
         service_report(x->service, n, false, "no answer to a connect that another node has answered",
                        clock_us() - try_us, now_ms);
     else

@@ -1,8 +1,16 @@
 /* The exchange with two tries at a time: a second one beside x->up, at another node. It is the younger of both, and is
  * there until one of them has won or failed. What it is for is said by exchange_race.c (while it connects) and
  * exchange_hedge.c (while it waits for an answer). */
+#include "proxy/adhoc.h"
 #include "proxy/steps.h"
 #include "proxy/supply.h"
+
+static void leave_node(struct exchange *x, struct second *s)
+{
+    balancer_leave(&s->pick);
+    if (x->adhoc)
+        adhoc_drop_second(x->adhoc);
+}
 
 void exchange_drop_second(struct exchange *x)
 {
@@ -10,7 +18,7 @@ void exchange_drop_second(struct exchange *x)
     if (!s)
         return;
     x->second = NULL;
-    balancer_leave(&s->pick);
+    leave_node(x, s);
     up_close(s->up);
 }
 
@@ -18,6 +26,8 @@ static void tell_failure(struct exchange *x, const struct second *s, bool is_goo
 {
     struct loop *loop = loop_of(x);
     x->pick.tried |= s->pick.tried;
+    if (x->adhoc)
+        adhoc_blame(x->adhoc, s->node);
     count(&x->plane->counters.upstream_failures, 1);
     if (s->try_us)
         service_report(x->service, s->node, is_good, why, clock_us() - s->try_us, loop->clock.now_ms);
@@ -30,7 +40,8 @@ enum rc exchange_begin_second(struct exchange *x, uint64_t tried)
     struct ticket *ticket = NULL;
     s.pick.service = NULL;              /* the node in hand is the first try's */
     s.pick.tried = tried;
-    s.node = balancer_pick(&s.pick, x->service, x->plane->index, loop->clock.now_ms);
+    s.node = x->adhoc ? adhoc_pick_second(x->adhoc)
+                      : balancer_pick(&s.pick, x->service, x->plane->index, loop->clock.now_ms);
     if (!s.node)
         return RC_NO_NODE;
     s.pick.tried = (s.pick.tried & ~tried) | x->pick.tried;
@@ -38,15 +49,16 @@ enum rc exchange_begin_second(struct exchange *x, uint64_t tried)
     enum rc rc = supply_take(&ticket, x->service, s.node, x->plane, &x->wake, false, &s.up);
     if (rc == RC_AGAIN)
         ticket_drop(ticket);            /* who is in a hurry does not wait for that, too */
-    if (rc != RC_OK)
-        balancer_leave(&s.pick);
-    if (rc == RC_AGAIN || rc == RC_NODE_FULL)
+    if (rc == RC_AGAIN || rc == RC_NODE_FULL) {
+        leave_node(x, &s);
         return rc;
+    }
     x->tries++;
     count(&x->plane->counters.upstream_tries, 1);
     if (rc != RC_OK) {
         exchange_warn(x, s.node, rc_word(rc));
         tell_failure(x, &s, false, rc_word(rc));
+        leave_node(x, &s);
         return rc;
     }
     s.reused = s.up->requests > 0;
@@ -75,6 +87,8 @@ void exchange_take_second(struct exchange *x)
     uint64_t tried = x->pick.tried | s->pick.tried;
     exchange_drop_up(x);
     balancer_leave(&x->pick);
+    if (x->adhoc)
+        adhoc_take_second(x->adhoc);
     x->pick = s->pick;
     x->pick.tried = tried;
     x->up = s->up;
@@ -93,6 +107,8 @@ enum next exchange_go_on_second(struct exchange *x)
     bool is_sent = x->second->is_sent;
     uint64_t since_ms = x->second->since_ms;
     x->retries += x->step == STEP_CONNECT;      /* of a race; who hedges was a further try from the beginning */
+    if (x->adhoc)
+        adhoc_blame(x->adhoc, x->node);
     exchange_take_second(x);
     x->since_ms[__builtin_ctz(WAIT_HEAD)] = 0;
     if (is_sent) {

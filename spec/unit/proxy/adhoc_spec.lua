@@ -21,8 +21,8 @@ describe("the service for nodes that a plugin names", function()
     local usual = ffi.cast(settings, C.generation_service(result.generation, ffi.new("struct slice", "app", 3)))
     local own = ffi.cast(settings, C.adhoc_service())
     for _, name in ipairs {
-      "protocol", "host_policy", "connect_ms", "send_ms", "first_byte_ms", "idle_ms", "pool_idle_per_node",
-      "pool_idle_ms", "pool_lifetime_ms", "pool_max_requests", "tls_verify",
+      "protocol", "host_policy", "connect_ms", "connect_delay_ms", "send_ms", "first_byte_ms", "idle_ms",
+      "pool_idle_per_node", "pool_idle_ms", "pool_lifetime_ms", "pool_max_requests", "tls_verify",
     } do
       assert.equal(usual[name], own[name], name)
     end
