@@ -12,6 +12,9 @@ local OK, ABSENT, WAIT, LIMIT = C.TIDE_OK, C.TIDE_ABSENT, C.TIDE_WAIT, C.TIDE_LI
 local slice, second = ffi.new "struct slice[1]", ffi.new "struct slice[1]"
 local position, number = ffi.new "uint32_t[1]", ffi.new "double[1]"
 
+-- A function is a constant for compiled code, the library that it is in is not.
+local get_header, change_header, SET, ADD = C.tide_header, C.tide_header_change, C.TIDE_SET, C.TIDE_ADD
+
 local BODY_MAX = 1024 * 1024    -- of body(), where the plugin names no limit
 
 local REASONS = {
@@ -101,7 +104,7 @@ function message.methods(methods, side)
   -- @treturn ?string
   function methods:header(name)
     if type(name) ~= "string" then bad_type("header", "a name", name) end
-    local result = C.tide_header(self[1], side, ids[name] or id_of(name), name, #name, slice)
+    local result = get_header(self[1], side, ids[name] or id_of(name), name, #name, slice)
     if result == OK then return ffi_string(slice[0].at, slice[0].len) end
     if result ~= ABSENT then raise(result, "header", name) end
     return nil
@@ -142,7 +145,7 @@ function message.methods(methods, side)
     if type(name) ~= "string" then bad_type(call, "a name", name) end
     if type(value) == "number" then value = tostring(value) end
     if type(value) ~= "string" then bad_type(call, "a text", value) end
-    local result = C.tide_header_change(self[1], side, how, ids[name] or id_of(name), name, #name, value, #value)
+    local result = change_header(self[1], side, how, ids[name] or id_of(name), name, #name, value, #value)
     if result ~= OK then raise(result, call, name .. ": " .. value) end
   end
 
@@ -151,20 +154,20 @@ function message.methods(methods, side)
   -- @tparam string|number|table value
   function methods:set_header(name, value)
     if type(value) ~= "table" then
-      change(self, "set_header", C.TIDE_SET, name, value)
+      change(self, "set_header", SET, name, value)
       return
     end
     self:remove_header(name)
-    for _, one in ipairs(value) do change(self, "set_header", C.TIDE_ADD, name, one) end
+    for _, one in ipairs(value) do change(self, "set_header", ADD, name, one) end
   end
 
   --- Adds a field beside those of its name.
-  function methods:add_header(name, value) change(self, "add_header", C.TIDE_ADD, name, value) end
+  function methods:add_header(name, value) change(self, "add_header", ADD, name, value) end
 
   --- Takes out all fields of a name.
   function methods:remove_header(name)
     if type(name) ~= "string" then bad_type("remove_header", "a name", name) end
-    local result = C.tide_header_change(self[1], side, C.TIDE_REMOVE, id_of(name), name, #name, nil, 0)
+    local result = change_header(self[1], side, C.TIDE_REMOVE, id_of(name), name, #name, nil, 0)
     if result ~= OK then raise(result, "remove_header", name) end
   end
 
@@ -204,7 +207,7 @@ function message.methods(methods, side)
       if not text then raise_text("set_body: " .. why) end
       body = text
       if not self:header "content-type" then
-        change(self, "set_body", C.TIDE_SET, "content-type", "application/json")
+        change(self, "set_body", SET, "content-type", "application/json")
       end
     end
     if type(body) ~= "string" then bad_type("set_body", "a text or a table", body) end

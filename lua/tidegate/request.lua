@@ -8,7 +8,7 @@ local message = require "tidegate.message"
 
 local raise, text_of, number_of, bad_type = message.raise, message.text_of, message.number_of, message.bad_type
 local OK, ABSENT = C.TIDE_OK, C.TIDE_ABSENT
-local type = type
+local type, setmetatable = type, setmetatable
 
 local request = {}
 

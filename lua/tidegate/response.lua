@@ -4,6 +4,8 @@ local message = require "tidegate.message"
 
 local raise, text_of, number_of, bad_type = message.raise, message.text_of, message.number_of, message.bad_type
 
+local setmetatable = setmetatable
+
 local response = {}
 
 local methods, getters = {}, {}

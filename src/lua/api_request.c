@@ -209,12 +209,6 @@ int tide_header_next(double request, int side, int number, const char *name, siz
     return TIDE_ABSENT;
 }
 
-/* Framing and connection are between the gateway and each side. */
-static bool is_fixed(enum header_id id)
-{
-    return id == HEADER_CONTENT_LENGTH || id == HEADER_TRANSFER_ENCODING || h1_is_hop_by_hop(id);
-}
-
 static bool is_late(const struct exchange *x, int side)
 {
     return side == TIDE_RESPONSE ? x->head_sent : x->request_sent || x->head_sent;
@@ -261,6 +255,20 @@ static void add_line(struct exchange *x, struct headers *list, enum header_id id
 static int set_host(struct exchange *x, struct slice value);
 static bool has_response(const struct exchange *x);
 
+static bool is_special(enum header_id id, int side)
+{
+    const uint64_t fixed = h1_hop_by_hop | 1ull << HEADER_CONTENT_LENGTH | 1ull << HEADER_TRANSFER_ENCODING;
+    return (fixed | (side == TIDE_REQUEST ? 1ull << HEADER_HOST : 0)) >> id & 1;
+}
+
+/* Framing and connection are between the gateway and each side; the host is more than a field. Not inlined: it needs
+ * room on the stack, which costs all the others. */
+__attribute__((noinline)) static int change_special(struct exchange *x, enum header_id id, int change,
+                                                    struct slice value)
+{
+    return id == HEADER_HOST && change == TIDE_SET ? set_host(x, value) : TIDE_FIXED;
+}
+
 int tide_header_change(double request, int side, int change, int number, const char *name, size_t name_len,
                        const char *value, size_t value_len)
 {
@@ -279,10 +287,8 @@ int tide_header_change(double request, int side, int change, int number, const c
         return TIDE_BAD_NAME;
     if (change != TIDE_REMOVE && (!header_is_value(content) || value_len > VALUE_MAX))
         return TIDE_BAD_VALUE;
-    if (is_fixed(id))
-        return TIDE_FIXED;
-    if (id == HEADER_HOST && side == TIDE_REQUEST)
-        return change == TIDE_SET ? set_host(x, content) : TIDE_FIXED;
+    if (is_special(id, side))
+        return change_special(x, id, change, content);
     struct headers *list = list_of(x, side);
     bool was_there = change != TIDE_ADD && remove_all(list, id, field);
     if (change == TIDE_REMOVE) {

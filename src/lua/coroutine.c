@@ -182,7 +182,8 @@ void coroutine_give(struct coroutine *co)
 {
     struct vm *vm = co->vm;
     end_wait(co);                       /* it asked for one, and then did not yield */
-    give_up_all(co);
+    if (!list_is_empty(&co->belongings))
+        give_up_all(co);
     if (vm->idle_count == IDLE_MAX) {
         coroutine_drop(co);
         return;
