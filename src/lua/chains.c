@@ -14,9 +14,14 @@ enum { SLICE_US = 300 };                /* of loading, before others have the lo
 
 /* -- generations -- */
 
+struct function {                       /* of a chain and hook */
+    int ref;                            /* registry; 0: not made yet */
+    uint32_t slot;                      /* of the hook that it begins with; 0: it tells itself */
+};
+
 struct loaded {                         /* the plugins of a generation in one loop */
     int ref;                            /* registry: what tidegate.plugin.runtime knows of them, so far */
-    int functions[];                    /* registry: by chain and hook; 0: not made yet */
+    struct function functions[];        /* by chain and hook */
 };
 
 static void open(struct plane *p)
@@ -106,8 +111,8 @@ static void retire(struct plane *p, struct generation *g)
         lua_pop(L, 1);
     }
     for (uint32_t i = 0; i < (g->route_count + 1) * HOOK_COUNT; i++)
-        if (l->functions[i])
-            luaL_unref(L, LUA_REGISTRYINDEX, l->functions[i]);
+        if (l->functions[i].ref)
+            luaL_unref(L, LUA_REGISTRYINDEX, l->functions[i].ref);
     luaL_unref(L, LUA_REGISTRYINDEX, l->ref);
     free(l);
     g->users[p->index].plugins = NULL;
@@ -117,15 +122,17 @@ static void retire(struct plane *p, struct generation *g)
 /* -- running -- */
 
 /* The function of a chain and hook is made when it is first needed. */
-static bool make_function(struct vm *vm, const struct loaded *l, uint32_t chain, enum hook hook, int *ref)
+static bool make_function(struct vm *vm, const struct loaded *l, uint32_t chain, enum hook hook, struct function *f)
 {
     lua_State *L = vm->L;
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->build_ref);
     lua_rawgeti(L, LUA_REGISTRYINDEX, l->ref);
     lua_pushinteger(L, (lua_Integer)chain);
     lua_pushinteger(L, hook);
-    if (lua_pcall(L, 3, 1, 0) == 0) {
-        *ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (lua_pcall(L, 3, 2, 0) == 0) {
+        f->slot = (uint32_t)lua_tointeger(L, -1);
+        lua_pop(L, 1);
+        f->ref = luaL_ref(L, LUA_REGISTRYINDEX);
         return true;
     }
     log_error("plugin", lua_tostring(L, -1) ? lua_tostring(L, -1) : "a chain cannot be built");
@@ -136,14 +143,16 @@ static bool make_function(struct vm *vm, const struct loaded *l, uint32_t chain,
 static bool push_function(struct vm *vm, struct coroutine *co, const struct exchange *x, enum hook hook)
 {
     struct loaded *l = x->generation->users[x->plane->index].plugins;
-    int *ref = &l->functions[x->chain * HOOK_COUNT + hook];
-    if (!*ref && !make_function(vm, l, x->chain, hook, ref))
+    struct function *f = &l->functions[x->chain * HOOK_COUNT + hook];
+    if (!f->ref && !make_function(vm, l, x->chain, hook, f))
         return false;
-    lua_rawgeti(co->L, LUA_REGISTRYINDEX, *ref);
+    lua_rawgeti(co->L, LUA_REGISTRYINDEX, f->ref);
+    if (f->slot)
+        coroutine_account(co, f->slot);
     return true;
 }
 
-/* A coroutine with the chain's function and its first argument, the number of the request. */
+/* A coroutine with the chain's function. The number of the request is where that looks for it. */
 static struct coroutine *begin(struct exchange *x, enum hook hook, enum chain_line line)
 {
     struct vm *vm = vm_of(x);
@@ -158,7 +167,7 @@ static struct coroutine *begin(struct exchange *x, enum hook hook, enum chain_li
         coroutine_give(co);
         return NULL;
     }
-    lua_pushnumber(co->L, x->number);
+    vm->in_hand = x->number;
     return co;
 }
 
@@ -179,23 +188,21 @@ static enum rc go_on(struct exchange *x, struct coroutine *co, int args)
 static enum rc run(struct exchange *x, enum hook hook)
 {
     struct coroutine *co = x->lines[LINE_MAIN];
-    int args = 0;
     if (co && co->state != COROUTINE_READY)
         return RC_AGAIN;
     if (!co) {
         co = begin(x, hook, LINE_MAIN);
-        args = 1;
         if (!co)
             return RC_INTERNAL;
     }
-    enum rc rc = go_on(x, co, args);
+    enum rc rc = go_on(x, co, 0);
     if (rc == RC_OK)
         coroutine_give(co);
     return rc;
 }
 
-/* As run, in a line of its own, with a text and a flag behind the first argument. On RC_OK *co holds what the chain
- * gave, and is to be given back. */
+/* As run, in a line of its own, with a text and a flag. On RC_OK *co holds what the chain gave, and is to be given
+ * back. */
 static enum rc run_with_text(struct exchange *x, enum hook hook, enum chain_line line, struct slice text, bool flag,
                              struct coroutine **co)
 {
@@ -205,7 +212,7 @@ static enum rc run_with_text(struct exchange *x, enum hook hook, enum chain_line
         return RC_AGAIN;
     if (!*co) {
         *co = begin(x, hook, line);
-        args = 3;
+        args = 2;
         if (!*co)
             return RC_INTERNAL;
         lua_pushlstring((*co)->L, text.len ? text.at : "", text.len);

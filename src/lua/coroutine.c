@@ -47,7 +47,8 @@ static bool vm_start(struct vm *vm)
     lua_newtable(L);
     lua_pushvalue(L, VM_REQUESTS);
     lua_pushcfunction(L, vm_spawn);
-    if (!vm_call(L, "tidegate.plugin.runtime", "start", 2, 1))
+    lua_pushlightuserdata(L, &vm->in_hand);
+    if (!vm_call(L, "tidegate.plugin.runtime", "start", 3, 1))
         return false;
     vm->load_ref = ref_of(L, "load");
     vm->step_ref = ref_of(L, "step");

@@ -26,6 +26,7 @@ struct vm {                             /* the Lua of one loop */
     struct generation *loading;         /* whose plugins are being loaded right now */
     uint32_t loading_slot;              /* ... and the number of hook_labels of the one whose new runs */
     struct coroutine *current;          /* the innermost that runs */
+    double in_hand;                     /* number of the request whose chain is about to begin: Lua reads it here */
     struct series *stats;               /* struct hook_stat */
     struct memory memory;               /* not begun: the state is somebody else's */
     size_t memory_full;                 /* from here on all of it is collected; SIZE_MAX: never */

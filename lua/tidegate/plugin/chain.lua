@@ -11,6 +11,7 @@ local websocket = require "tidegate.websocket"
 local chain = {}
 
 local FIELDS = 5
+local in_hand
 local REPLY = request.REPLY
 
 --- The hooks in the order of their numbers in C.
@@ -106,11 +107,14 @@ chain.DECODE = {
   response = function(_, res, req) expect_coded(res, req, request.RESPONSE_DECODER) end,
 }
 
+--- Whether the first plugin's hook is the first thing in a chain: then C has told that it begins.
+local function begins_at_once(hook, shape) return not shape.when and not is_body(hook) end
+
 local function add_plugin(lines, hook, i, shape)
   local at = (i - 1) * FIELDS
   local function add(...) lines[#lines + 1] = (...):format(select(2, ...)) end
   if shape.when then add("if t[%d](req) then", at + 4) end
-  add("begin(t[%d])", at + 3)
+  if i > 1 or not begins_at_once(hook, shape) then add("begin(t[%d])", at + 3) end
   if shape.continue then
     add("local good, result = xpcall(checked, traced, t[%d], t[%d], hook, t[%d], %s)",
         at + 1, at + 5, at + 2, ARGUMENTS[hook])
@@ -139,10 +143,11 @@ end
 local function compile(hook, shapes)
   local lines = {
     "local new_request, new_response, C, answered, not_a_text, error_of, try_of, xpcall, checked, traced,",
-    "  hook, type, kept, feed, no_message, message, close_of, changed = ...",
+    "  hook, type, kept, feed, no_message, message, close_of, changed, in_hand = ...",
     "local begin, failed = C.tide_hook_begin, C.tide_hook_failed",
     "return function(t)",
-    "return function(number, chunk, last)",
+    "return function(chunk, last)",
+    "local number = in_hand[0]",
     "local req = new_request(number)",
     PREPARE[hook] or "",
   }
@@ -165,6 +170,9 @@ local function compile(hook, shapes)
   return assert(loadstring(table.concat(lines, "\n"), "=chain"))
 end
 
+--- @param place where C puts the number of the request whose chain it begins: a cdata, double *
+function chain.read_from(place) in_hand = place end
+
 local compiled = {}
 
 local function key_of(hook, shapes)
@@ -179,7 +187,8 @@ end
 -- @tparam string hook
 -- @tparam table links in the order they run: { run = function, instance =, slot =, when = function or nil,
 --   continue = boolean: its errors do not end the request, name = }
--- @treturn function(number[, chunk, last])
+-- @treturn function([chunk, last])
+-- @treturn number slot of the hook that it begins with; 0: it tells itself when that begins
 function chain.new(hook, links)
   local key = key_of(hook, links)
   local make = compiled[key]
@@ -193,8 +202,10 @@ function chain.new(hook, links)
     t[at + 1], t[at + 2], t[at + 3], t[at + 4], t[at + 5] =
       link.run, link.instance, link.slot, link.when or false, link.name
   end
+  local first = links[1] and begins_at_once(hook, links[1]) and links[1].slot or 0
   return make(request.new, response.new, C, answered, not_a_text, error_of, try_of, xpcall, checked, traced, hook, type,
-              request.kept, decode.feed, no_message, websocket.message, websocket.close_of, websocket.changed)(t)
+              request.kept, decode.feed, no_message, websocket.message, websocket.close_of, websocket.changed,
+              in_hand)(t), first
 end
 
 return chain

@@ -25,9 +25,11 @@ end
 --- Called once per loop.
 -- @tparam table requests what is kept of them, by place; C takes out those that are over
 -- @tparam function spawn starts a function as a task in the background
+-- @tparam userdata in_hand where C puts the number of the request whose chain it begins
 -- @treturn table this module
-function runtime.start(requests, spawn)
+function runtime.start(requests, spawn, in_hand)
   request.keep_in(requests)
+  chain.read_from(ffi.cast("double *", in_hand))
   require("tidegate.tide.task").set_spawn(spawn)
   math.randomseed(C.tide_now() * 1e6 % 2 ^ 31 + C.tide_random())        -- LuaJIT starts every state with the same seed
   local good, opt = pcall(require, "jit.opt")
@@ -122,6 +124,7 @@ end
 -- @tparam number number 0: the global chain, else that of the route of this number
 -- @tparam number hook as C counts them
 -- @treturn function
+-- @treturn number slot of the hook that it begins with, see tidegate.plugin.chain
 function runtime.build(generation, number, hook)
   local name, bundle = chain.HOOKS[hook + 1], generation.bundle
   local of_route, route = nil, ""
