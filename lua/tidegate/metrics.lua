@@ -197,6 +197,7 @@ end
 local NODE_FIELDS = {
   { "healthy", "gauge", "node_healthy", "1 where the node may be used, else 0." },
   { "connections", "gauge", "node_requests", "Requests that the node has in hand." },
+  { "failed", "counter", "node_failed_tries_total", "Tries that failed at the node, retried ones among them." },
   { "changes", "counter", "node_state_changes_total", "Changes of the node's state." },
   { "ejections", "gauge", "node_ejections", "Ejections of the node that follow each other." },
 }

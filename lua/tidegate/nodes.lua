@@ -21,7 +21,8 @@ local function row(checks)
   return {
     service = text(raw.service), node = text(raw.address), state = ffi.string(raw.state), usable = raw.usable,
     backup = raw.backup, weight = raw.weight, connections = raw.active, since = raw.since,
-    reason = text(raw.reason), failures = raw.failures, ejections = raw.ejections, changes = raw.changes,
+    reason = text(raw.reason), failures = raw.failures, failed = raw.failed,
+    ejections = raw.ejections, changes = raw.changes,
     open = raw.open, max_open = raw.max_open, waiting = raw.waiting, waited = raw.waited,
     turned_away = raw.turned_away,
     checks = checks,
@@ -31,8 +32,9 @@ end
 --- All nodes, in the order of the configuration, and then those that were taken out and still have something in hand.
 -- @tparam[opt] boolean with_checks
 -- @treturn {table,...} service, node, state, usable, backup, weight, connections, since (0: its state never changed),
--- reason, failures, ejections, changes, and checks where they are asked for; open, max_open (0: connections are not
--- counted): connections, waiting, waited, turned_away: requests without one
+-- reason, failures (in a row, where a health_check counts them), failed (tries, ever), ejections, changes, and checks
+-- where they are asked for; open, max_open (0: connections are not counted): connections, waiting, waited, turned_away:
+-- requests without one
 function nodes.read(with_checks)
   local list, service, node = {}, 0, 0
   repeat
@@ -93,14 +95,14 @@ local breaker = ffi.new "struct tide_breaker"
 
 --- All circuit breakers, of services and then of routes.
 -- @treturn {table,...} kind ("service", "route"), name, state ("closed", "open", "half open"), opened (how often),
--- failures and requests in the window
+-- failures and requests in the window; wait: seconds until it lets a request through, while it is open
 function nodes.breakers()
   local list, index = {}, 0
   while true do
     if C.tide_breaker_read(index, breaker, more) then
       list[#list + 1] = {
         kind = breaker.is_route and "route" or "service", name = text(breaker.name), state = ffi.string(breaker.state),
-        opened = breaker.opened, failures = breaker.failures, requests = breaker.requests,
+        opened = breaker.opened, failures = breaker.failures, requests = breaker.requests, wait = breaker.wait,
       }
     elseif not more[0] then
       return list

@@ -135,6 +135,28 @@ local function read_origins()
   return list
 end
 
+local NODES_TOLD_MAX = 5
+
+--- A line of how many nodes are usable, and which are not.
+local function add_nodes(out)
+  local list, bad = nodes.read(), {}
+  for _, n in ipairs(list) do
+    if not n.usable then bad[#bad + 1] = ("%s %s is %s"):format(n.service, n.node, n.state) end
+  end
+  if #list == 0 then return end
+  local rest = #bad > NODES_TOLD_MAX and (", and %d more"):format(#bad - NODES_TOLD_MAX) or ""
+  local words = #bad == 0 and "all usable" or ("%d usable: %s%s"):format(
+    #list - #bad, table.concat(bad, ", ", 1, math.min(#bad, NODES_TOLD_MAX)), rest)
+  out[#out + 1] = ("  nodes        %d, %s"):format(#list, words)
+end
+
+--- What a circuit breaker is about to do, or of what it was told.
+local function breaker_outlook(b)
+  if b.state == "open" and b.wait > 0 then return ("lets a request through in %s"):format(span(math.ceil(b.wait))) end
+  if b.state == "open" then return "lets the next request through" end
+  return ("%d of %d requests failed lately"):format(b.failures, b.requests)
+end
+
 --- @tparam ?string state what the last reload had to say
 -- @treturn string lines for people
 function status.text(state)
@@ -166,15 +188,17 @@ function status.text(state)
   if s.regex_limit_hits > 0 then
     out[#out + 1] = ("  patterns     %d matches given up because they took too long"):format(s.regex_limit_hits)
   end
+  add_nodes(out)
   for _, n in ipairs(read_origins()) do
     if n.error then
-      out[#out + 1] = ("  nodes        %s: %s; %s"):format(n.name or n.from, n.error, n.answered and
+      local trouble = n.error:gsub("^" .. (n.name or n.from):gsub("%p", "%%%0") .. ": ", "")
+      out[#out + 1] = ("  nodes        %s: %s; %s"):format(n.name or n.from, trouble, n.answered and
         ("the answer of %s ago is in force"):format(span(math.max(0, os.time() - n.answered))) or "no answer so far")
     end
   end
   for _, b in ipairs(nodes.breakers()) do
-    out[#out + 1] = ("  breaker      %s: %s, opened %d times; %d of %d requests failed lately"):format(
-      b.kind == "route" and "route " .. b.name or b.name, b.state, b.opened, b.failures, b.requests)
+    out[#out + 1] = ("  breaker      %s: %s, opened %d times; %s"):format(
+      b.kind == "route" and "route " .. b.name or b.name, b.state, b.opened, breaker_outlook(b))
   end
   for _, o in ipairs(nodes.overloads()) do
     local how = o.adaptive and (" (adaptive, %.1f ms with few)"):format(o.baseline * 1000) or ""
@@ -233,10 +257,12 @@ function status.plugins_json()
   return assert(json.encode(json.array(read_hooks()), { sorted = true })) .. "\n"
 end
 
-local NODE_HEADS = { "service", "node", "weight", "state", "since", "in hand", "failures", "checks", "reason" }
-local NODE_NUMBERS = { [3] = true, [6] = true, [7] = true }
+local NODE_HEADS = {
+  "service", "node", "weight", "state", "since", "in hand", "failed", "in a row", "checks", "reason",
+}
+local NODE_NUMBERS = { [3] = true, [6] = true, [7] = true, [8] = true }
 local POOL_PLACE = 7                    -- of the column of connections, where they are counted
-local POOL_NUMBERS = { [3] = true, [6] = true, [7] = true, [8] = true }
+local POOL_NUMBERS = { [3] = true, [6] = true, [7] = true, [8] = true, [9] = true }
 
 --- "2/3", and how many requests wait: "3/3+5".
 local function pool_words(n)
@@ -256,7 +282,7 @@ local function node_row(n)
   return {
     n.service, n.backup and n.node .. " (backup)" or n.node, ("%d"):format(n.weight), n.state,
     n.since > 0 and span(math.max(0, os.time() - n.since)) or "start", ("%d"):format(n.connections),
-    ("%d"):format(n.failures), check_signs(n.checks), n.reason ~= "" and n.reason or "-",
+    ("%d"):format(n.failed), ("%d"):format(n.failures), check_signs(n.checks), n.reason ~= "" and n.reason or "-",
   }
 end
 

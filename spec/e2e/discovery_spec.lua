@@ -223,7 +223,7 @@ routes: [ { path: "/*", service: app } ]
     it("may come later than the gateway", function()
       start "discovery: { file: nodes.json }"
       assert.equal(503, ask().status)
-      gw:wait_log "nodes cannot be found from=\"http .*nodes.json\" why=\".*cannot be read: No such file"
+      gw:wait_log "nodes cannot be found from=/[^ ]*/nodes.json why=\".*cannot be read: No such file"
       save(list(node(8)))
       wait_nodes "8*1"
       assert.equal("127.0.0.8", ask().body)

@@ -273,15 +273,42 @@ routes: [ { path: /, respond: { body: safe } } ]
     end)
   end)
 
+  it("tells of a node that fails and that nobody checks [T63]", function()
+    start("slow_start: 0s", {
+      nodes = quoted { nodes[1], nodes[2] }, attempts = 1, more = 'metrics: { listen: "unix:m.sock" }\n',
+    })
+    nodes[2]:stop()
+    for _ = 1, 4 do assert.equal(200, (ask())) end
+    local text = select(2, gw:command("status", "--nodes"))
+    local function row(up) return "app +" .. up.node:gsub("%p", "%%%0") .. " +1 +healthy +start +0 +" end
+    local failed = text:match(row(nodes[2]) .. "(%d+) +0 +none +no health_check\n")
+    assert.is_true((tonumber(failed) or 0) >= 2, text)
+    assert.truthy(text:match(row(nodes[1]) .. "0 +0 +none +no health_check\n"), text)
+    assert.truthy(select(2, gw:command "status"):find("  nodes        2, all usable\n", 1, true))
+    local metrics = assert(client.ask(gw.folder .. "/m.sock", request { target = "/metrics" })).body
+    local name = ('tidegate_node_failed_tries_total{service="app",node="%s"} '):format(nodes[2].node)
+    assert.truthy(metrics:find(name .. failed .. "\n", 1, true))
+  end)
+
+  it("tells of a node that only max_ejected keeps", function()
+    start "health_check: { passive: { failures: 1, eject: 60s, max_ejected: 0% } }"
+    nodes[2]:set "fail"
+    counts(4)
+    local text = select(2, gw:command("status", "--nodes"))
+    assert.truthy(text:find("no more nodes may be ejected: max_ejected", 1, true), text)
+  end)
+
   it("is told for people and for programs", function()
     start("health_check: { passive: { failures: 1, eject: 60s } }", { more = 'metrics: { listen: "unix:m.sock" }\n' })
     nodes[2]:set "fail"
     counts(3)
     local code, text = gw:command("status", "--nodes")
     assert.equal(0, code)
-    assert.truthy(text:match "^service +node +weight +state +since +in hand +failures +checks +reason\n")
+    assert.truthy(text:match "^service +node +weight +state +since +in hand +failed +in a row +checks +reason\n")
     assert.truthy(text:match("app +" .. nodes[2].node:gsub("%p", "%%%0") ..
-                             " +1 +ejected +%d+s +0 +1 +none +1 failures in a row: Service Unavailable"))
+                             " +1 +ejected +%d+s +0 +1 +1 +none +1 failures in a row: Service Unavailable"))
+    assert.truthy(select(2, gw:command "status"):find(
+      ("  nodes        3, 2 usable: app %s is ejected\n"):format(nodes[2].node), 1, true))
     local metrics = assert(client.ask(gw.folder .. "/m.sock", request { target = "/metrics" })).body
     assert.truthy(metrics:find(('tidegate_node_healthy{service="app",node="%s"} 0\n'):format(nodes[2].node), 1, true))
     assert.truthy(metrics:find(('tidegate_node_healthy{service="app",node="%s"} 1\n'):format(nodes[1].node), 1, true))

@@ -442,7 +442,8 @@ struct tide_node {
     bool usable, backup;
     double weight, active;              /* requests in hand */
     double since;                       /* of that change; 0: there was none */
-    double failures;                    /* in a row, as clients see them */
+    double failures;                    /* in a row, as clients see them, where a health_check counts them */
+    double failed;                      /* tries, ever */
     double ejections, changes;
     double checks;                      /* made ever */
     double open, max_open;              /* connections that count; max_open 0: they are not counted */
@@ -477,7 +478,13 @@ void tide_source_fail(struct source *s, const char *why);
 
 /* The circuit breaker of a service, by its index, or of a route, by its index behind those. False where it has none;
  * *more as above. */
-struct tide_breaker { struct slice name; bool is_route; const char *state; double opened, failures, requests; };
+struct tide_breaker {
+    struct slice name;
+    bool is_route;
+    const char *state;
+    double opened, failures, requests;
+    double wait;                        /* seconds until it lets a request through, while it is open */
+};
 bool tide_breaker_read(int index, struct tide_breaker *out, bool *more);
 
 /* Of a service whose requests at a time are bounded; baseline: seconds that an answer takes with few requests, 0 where

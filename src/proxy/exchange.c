@@ -269,7 +269,7 @@ static enum next out_of_time(struct exchange *x, enum rc meaning)
     if (x->up && meaning != RC_CLIENT_SLOW && meaning != RC_CLIENT_GONE && meaning != RC_LATE)
         exchange_warn(x, x->node, rc_word(meaning));
     if (meaning == RC_IDLE_TIMEOUT && x->step == STEP_RELAY)
-        count(&x->plane->counters.upstream_failures, 1);
+        exchange_count_failure(x, x->node);
     if (is_first && meaning == RC_ROUTE_TIMEOUT && x->up->request_done)
         exchange_blame_node(x, meaning);
     x->timed_out |= meaning == RC_ROUTE_TIMEOUT || meaning == RC_LATE;

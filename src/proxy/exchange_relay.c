@@ -242,7 +242,7 @@ enum next step_relay(struct exchange *x)
             return NEXT_WAIT;
         }
         if (rc != RC_OK) {
-            count(&x->plane->counters.upstream_failures, 1);
+            exchange_count_failure(x, x->node);
             log_warn("upstream", "response body cut", "service", log_slice(x->service->settings.name), "node",
                      x->node->text, "request", log_slice(x->id));
             return exchange_fail(x, rc);

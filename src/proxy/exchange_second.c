@@ -28,7 +28,7 @@ static void tell_failure(struct exchange *x, const struct second *s, bool is_goo
     x->pick.tried |= s->pick.tried;
     if (x->adhoc)
         adhoc_blame(x->adhoc, s->node);
-    count(&x->plane->counters.upstream_failures, 1);
+    exchange_count_failure(x, s->node);
     if (s->try_us)
         service_report(x->service, s->node, is_good, why, clock_us() - s->try_us, loop->clock.now_ms);
 }

@@ -22,6 +22,18 @@ void exchange_warn(const struct exchange *x, const struct node *n, const char *w
              "request", log_slice(x->id));
 }
 
+static void note_failed(const struct node *n)
+{
+    if (n && n->state)
+        atomic_fetch_add_explicit(&n->state->failed, 1, memory_order_relaxed);
+}
+
+void exchange_count_failure(struct exchange *x, const struct node *n)
+{
+    count(&x->plane->counters.upstream_failures, 1);
+    note_failed(n);
+}
+
 /* What the service learns from this try. Once per try; an answer that ends badly is told after all. */
 static void report(struct exchange *x, bool is_good, const char *why)
 {
@@ -34,7 +46,10 @@ static void report(struct exchange *x, bool is_good, const char *why)
 
 void exchange_report_answer(struct exchange *x)
 {
-    report(x, service_is_answer(x->res.status), status_reason(x->res.status).at);
+    bool is_good = service_is_answer(x->res.status);
+    if (!is_good)
+        note_failed(x->node);
+    report(x, is_good, status_reason(x->res.status).at);
 }
 
 void exchange_blame_node(struct exchange *x, enum rc rc) { report(x, false, rc_word(rc)); }
@@ -301,7 +316,7 @@ enum next exchange_send_response(struct exchange *x)
     if (!x->filters && !last && (x->gathered_back || up_has_bytes(x->up))) {
         enum rc rc = exchange_response_body(x, &body, &last);
         if (rc != RC_OK && rc != RC_AGAIN) {
-            count(&x->plane->counters.upstream_failures, 1);
+            exchange_count_failure(x, x->node);
             return exchange_fail(x, rc);
         }
     }

@@ -16,6 +16,7 @@ struct node_state {
     uint32_t place;                     /* 1 + place in its service's heap, 0: not there; under that lock */
     uint64_t unit;                      /* what one request more counts there; heavier nodes count less */
     struct health health;
+    _Atomic uint64_t failed;            /* tries, ever */
     struct supply *supply;
     char text[ADDR_TEXT];               /* its address, for people */
     struct slice key;                   /* its own copy */

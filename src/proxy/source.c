@@ -200,11 +200,18 @@ static void take_next(struct source *s)
     arena_init(&s->next.arena, BLOCK);
 }
 
+/* For people: the name, or the file without the protocol before it. */
+static const char *from(const struct source *s)
+{
+    const char *space = strchr(s->words, ' ');
+    return space ? space + 1 : s->words;
+}
+
 void source_give(struct source *s)
 {
     s->good_ms = clock_wall_us() / 1000;
     if (s->failures)
-        log_info("discovery", "nodes can be found again", "from", s->words);
+        log_info("discovery", "nodes can be found again", "from", from(s));
     s->failures = 0;
     s->why[0] = '\0';
     if (is_same(&s->now, &s->next)) {
@@ -224,7 +231,7 @@ void source_fail(struct source *s, const char *why)
     if (strncmp(s->why, why, sizeof s->why - 1) == 0)
         return;
     snprintf(s->why, sizeof s->why, "%s", why);
-    log_error("discovery", "nodes cannot be found", "from", s->words, "why", s->why, "in_force",
+    log_error("discovery", "nodes cannot be found", "from", from(s), "why", s->why, "in_force",
               s->good_ms ? "those that were found last" : "none: there never were any");
 }
 

@@ -128,6 +128,8 @@ enum next step_send(struct exchange *x);
 enum next step_head(struct exchange *x);
 /* n: NULL where none is known yet. */
 void exchange_warn(const struct exchange *x, const struct node *n, const char *what);
+/* A try has failed at that node. */
+void exchange_count_failure(struct exchange *x, const struct node *n);
 
 /* -- exchange_retry.c: what becomes of a try that has failed -- */
 

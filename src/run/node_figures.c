@@ -15,6 +15,18 @@ static struct node_state *state_at(const struct service *s, int index)
     return s && index >= 0 && (uint32_t)index < s->node_count ? s->states[index] : NULL;
 }
 
+/* Why the node is as it is; where nobody ever said so, whether anybody would. */
+static struct slice reason_of(const struct service *s, const struct health *h)
+{
+    const struct passive_settings *p = &s->settings.passive;
+    uint32_t failures = atomic_load_explicit(&h->failures, memory_order_relaxed);
+    if (health_is_good(h) && p->is_on && p->failures && failures >= p->failures)
+        return SLICE_OF("it fails, but no more nodes may be ejected: max_ejected");
+    if (!h->changes && !p->is_on && !s->settings.active.is_on)
+        return SLICE_OF("no health_check");
+    return slice_text(h->reason);       /* others may write another one now; it ends with a NUL for ever */
+}
+
 static void read_health(const struct service *s, struct health *h, struct tide_node *out)
 {
     out->state = health_word(h, s->settings.slow_start_ms, clock_us() / 1000);
@@ -26,7 +38,7 @@ static void read_health(const struct service *s, struct health *h, struct tide_n
     out->changes = h->changes;
     out->checks = h->result_count;
     lock_leave(&h->lock);
-    out->reason = slice_text(h->reason);        /* others may write another one now; it ends with a NUL for ever */
+    out->reason = reason_of(s, h);
 }
 
 static void read_supply(struct supply *v, struct tide_node *out)
@@ -53,6 +65,7 @@ bool tide_node_read(int service, int node, struct tide_node *out, bool *more)
     out->backup = s->backups[node];
     out->weight = s->weights[node];
     out->active = atomic_load_explicit(&n->active, memory_order_relaxed);
+    out->failed = (double)atomic_load_explicit(&n->failed, memory_order_relaxed);
     read_health(s, &n->health, out);
     read_supply(n->supply, out);
     return true;
@@ -67,6 +80,7 @@ bool tide_draining_read(int index, struct tide_node *out)
     out->service = n->service->name;
     out->address = slice_text(n->text);
     out->active = atomic_load_explicit(&n->active, memory_order_relaxed);
+    out->failed = (double)atomic_load_explicit(&n->failed, memory_order_relaxed);
     out->state = "draining";
     out->since = (double)n->left_ms / 1000;
     out->reason = SLICE_OF("no longer in the configuration");
@@ -127,10 +141,13 @@ bool tide_check_read(int service, int node, int back, struct tide_check *out)
 static void read_breaker(struct breaker *b, const struct breaker_settings *settings, struct tide_breaker *out)
 {
     lock_take(&b->lock);
-    struct window_counts sum = window_sum(&b->window, settings->window_ms, clock_us() / 1000);
+    uint64_t now_ms = clock_us() / 1000;
+    struct window_counts sum = window_sum(&b->window, settings->window_ms, now_ms);
     *out = (struct tide_breaker){
         .name = b->name, .state = breaker_word(b->state), .opened = b->opened, .failures = sum.bad, .requests = sum.all,
     };
+    if (b->state == BREAKER_OPEN && b->until_ms > now_ms)
+        out->wait = (double)(b->until_ms - now_ms) / 1000;
     lock_leave(&b->lock);
 }
 
