@@ -1,45 +1,28 @@
 --- Nodes that are discovered, by SRV records or by a file, with the real binary: they change while requests run, and
 -- what cannot be read changes nothing [T65 G21].
-local cjson = require "cjson"
 local client = require "support.client"
 local clock = require "support.clock"
-local dns_server = require "support.dns_server"
+local discovering = require "support.discovering"
 local files = require "support.files"
-local gateway = require "support.gateway"
+local leftovers = require "support.leftovers"
 local load = require "support.load"
-local upstream = require "support.upstream"
 
 local request = client.request
 
 describe("discovery", function()
   local gw, dns, app
 
-  before_each(function()
-    app = upstream.everywhere()
-    dns = dns_server.start {}
-  end)
+  local begin = discovering(function(...) app, dns = ... end)
 
-  after_each(function()
-    if gw then gw:stop() end
-    gw = nil
-    dns:stop()
-    app:stop()
-  end)
-
-  local function start(service, o)
-    gw = gateway.start(([[
-gateway: { threads: 2, grace: 1s, resolver: { servers: "%s", min_ttl: 100ms, max_ttl: 200ms, timeout: 300ms } }
-services: { app: { %s } }
-routes: [ { path: "/*", service: app } ]
-]]):format(dns:address(), service), o)
+  local function start(service, contents)
+    gw = begin(service, { resolver = "max_ttl: 200ms", files = contents })
   end
 
   local function nodes()
-    local _, out = gw:command("status", "--nodes", "--json")
     local list = {}
-    for i, node in ipairs(cjson.decode(out)) do
+    for _, node in ipairs(leftovers.status(gw, "--nodes")) do
       if node.state ~= "draining" then
-        list[i] = ("%s*%d%s"):format(node.node:gsub("^127%.0%.0%.(%d+):%d+$", "%1"), node.weight,
+        list[#list + 1] = ("%s*%d%s"):format(node.node:gsub("^127%.0%.0%.(%d+):%d+$", "%1"), node.weight,
                                      node.backup and " backup" or "")
       end
     end
@@ -53,12 +36,7 @@ routes: [ { path: "/*", service: app } ]
 
   local function ask(target) return assert(client.ask(gw:port(), request { target = target })) end
 
-  local function status()
-    local _, out = gw:command("status", "--json")
-    return cjson.decode(out)
-  end
-
-  local function source() return status().discovery[1] end
+  local function source() return leftovers.status(gw).discovery[1] end
 
   describe("by SRV records", function()
     --- A zone with these records, and a name for each address that ends with a number.
@@ -83,7 +61,7 @@ routes: [ { path: "/*", service: app } ]
 
     it("adds to nodes, and follows records and addresses without a failure", function()
       zone { { 1, 1, app.port, "n1.test" } }
-      start(('nodes: ["127.0.0.20:%d"], discovery: { dns: _http._tcp.app.test }'):format(app.port))
+      start 'nodes: ["127.0.0.20:PORT"], discovery: { dns: _http._tcp.app.test }'
       wait_nodes("20*1", "1*1")
       local running = load.start { to = gw:port(), clients = 3 }
       zone { { 1, 1, app.port, "n1.test" }, { 1, 2, app.port, "n2.test" } }
@@ -122,7 +100,7 @@ routes: [ { path: "/*", service: app } ]
 
   it("by a name with a port is a node of that name", function()
     dns:set { ["app.test"] = { A = { "127.0.0.6", "127.0.0.5" } } }
-    start(('discovery: { dns: "app.test:%d" }'):format(app.port))
+    start 'discovery: { dns: "app.test:PORT" }'
     assert.same({ "5*1", "6*1" }, nodes())
   end)
 
@@ -130,7 +108,7 @@ routes: [ { path: "/*", service: app } ]
     local addresses = {}
     for i = 1, 1000 do addresses[i] = ("127.1.%d.%d"):format(math.floor(i / 250), i % 250 + 1) end
     dns:set { ["app.test"] = { A = addresses } }
-    start(('nodes: ["app.test:%d"]'):format(app.port))
+    start 'nodes: ["app.test:PORT"]'
     assert.equal(1000, #nodes())
     local seen, count = {}, 0
     local c = client.connect(gw:port())
@@ -155,8 +133,8 @@ routes: [ { path: "/*", service: app } ]
 
     it("takes what nodes takes, in JSON or YAML", function()
       start("discovery: { file: nodes.json }",
-            { files = { ["nodes.json"] = list(node(1, ', "weight": 4'), node(2, ', "backup": true'),
-                                              node(3, ', "enabled": false')) } })
+            { ["nodes.json"] = list(node(1, ', "weight": 4'), node(2, ', "backup": true'),
+                                     node(3, ', "enabled": false')) })
       assert.same({ "1*4", "2*1 backup" }, nodes())
       save(("- 127.0.0.5:PORT\n- { url: 'http://127.0.0.6:PORT', weight: 2, labels: { zone: a } }\n")
         :gsub("PORT", app.port))
@@ -168,18 +146,17 @@ routes: [ { path: "/*", service: app } ]
 
     it("changes nodes under load without a failure, and keeps what is known of those that stay", function()
       start("health_check: { passive: { failures: 1, eject: 60s } }, discovery: { file: nodes.json }",
-            { files = { ["nodes.json"] = list(node(1), node(2), node(3)) } })
+            { ["nodes.json"] = list(node(1), node(2), node(3)) })
       assert.equal(503, ask("/fail").status)
       gw:wait_log "node is ejected"
       local function ejected()
-        local _, out = gw:command("status", "--nodes", "--json")
-        for _, n in ipairs(cjson.decode(out)) do
+        for _, n in ipairs(leftovers.status(gw, "--nodes")) do
           if n.state == "ejected" then return n.node end
         end
       end
       local out = ejected()
       local running = load.start { to = gw:port(), clients = 3 }
-      local before = status().generation
+      local before = leftovers.status(gw).generation
       for turn = 4, 8 do
         save(list(node(1), node(2), node(3), node(turn)))
         wait_nodes("1*1", "2*1", "3*1", turn .. "*1")
@@ -188,7 +165,7 @@ routes: [ { path: "/*", service: app } ]
       end
       local _, failures = running:stop()
       assert.same({}, failures)
-      assert.equal(before, status().generation)       -- nothing else was made anew
+      assert.equal(before, leftovers.status(gw).generation)       -- nothing else was made anew
     end)
 
     local broken = {
@@ -201,7 +178,7 @@ routes: [ { path: "/*", service: app } ]
       { "too many nodes", "[" .. ('"127.0.0.9:80",'):rep(4097) .. "]", "4096" },
     }
     it("keeps the last good nodes, and tells what is wrong and where", function()
-      start("discovery: { file: nodes.json }", { files = { ["nodes.json"] = list(node(7)) } })
+      start("discovery: { file: nodes.json }", { ["nodes.json"] = list(node(7)) })
       for _, case in ipairs(broken) do
         save(case[2])
         clock.wait_until(function() return source().failures > 0 end, 10, "a failure: " .. case[1])
@@ -230,7 +207,7 @@ routes: [ { path: "/*", service: app } ]
     end)
 
     it("stays as it is over a reload, and goes with its service", function()
-      start("discovery: { file: nodes.json }", { files = { ["nodes.json"] = list(node(1)) } })
+      start("discovery: { file: nodes.json }", { ["nodes.json"] = list(node(1)) })
       save "["
       clock.wait_until(function() return source().failures > 0 end, 10, "a failure")
       assert.equal(0, (gw:reload()))
