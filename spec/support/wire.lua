@@ -35,11 +35,11 @@ end
 
 local function family_of(address) return address:find(":", 1, true) and socket.AF_INET6 or socket.AF_INET end
 
---- A listening socket.
--- @tparam table o unix: path of a socket; address (127.0.0.1); port (a free one); backlog (2048); receive_buffer: bytes
+--- A socket that has a port: nobody else gets it, and who connects to it is refused.
+-- @tparam table o as for wire.listen
 -- @treturn number descriptor
 -- @treturn number|string port or path
-function wire.listen(o)
+function wire.bind(o)
   local address = o.address or "127.0.0.1"
   local fd = assert(socket.socket(o.unix and socket.AF_UNIX or family_of(address), socket.SOCK_STREAM, 0))
   if o.receive_buffer then
@@ -51,8 +51,17 @@ function wire.listen(o)
     assert(socket.setsockopt(fd, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1))
     assert(socket.bind(fd, { family = family_of(address), addr = address, port = o.port or 0 }))
   end
-  assert(socket.listen(fd, o.backlog or 2048))
   return fd, o.unix or socket.getsockname(fd).port
+end
+
+--- A listening socket.
+-- @tparam table o unix: path of a socket; address (127.0.0.1); port (a free one); backlog (2048); receive_buffer: bytes
+-- @treturn number descriptor
+-- @treturn number|string port or path
+function wire.listen(o)
+  local fd, place = wire.bind(o)
+  assert(socket.listen(fd, o.backlog or 2048))
+  return fd, place
 end
 
 --- The next connection of a listening socket; waits for it.
