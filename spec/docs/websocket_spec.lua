@@ -72,7 +72,7 @@ describe("docs/websocket.md", function()
   end)
 
   local function start_chat()
-    local folder, port = files.folder(), upstream.nobody():match "%d+$"
+    local folder, port = files.folder(), upstream.free():match "%d+$"
     files.write(folder .. "/chat.py", (block("chat.py"):gsub("9000", port)))
     pids[1] = processes.fork(function() processes.become { "/usr/bin/python3", folder .. "/chat.py" } end)
     clock.wait_until(function()

@@ -15,7 +15,7 @@ local function start(text, listeners, more)
   local args = { unpack(ARGS) }
   for i = 1, listeners do
     local key = listeners == 1 and "listen[1]" or ("listen[%d].address"):format(i)
-    args[#args + 1], args[#args + 2] = "--set", key .. "=" .. upstream.nobody()
+    args[#args + 1], args[#args + 2] = "--set", key .. "=" .. upstream.free()
   end
   return gateway.start(text, { as_is = true, args = args, files = more })
 end

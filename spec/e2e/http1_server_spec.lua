@@ -130,7 +130,7 @@ describe("the HTTP/1.1 server", function()
       assert.equal(200, assert(client.ask(gw:port(), request {})).status)
       up:release()
       assert.equal("late", assert(c:response()).body)
-      assert.truthy(assert(c:response { timeout = 1 }).body:find("GET /after ", 1, true))
+      assert.truthy(assert(c:response()).body:find("GET /after ", 1, true))
     end)
 
     it("tells chunked and sized bodies apart in a row", function()

@@ -416,7 +416,7 @@ listen:
     tls:
       certificates: [{ cert: "%s", key: "%s" }]
       client_auth: { mode: required, ca: "%s" }
-]]):format(upstream.nobody(), mine.cert, mine.key, upstream.nobody(), mine.cert, mine.key, authority.ca))
+]]):format(upstream.free(), mine.cert, mine.key, upstream.free(), mine.cert, mine.key, authority.ca))
   end)
   teardown(function() gw:stop() end)
 

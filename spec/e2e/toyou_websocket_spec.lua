@@ -35,7 +35,7 @@ describe("Toyou's WebSockets", function()
     local text = files.read(FOLDER .. fixture .. ".yaml") .. (rules or "")
     gw = gateway.start((text:gsub("localhost:930%d", up.node)), {
       as_is = true,
-      args = { "--set", "gateway.threads=1", "--set", "gateway.grace=1s", "--set", "listen[1]=" .. upstream.nobody() },
+      args = { "--set", "gateway.threads=1", "--set", "gateway.grace=1s", "--set", "listen[1]=" .. upstream.free() },
     })
   end
 

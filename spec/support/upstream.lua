@@ -188,6 +188,13 @@ function upstream.then_end(how)
   end
 end
 
+--- A port to listen on; somebody else may come first.
+function upstream.free()
+  local fd, port = wire.bind {}
+  wire.close(fd)
+  return "127.0.0.1:" .. port
+end
+
 --- A port nobody listens on, as long as the spec runs.
 function upstream.nobody()
   local _, port = wire.bind {}
