@@ -1,6 +1,8 @@
 --- Conversions of other gateways' configurations, for specs.
 local configuration = require "support.configuration"       -- loads the library that tidegate.yaml is in
 local Report = require "tidegate.config.report"
+local assert = require "luassert"
+local busted = require "busted"
 local emit = require "tidegate.config.emit"
 local files = require "support.files"
 local yaml = require "tidegate.yaml"
@@ -49,6 +51,49 @@ end
 function foreign.config(dialect, text, options)
   local result = foreign.convert(dialect, text)
   return foreign.load(result, options), result
+end
+
+--- The plugins of the first route, each as { use =, config =, when =, band = } with what is written alone; what is
+-- told; and the configuration.
+function foreign.chain(dialect, text)
+  local result = foreign.convert(dialect, text)
+  local config = foreign.load(result, { dry = false })
+  local chain = {}
+  for i, entry in ipairs(config.routes[1].plugins) do
+    chain[i] = { use = entry.use, config = entry.config, when = entry.when, band = entry.band }
+  end
+  return chain, result, config
+end
+
+--- Cases of plugins, each as { its text, its chain }.
+-- @tparam function chain_of as foreign.chain, of the text of a plugin
+-- @tparam {table,...} cases
+function foreign.it_converts(chain_of, cases)
+  for _, case in ipairs(cases) do
+    busted.it("has its equal: " .. case[1]:gsub("%s+", " "), function()
+      local chain, result = chain_of(case[1])
+      assert.same({}, result.lost)
+      assert.same(case[2], chain)
+    end)
+  end
+end
+
+--- Cases of plugins that have no equal, each as { its text, what is told }; off: the route is shut; rest: what stands
+-- behind the route.
+-- @tparam function chain_of as foreign.chain, of the text of a plugin and of the rest
+-- @tparam number line of the plugin
+-- @tparam {table,...} cases
+function foreign.it_tells(chain_of, line, cases)
+  for _, case in ipairs(cases) do
+    busted.it("is told where it has none: " .. case[1], function()
+      local _, result, config = chain_of(case[1], case.rest)
+      assert.equal(1, #result.lost, table.concat(result.lost, "\n"))
+      assert.matches(line .. ": ", result.lost[1], 1, true)
+      assert.matches(case[2], result.lost[1], 1, true)
+      assert.is_true(config.routes[1].enabled)
+      assert.equal(case.off or false, foreign.is_shut(config.routes[1]))
+    end)
+  end
 end
 
 function foreign.fixture(name)

@@ -1,23 +1,12 @@
 require "tidegate.ffi"           -- brings the core, which has the reader of YAML
 local emit = require "tidegate.config.emit"
+local plain = require "support.plain"
 local yaml = require "tidegate.yaml"
-
---- What a node says, as plain values.
-local function plain(node)
-  if node.kind == "scalar" then
-    if node.type == "null" then return emit.null end
-    return node.value
-  end
-  local result = {}
-  for i, item in ipairs(node.items or {}) do result[i] = plain(item) end
-  for _, entry in ipairs(node.entries or {}) do result[entry.key] = plain(entry.value) end
-  return result
-end
 
 local function read(text)
   local node, errors = yaml.parse(text, "emitted.yaml")
   assert.is_nil(errors and ("%d:%d: %s\n%s"):format(errors[1].line, errors[1].column, errors[1].message, text))
-  return node, plain(node)
+  return node, plain(node, emit.null)
 end
 
 --- What libyaml knows about the order of keys.

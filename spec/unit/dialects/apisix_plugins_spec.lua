@@ -6,18 +6,12 @@ consumers:
       jwt-auth: { key: alice, secret: s-a } } }
 ]]
 
---- The chain of a route with plugins of APISIX, each as { use =, config =, ... }; what is told; and the configuration.
+--- See foreign.chain: of a route with plugins of APISIX.
 local function chain_of(plugins, rest)
-  local result = foreign.convert("apisix", ([[
+  return foreign.chain("apisix", ([[
 routes:
   - { name: r, uri: /a, upstream: { nodes: { '10.0.0.1:80': 1 } }, plugins: %s }
 ]]):format(plugins) .. (rest or CONSUMERS))
-  local config = foreign.load(result, { dry = false })
-  local chain = {}
-  for i, entry in ipairs(config.routes[1].plugins) do
-    chain[i] = { use = entry.use, config = entry.config, when = entry.when, band = entry.band }
-  end
-  return chain, result, config
 end
 
 local JSON = "application/json; charset=utf-8"
@@ -79,13 +73,7 @@ describe("a plugin of APISIX", function()
     { "{ request-id: {} }",
       { { use = "request_id", config = { header = "x-request-id", format = "uuid4", response = true } } } },
   }
-  for _, case in ipairs(cases) do
-    it("has its equal: " .. case[1]:gsub("%s+", " "), function()
-      local chain, result = chain_of(case[1])
-      assert.same({}, result.lost)
-      assert.same(case[2], chain)
-    end)
-  end
+  foreign.it_converts(chain_of, cases)
 
   -- What keeps requests out switches the route off where it cannot be had; what does not leaves it on.
   local lost = {
@@ -124,16 +112,7 @@ describe("a plugin of APISIX", function()
     { "{ file-logger: { path: /tmp/x } }", "an access log of one route" },
     { "{ cors: { unheard_of: 1 } }", "unheard_of: unknown key" },
   }
-  for _, case in ipairs(lost) do
-    it("is told where it has none: " .. case[1], function()
-      local _, result, config = chain_of(case[1], case.rest)
-      assert.equal(1, #result.lost, table.concat(result.lost, "\n"))
-      assert.matches("2: ", result.lost[1], 1, true)
-      assert.matches(case[2], result.lost[1], 1, true)
-      assert.is_true(config.routes[1].enabled)
-      assert.equal(case.off or false, foreign.is_shut(config.routes[1]))
-    end)
-  end
+  foreign.it_tells(chain_of, 2, lost)
 
   it("counts where it is meant most closely", function()
     local config = foreign.config("apisix", [[

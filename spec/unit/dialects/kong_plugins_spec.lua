@@ -8,20 +8,13 @@ consumers:
     jwt_secrets: [{ key: issuer-a, secret: s-a }]
 ]]
 
---- The chain of a route with one plugin of Kong, each as { use =, config =, ... } with what is written alone; what is
--- told; and the configuration.
+--- See foreign.chain: of a route with one plugin of Kong.
 local function chain_of(plugin, rest)
-  local result = foreign.convert("kong", ([[
+  return foreign.chain("kong", ([[
 _format_version: "3.0"
 services:
   - { name: s, host: 127.0.0.1, routes: [{ name: r, hosts: [a.org], plugins: [%s] }] }
 ]]):format(plugin) .. (rest or CONSUMERS))
-  local config = foreign.load(result, { dry = false })
-  local chain = {}
-  for i, entry in ipairs(config.routes[1].plugins) do
-    chain[i] = { use = entry.use, config = entry.config, when = entry.when, band = entry.band }
-  end
-  return chain, result, config
 end
 
 local METHODS = { "GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS" }
@@ -84,13 +77,7 @@ describe("a plugin of Kong", function()
     { "{ name: correlation-id, config: { generator: uuid } }",
       { { use = "request_id", config = { header = "kong-request-id", format = "uuid4", response = false } } } },
   }
-  for _, case in ipairs(cases) do
-    it("has its equal: " .. case[1]:gsub("%s+", " "), function()
-      local chain, result = chain_of(case[1])
-      assert.same({}, result.lost)
-      assert.same(case[2], chain)
-    end)
-  end
+  foreign.it_converts(chain_of, cases)
 
   -- What keeps requests out switches the route off where it cannot be had; what does not leaves it on.
   local lost = {
@@ -124,16 +111,7 @@ describe("a plugin of Kong", function()
     { "{ name: cors, unheard_of: 1 }", "unheard_of: unknown key" },
     { "{ name: cors, config: { unheard_of: 1 } }", "unheard_of: unknown key" },
   }
-  for _, case in ipairs(lost) do
-    it("is told where it has none: " .. case[1], function()
-      local _, result, config = chain_of(case[1], case.rest)
-      assert.equal(1, #result.lost, table.concat(result.lost, "\n"))
-      assert.matches("3: ", result.lost[1], 1, true)
-      assert.matches(case[2], result.lost[1], 1, true)
-      assert.is_true(config.routes[1].enabled)
-      assert.equal(case.off or false, foreign.is_shut(config.routes[1]))
-    end)
-  end
+  foreign.it_tells(chain_of, 3, lost)
 
   it("counts where it is meant most closely", function()
     local text = [[

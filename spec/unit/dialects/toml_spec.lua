@@ -1,16 +1,8 @@
 require "tidegate.ffi"           -- brings the core, which emit needs
 local emit = require "tidegate.config.emit"
 local node = require "tidegate.dialects.node"
+local plain = require "support.plain"
 local toml = require "tidegate.dialects.toml"
-
---- Plain values of a node: maps without their order.
-local function plain(n)
-  if n.kind == "scalar" then return n.value end
-  local result = {}
-  for i, item in ipairs(n.items or {}) do result[i] = plain(item) end
-  for _, entry in ipairs(n.entries or {}) do result[entry.key] = plain(entry.value) end
-  return result
-end
 
 local function parse(text)
   local root, errors = toml.parse(text, "a.toml")
