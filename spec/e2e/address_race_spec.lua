@@ -29,9 +29,10 @@ local NAMES = {
 
 -- An address that has failed comes last for a while, under that name: further names of the same addresses.
 local NUMBERED = {}
+local function numbered(way, i, name) return ("%s%d-%s"):format((way:gsub("_", "-")), i, name) end
 for name, list in pairs(NAMES) do
   NUMBERED[name] = list
-  for i = 1, 5 do NUMBERED[name .. i] = list end
+  for i = 1, 5 do NUMBERED[numbered("set_node", i, name)], NUMBERED[numbered("http", i, name)] = list, list end
 end
 
 local PLUGIN = [[
@@ -53,6 +54,11 @@ end
 
 function ways.set_node(req, host, port)
   req:set_node(("http://%s:%d"):format(host, port))
+end
+
+function ways.http(_, host, port, limit)
+  local res, why = tide.http.get(("http://%s:%d/"):format(host, port), { connect_timeout = limit })
+  return res and res.body or why
 end
 
 function Go:request(req)
@@ -104,14 +110,14 @@ describe("a name with several addresses", function()
   --- All sockets are closed again, the losers' too.
   local function sockets_of_worker()
     local found = 0
-    local list = assert(io.popen(("ls -l /proc/%d/fd"):format(gw:worker_pid())))
+    local list = assert(io.popen(("ls -l /proc/%d/fd 2>/dev/null"):format(gw:worker_pid())))
     for line in list:lines() do found = found + (line:find "socket:" and 1 or 0) end
     list:close()
     return found
   end
 
   setup(function()
-    for _, way in ipairs { "socket", "set_node" } do assert.equal("hello you", (go(way, "good.test"))) end
+    for _, way in ipairs { "socket", "set_node", "http" } do assert.equal("hello you", (go(way, "good.test"))) end
     leftovers.wait_none(gw)
     usual = sockets_of_worker()
   end)
@@ -119,7 +125,7 @@ describe("a name with several addresses", function()
   local function is_so(way, row)
     local said, took
     for i = 1, 4 do                     -- a busy machine may take its time
-      said, took = go(way, row[2] .. (way == "set_node" and i or ""), row.limit)
+      said, took = go(way, way == "socket" and row[2] or numbered(way, i, row[2]), row.limit)
       assert.truthy(said:find(row[3], 1, true), said)
       assert.is_true(took >= row[4] - 0.05, took)
       if took < row[4] + SLACK then break end
@@ -156,25 +162,37 @@ describe("a name with several addresses", function()
     end)
   end)
 
-  describe("in req:set_node", function()
-    local rows = {
-      { "leads to the only one", "good.test", "hello you", 0 },
-      { "leads to the second where the first says nothing", "hole-first.test", "hello you", DELAY },
-      { "leads to the other family in its turn", "four-first.test", "hello you", DELAY },
-      { "leads to the second at once where the first refuses", "refused-first.test", "hello you", 0 },
-      { "leads to the third after a while where the second refuses", "refused-second.test", "hello you", 2 * DELAY },
-      { "says that all refuse", "refused.test", "refused the connection", 0 },
-      { "is given up in the end", "holes.test", "connect timed out", 2 + DELAY },
-    }
-    for _, row in ipairs(rows) do
-      it(row[1], function() is_so("set_node", row) end)
-    end
+  for _, way in ipairs { "set_node", "http" } do
+    describe(way == "http" and "in tide.http" or "in req:set_node", function()
+      local rows = {
+        { "leads to the only one", "good.test", "hello you", 0 },
+        { "leads to the second where the first says nothing", "hole-first.test", "hello you", DELAY },
+        { "leads to the other family in its turn", "four-first.test", "hello you", DELAY },
+        { "leads to the second at once where the first refuses", "refused-first.test", "hello you", 0 },
+        { "leads to the third after a while where the second refuses", "refused-second.test", "hello you", 2 * DELAY },
+        { "says that all refuse", "refused.test", "refused", 0 },
+        { "is given up in the end", "holes.test", way == "http" and "timeout" or "connect timed out", 2 + DELAY,
+          limit = 2 },
+      }
+      for _, row in ipairs(rows) do
+        it(row[1], function() is_so(way, row) end)
+      end
 
-    it("leads straight to the good one the next time", function()
-      local said, took = go("set_node", "hole-first.test5")
-      assert.truthy(said == "hello you" and took > DELAY - 0.05, took)
-      said, took = go("set_node", "hole-first.test5")
-      assert.truthy(said == "hello you" and took < DELAY, took)
+      it("leads straight to the good one the next time", function()
+        local name = numbered(way, 5, "hole-first.test")
+        local said, took = go(way, name)
+        assert.truthy(said == "hello you" and took > DELAY - 0.05, took)
+        said, took = go(way, name)
+        assert.truthy(said == "hello you" and took < DELAY, took)
+      end)
     end)
+  end
+
+  it("is given up with its request in tide.http, too", function()
+    local c = client.connect(gw:port())
+    c:send(going("http", "holes.test", 30))
+    clock.wait_until(function() return sockets_of_worker() >= usual + 3 end, 5, "two connects at a time")
+    c:reset()
+    clock.wait_until(function() return sockets_of_worker() == usual end, 5, "all sockets to be closed")
   end)
 end)

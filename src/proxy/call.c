@@ -30,11 +30,21 @@ static void drop_up(struct call *c)
     c->up = NULL;
 }
 
+static void drop_second(struct call *c)
+{
+    if (!c->second)
+        return;
+    up_close(c->second);
+    c->second = NULL;
+    adhoc_drop_second(c->adhoc);
+}
+
 /* -- endings -- */
 
 static enum next end(struct call *c, enum call_state state)
 {
     drop_up(c);
+    drop_second(c);
     if (c->ticket)
         ticket_drop(c->ticket);
     c->ticket = NULL;
@@ -87,6 +97,80 @@ static void report(struct call *c, bool is_good, const char *why)
     service_report(c->service, c->node, is_good, why, us, loop_of(c)->clock.now_ms);
 }
 
+static void on_up_wake(struct up *u)
+{
+    struct call *c = u->holder;
+    loop_ready(loop_of(c), &c->wake);
+}
+
+static void hold(struct call *c, struct up *u)
+{
+    u->holder = c;
+    u->on_wake = on_up_wake;
+}
+
+static void name_node(struct call *c)
+{
+    if (!c->host_given)                 /* the node may go before the call does */
+        c->req.upstream_host = arena_copy(&c->req.arena, slice_text(c->node->host_port));
+}
+
+/* -- happy eyeballs, RFC 8305 section 5: the next address of a URL's name beside one that takes long. The first one is
+ * always the older, and is late before the second. -- */
+
+/* When another address may be tried beside the one in hand. */
+static uint64_t race_due_ms(const struct call *c)
+{
+    bool may_race = c->adhoc && c->step == CALL_CONNECT && c->up && !c->second && adhoc_has_more(c->adhoc);
+    return may_race ? c->second_ms + service_of(c)->settings.connect_delay_ms : DEADLINE_NEVER;
+}
+
+static void begin_second(struct call *c)
+{
+    struct ticket *none = NULL;         /* what a URL names is not counted: nobody waits for it */
+    c->second_ms = loop_of(c)->clock.now_ms;
+    c->second_node = adhoc_pick_second(c->adhoc);
+    if (supply_take(&none, service_of(c), c->second_node, c->plane, &c->wake, c->fresh, &c->second) == RC_OK) {
+        hold(c, c->second);
+        return;
+    }
+    c->second = NULL;
+    adhoc_blame(c->adhoc, c->second_node);
+    adhoc_drop_second(c->adhoc);
+}
+
+static void take_second(struct call *c)
+{
+    drop_up(c);
+    adhoc_take_second(c->adhoc);
+    c->up = c->second;
+    c->node = c->second_node;
+    c->second = NULL;
+    c->reused = c->up->requests > 0;
+    c->attempt_due_ms = c->second_ms + c->connect_ms;
+    name_node(c);
+}
+
+/* RC_OK: the second connection is open, and is the one in hand now. */
+static enum rc race(struct call *c)
+{
+    if (race_due_ms(c) <= loop_of(c)->clock.now_ms)
+        begin_second(c);
+    if (!c->second)
+        return RC_AGAIN;
+    enum rc rc = c->second->requests > 0 ? RC_OK : up_check(c->second);
+    if (rc == RC_OK) {
+        if (up_is_unanswered(c->up))
+            adhoc_blame(c->adhoc, c->node);
+        take_second(c);
+    } else if (rc != RC_AGAIN) {
+        adhoc_blame(c->adhoc, c->second_node);
+        drop_second(c);
+        rc = RC_AGAIN;
+    }
+    return rc;
+}
+
 static bool may_try_again(const struct call *c)
 {
     return c->service ? c->tries <= c->service->settings.retry.attempts : adhoc_has_more(c->adhoc);
@@ -98,6 +182,11 @@ static enum next connect_failed(struct call *c, enum rc rc)
     char why[128];
     snprintf(why, sizeof why, "%s", rc == RC_UPSTREAM_TLS && c->up && c->up->why ? c->up->why : "unknown reason");
     drop_up(c);
+    if (c->second) {
+        adhoc_blame(c->adhoc, c->node);
+        take_second(c);
+        return go(c, CALL_CONNECT);
+    }
     if (may_try_again(c))
         return attempt(c, CALL_PICK);
     switch (rc) {
@@ -124,22 +213,8 @@ static enum next step_pick(struct call *c)
             return fail(c, rc, "%s%s", rc == RC_UPSTREAM_TLS ? "tls: " : "", adhoc_why(c->adhoc));
     }
     c->tries++;
-    if (!c->host_given)
-        c->req.upstream_host = slice_text(c->node->host_port);
+    name_node(c);
     return go(c, CALL_CONNECT);
-}
-
-static void on_up_wake(struct up *u)
-{
-    struct call *c = u->holder;
-    loop_ready(loop_of(c), &c->wake);
-}
-
-static void hold(struct call *c, struct up *u)
-{
-    c->up = u;
-    u->holder = c;
-    u->on_wake = on_up_wake;
 }
 
 static enum next step_connect(struct call *c)
@@ -162,10 +237,16 @@ static enum next step_connect(struct call *c)
             c->attempt_due_ms = loop_of(c)->clock.now_ms + c->connect_ms;
         c->reused = u->requests > 0;
         hold(c, u);
+        c->up = u;
+        c->second_ms = loop_of(c)->clock.now_ms;
         if (c->reused)
             return go(c, CALL_SEND);
     }
     enum rc rc = up_check(c->up);
+    if (rc == RC_AGAIN)
+        rc = race(c);
+    else if (rc == RC_OK)
+        drop_second(c);
     if (rc == RC_AGAIN)
         return NEXT_WAIT;
     return rc == RC_OK ? go(c, CALL_SEND) : connect_failed(c, rc);
@@ -302,6 +383,14 @@ static bool is_connecting(const struct call *c) { return c->step == CALL_PICK ||
 
 static bool has_ended(const struct call *c) { return c->state == CALL_DONE || c->state == CALL_FAILED; }
 
+static uint64_t next_due_ms(const struct call *c)
+{
+    uint64_t due_ms = c->due_ms, race_ms = race_due_ms(c);
+    if (is_connecting(c) && c->attempt_due_ms < due_ms)
+        due_ms = c->attempt_due_ms;
+    return race_ms < due_ms ? race_ms : due_ms;
+}
+
 static void run_from(struct call *c, enum next next)
 {
     while (next == NEXT_STEP)
@@ -311,8 +400,7 @@ static void run_from(struct call *c, enum next next)
     if (has_ended(c))
         deadline_remove(&loop_of(c)->deadlines, &c->timer);
     else
-        loop_deadline(loop_of(c), &c->timer,
-                      is_connecting(c) && c->attempt_due_ms < c->due_ms ? c->attempt_due_ms : c->due_ms);
+        loop_deadline(loop_of(c), &c->timer, next_due_ms(c));
     if (next == NEXT_TELL)
         c->tell(c);             /* c may be gone */
 }
@@ -327,8 +415,11 @@ static void on_wake(struct task *t)
 static void on_timer(struct deadline *d)
 {
     struct call *c = LINK_OWNER(d, struct call, timer);
-    bool is_early = c->due_ms > loop_of(c)->clock.now_ms;
-    if (is_connecting(c) && c->up && is_early)
+    uint64_t now_ms = loop_of(c)->clock.now_ms;
+    bool is_early = c->due_ms > now_ms;
+    if (is_early && race_due_ms(c) <= now_ms && c->attempt_due_ms > now_ms)
+        run_from(c, NEXT_STEP);
+    else if (is_connecting(c) && c->up && is_early)
         run_from(c, connect_failed(c, RC_CONNECT_TIMEOUT));
     else if (c->ticket && is_early)
         run_from(c, fail(c, RC_QUEUE_TIMEOUT, "%s", rc_word(RC_QUEUE_TIMEOUT)));

@@ -45,6 +45,9 @@ struct call {
     struct task wake;
     struct deadline timer;
     uint64_t due_ms, attempt_due_ms;
+    struct up *second;          /* a connection beside the one that takes long; NULL: none */
+    struct node *second_node;
+    uint64_t second_ms;         /* when that was begun, or may be */
     struct pick pick;           /* which nodes were tried, and which it has in hand */
     uint64_t try_us;            /* when the node was taken, as long as its service waits for news of it; else 0 */
     uint64_t got;               /* bytes of the body so far */

@@ -77,8 +77,9 @@ void exchange_fail_second(struct exchange *x, bool is_good, const char *why)
 
 void exchange_name_node(struct exchange *x, const struct node *n)
 {
+    struct slice name = slice_text(n->host_port);
     if (x->service->settings.host_policy == HOST_NODE || x->req.upstream_host.len == 0)
-        x->req.upstream_host = slice_text(n->host_port);
+        x->req.upstream_host = n->is_adhoc ? arena_copy(&x->req.arena, name) : name;    /* those may go any time */
 }
 
 void exchange_take_second(struct exchange *x)
