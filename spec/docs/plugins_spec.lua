@@ -97,7 +97,7 @@ function Reader:change(what)
   local before = self:loads()
   what()
   if not before then return end
-  clock.wait_until(function() return self:loads() > before end, 5, "a reload")
+  clock.wait_until(function() return self:loads() > before end, nil, "a reload")
   self:aside "tidegate reload"
 end
 

@@ -55,7 +55,7 @@ return { version = "1.0.0", band = "filter", response = function(_, _, res) res:
   end
 
   local function wait_version(wanted)
-    clock.wait_until(function() return version() == wanted end, 5, "version " .. wanted)
+    clock.wait_until(function() return version() == wanted end, nil, "version " .. wanted)
   end
 
   --- What is open while something changes: each is used before and after.

@@ -62,7 +62,7 @@ describe("a circuit breaker", function()
     start "300ms"
     for _ = 1, 6 do ask "/bad" end
     assert.equal(503, ask("/good").status)
-    clock.wait_until(function() return ask("/good").status == 200 end, 10, "a probe")
+    clock.wait_until(function() return ask("/good").status == 200 end, nil, "a probe")
     assert.equal(200, ask("/good").status)
     gw:wait_log 'breaker: closed service=app reason="probes succeeded"'
   end)
@@ -137,7 +137,7 @@ routes:
   it("closes when its probes have succeeded", function()
     start "100ms"
     for _ = 1, 6 do ask "/frail/bad" end
-    clock.wait_until(function() return ask("/frail/x").status == 200 end, 10, "a probe")
+    clock.wait_until(function() return ask("/frail/x").status == 200 end, nil, "a probe")
     assert.equal(200, ask("/frail/x").status)
     gw:wait_log 'breaker: closed route=frail reason="probes succeeded"'
   end)

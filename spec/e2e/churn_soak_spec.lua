@@ -153,7 +153,7 @@ describe("a service under churn", function()
         if #nodes.nodes[i]:events "request" == 0 then return false end
       end
       return true
-    end, 10, "all nodes to be used again")
+    end, nil, "all nodes to be used again")
     leftovers.wait_none(gw)
     local s = leftovers.status(gw)
     assert.equal(0, s.worker_restarts)

@@ -115,7 +115,7 @@ services: { bridge: { url: "C_URL" } }
     local response = ask(gw:port(1), "crews.test", "/", { "Origin: https://o.test" })
     assert.equal("*", response:get "access-control-allow-origin")
     gw:write_file("parts/c.yaml", "route_rules: [{ pattern: /new, target: crews }]\n")
-    clock.wait_until(function() return ask(gw:port(1), "x.test", "/new").body == "b /new" end, 10, "the new file")
+    clock.wait_until(function() return ask(gw:port(1), "x.test", "/new").body == "b /new" end, nil, "the new file")
   end)
 
   it("let paths come before hosts where that is asked for [T14 X1]", function()

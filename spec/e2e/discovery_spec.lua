@@ -31,7 +31,7 @@ describe("discovery", function()
 
   local function wait_nodes(...)
     local wanted = table.concat({ ... }, ", ")
-    clock.wait_until(function() return table.concat(nodes(), ", ") == wanted end, 10, "the nodes " .. wanted)
+    clock.wait_until(function() return table.concat(nodes(), ", ") == wanted end, nil, "the nodes " .. wanted)
   end
 
   local function ask(target) return assert(client.ask(gw:port(), request { target = target })) end
@@ -93,7 +93,7 @@ describe("discovery", function()
       for i = 1, 100 do all[records[i][4]] = { A = { "127.0.0." .. 100 + i } } end
       dns:set(all)
       start "discovery: { dns: _http._tcp.app.test }"
-      clock.wait_until(function() return #nodes() == 100 end, 10, "100 nodes")
+      clock.wait_until(function() return #nodes() == 100 end, nil, "100 nodes")
       assert.matches("tcp SRV _http._tcp.app.test", table.concat(dns:questions(), "\n"))
     end)
   end)
@@ -181,17 +181,17 @@ describe("discovery", function()
       start("discovery: { file: nodes.json }", { ["nodes.json"] = list(node(7)) })
       for _, case in ipairs(broken) do
         save(case[2])
-        clock.wait_until(function() return source().failures > 0 end, 10, "a failure: " .. case[1])
+        clock.wait_until(function() return source().failures > 0 end, nil, "a failure: " .. case[1])
         assert.matches(case[3], source().error)
         gw:wait_log(case[3]:gsub('"', '\\?"'))
         assert.same({ "7*1" }, nodes())
         assert.equal("127.0.0.7", ask().body)
         assert.matches("those that were found last", gw:log())
         save(list(node(7)))
-        clock.wait_until(function() return source().failures == 0 end, 10, "the end of it: " .. case[1])
+        clock.wait_until(function() return source().failures == 0 end, nil, "the end of it: " .. case[1])
       end
       os.remove(gw.folder .. "/nodes.json")
-      clock.wait_until(function() return source().failures > 0 end, 10, "a failure: no file")
+      clock.wait_until(function() return source().failures > 0 end, nil, "a failure: no file")
       assert.matches("cannot be read: No such file", source().error)
       assert.matches("nodes%.json +1 .*ago +when it is saved", (select(2, gw:command("status", "--nodes"))))
       assert.equal("127.0.0.7", ask().body)
@@ -209,7 +209,7 @@ describe("discovery", function()
     it("stays as it is over a reload, and goes with its service", function()
       start("discovery: { file: nodes.json }", { ["nodes.json"] = list(node(1)) })
       save "["
-      clock.wait_until(function() return source().failures > 0 end, 10, "a failure")
+      clock.wait_until(function() return source().failures > 0 end, nil, "a failure")
       assert.equal(0, (gw:reload()))
       assert.same({ "1*1" }, nodes())
       gw:write(([[
@@ -218,7 +218,7 @@ services: { app: "127.0.0.3:%d" }
 routes: [ { path: "/*", service: app } ]
 ]]):format(app.port))
       wait_nodes "3*1"
-      clock.wait_until(function() return source() == nil end, 10, "no source")
+      clock.wait_until(function() return source() == nil end, nil, "no source")
       save(list(node(1)))
       assert.equal("127.0.0.3", ask().body)
     end)

@@ -129,11 +129,11 @@ describe("a node that", function()
                                       limits, limits))
       assert.equal(fault.good and 0 or bad:failed(), tries)
       assert.equal(fault.good and 0 or 1, failures)
-      clock.wait_until(function() return nothing_is_left(limits) end, 10, "connections and requests to be gone")
+      clock.wait_until(function() return nothing_is_left(limits) end, nil, "connections and requests to be gone")
       if word then
         clock.wait_until(function()
           return gw:log():find(("upstream: %s service=alone_%s node=%s "):format(word, limits, bad.address), at, true)
-        end, 5, "a word in the log")
+        end, nil, "a word in the log")
       end
       bad:set(nil)
       assert.equal(200, ask "alone")
@@ -162,7 +162,7 @@ describe("a node that", function()
           ask("pair", fault)
         end
       end
-      clock.wait_until(function() return nothing_is_left "patient" end, 10, "connections and requests to be gone")
+      clock.wait_until(function() return nothing_is_left "patient" end, nil, "connections and requests to be gone")
       return gw:memory()
     end
     for _ = 1, 3 do round() end

@@ -91,7 +91,7 @@ routes: [ { path: "/*", service: app } ]
   end
 
   local function wait_state(index, state)
-    clock.wait_until(function() return states()[index].state == state end, 10, ("node %d %s"):format(index, state))
+    clock.wait_until(function() return states()[index].state == state end, nil, ("node %d %s"):format(index, state))
   end
 
   describe("as clients see it", function()
@@ -193,7 +193,7 @@ routes: [ { path: "/*", service: app } ]
           local checks = states()[1].checks
           return #checks >= 3 and (expected ~= nil) == not checks[1].good and
                  (not expected or checks[1].reason == expected)
-        end, 10, "checks that tell so")
+        end, nil, "checks that tell so")
       end)
     end
 
@@ -236,7 +236,7 @@ routes: [ { path: /, respond: { body: safe } } ]
                tls: { ca: %q, server_name: served.test }]]):format(authority.ca),
             { nodes = ('"https://127.0.0.1:%d", "https://%s"'):format(secure:port(), nodes[1].node) })
       wait_state(2, "unhealthy")        -- it does not speak TLS at all
-      clock.wait_until(function() return #states()[1].checks >= 2 end, 5, "checks of the other one")
+      clock.wait_until(function() return #states()[1].checks >= 2 end, nil, "checks of the other one")
       assert.equal("status 200", states()[1].checks[1].reason)
       secure:stop()
     end)

@@ -117,7 +117,7 @@ return Dies
     assert.equal(200, kept:response().status)
     gw:write('listen: ["127.0.0.1:0"]\n' .. config("3"))
     assert.equal(0, (gw:reload()))
-    clock.wait_until(function() return not pcall(client.connect, socket) end, 5, "the removed listener to be gone")
+    clock.wait_until(function() return not pcall(client.connect, socket) end, nil, "the removed listener to be gone")
     kept:send(client.request {})
     assert.equal(200, kept:response().status)
     assert.equal("3", version_of(gw))
@@ -145,7 +145,7 @@ return Dies
       for round = 1, 3 do
         case[2](gw, head .. config("v" .. round))
         local saved = clock.now()
-        clock.wait_until(function() return version_of(gw) == "v" .. round end, 5, "the saved file to be in force")
+        clock.wait_until(function() return version_of(gw) == "v" .. round end, nil, "the saved file to be in force")
         assert.is_true(clock.now() - saved < 1, "took " .. clock.now() - saved .. " s")
       end
       gw:stop()
@@ -158,7 +158,7 @@ return Dies
     gw:wait_log("tidegate%.yaml:%d+:%d+: [^\n]*services")
     assert.equal("good", version_of(gw))
     gw:write(config("better"))
-    clock.wait_until(function() return version_of(gw) == "better" end, 5, "the mended file to be in force")
+    clock.wait_until(function() return version_of(gw) == "better" end, nil, "the mended file to be in force")
     gw:stop()
   end)
 
@@ -219,7 +219,7 @@ return Dies
     assert.equal("good", response and response.body)
     gw:wait_log("the last good configuration is in force")
     gw:write(config("mended"))
-    clock.wait_until(function() return version_of(gw) == "mended" end, 5, "the mended file to be in force")
+    clock.wait_until(function() return version_of(gw) == "mended" end, nil, "the mended file to be in force")
     gw:kill()
   end)
 
@@ -248,7 +248,7 @@ return Dies
     assert.equal(0, (gw:reload()))
     clock.wait_until(function()
       return (files.read(gw.folder .. "/run/tidegate.pid.log") or ""):find("in force", 1, true)
-    end, 5, "a line in the log")
+    end, nil, "a line in the log")
     assert.equal(0, (gw:command("stop")))
   end)
 
@@ -260,7 +260,7 @@ return Dies
       local worker = gw:worker_pid()
       asking:wait(50)
       gw:signal(signal.SIGUSR2)
-      clock.wait_until(function() return gw:worker_pid() and gw:worker_pid() ~= worker end, 10, "the new worker")
+      clock.wait_until(function() return gw:worker_pid() and gw:worker_pid() ~= worker end, nil, "the new worker")
       connecting:wait(20)
     end
     assert.same({}, select(2, asking:stop()))
@@ -280,7 +280,7 @@ return Dies
     c:send(client.request {})
     slow:wait_event("request")
     gw:signal(signal.SIGTERM)
-    clock.wait_until(function() return not pcall(client.connect, gw:port()) end, 5, "new connections to be refused")
+    clock.wait_until(function() return not pcall(client.connect, gw:port()) end, nil, "new connections to be refused")
     slow:release()
     local response = c:response()
     assert.equal("late", response and response.body)
@@ -328,7 +328,7 @@ describe("a gateway without descriptors", function()
     clock.wait_until(function()
       local response = client.ask(gw:port(), client.request { target = "/version" }, { timeout = 1 })
       return response and response.status == 200
-    end, 10, "new connections to be served again")
+    end, nil, "new connections to be served again")
     gw:stop()
   end)
 end)

@@ -24,7 +24,7 @@ local function ask(gw, target)
 end
 
 local function wait_for(gw, target, wanted)
-  clock.wait_until(function() return ask(gw, target) == wanted end, 5, ("%s to answer %s"):format(target, wanted))
+  clock.wait_until(function() return ask(gw, target) == wanted end, nil, ("%s to answer %s"):format(target, wanted))
 end
 
 describe("a gateway with on_invalid: quarantine", function()
@@ -57,7 +57,7 @@ describe("a gateway with on_invalid: quarantine", function()
     gw:write(BROKEN)
     wait_for(gw, "/a", "200 two")
     signal.kill(gw:worker_pid(), signal.SIGKILL)
-    clock.wait_until(function() return ask(gw, "/b") == "200 one" end, 10, "the new worker")
+    clock.wait_until(function() return ask(gw, "/b") == "200 one" end, nil, "the new worker")
     assert.equal("200 two", ask(gw, "/a"))
     gw:kill()
     gw.stopped = true
@@ -136,13 +136,13 @@ describe("what a running gateway tells of its configuration", function()
     local text = clock.wait_until(function()
       local told = told_of "/b?secret=1"
       return told and told:find("  GET gate.test/b: b (", 1, true) and told
-    end, 5, "the moved request")
+    end, nil, "the moved request")
     assert.truthy(text:find("GET gate%.test/b: b %([^\n]*, status 200%) %-> b %([^\n]*, redirect 302 to /a%)"), text)
     assert.is_nil(text:find("secret", 1, true), text)
     text = clock.wait_until(function()
       local told = told_of "/new/%61"
       return told and told:find("gate.test/new/a", 1, true) and told
-    end, 5, "the new request")
+    end, nil, "the new request")
     assert.truthy(text:find("GET gate%.test/new/a: 404 %-> new %("), text)
     local _, json = command_about(candidate, "diff", "--json")
     local requests = cjson.decode(json).requests
@@ -240,7 +240,7 @@ describe("a rollback", function()
 
   it("stays when the worker dies", function()
     signal.kill(gw:worker_pid(), signal.SIGKILL)
-    clock.wait_until(function() return ask(gw, "/a") == "200 one" end, 10, "the new worker")
+    clock.wait_until(function() return ask(gw, "/a") == "200 one" end, nil, "the new worker")
     local _, text = gw:status()
     assert.truthy(text:find("rollback     generation 1", 1, true), text)
     gw:kill()
@@ -255,7 +255,7 @@ describe("a rollback", function()
     assert.truthy(text:find("history      not kept: %S+: Is a directory"), text)
     signal.kill(gw:worker_pid(), signal.SIGKILL)
     gw:wait_log "worker ended unexpectedly"
-    clock.wait_until(function() return ask(gw, "/a") == "200 three" end, 10, "the new worker")
+    clock.wait_until(function() return ask(gw, "/a") == "200 three" end, nil, "the new worker")
     gw:kill()
     gw.stopped = true
   end)

@@ -24,7 +24,7 @@ local function lines_of(file, n)
     lines = {}
     for line in (files.read(file) or ""):gmatch("[^\n]+") do lines[#lines + 1] = line end
     return #lines >= n
-  end, 5, n .. " lines in " .. file)
+  end, nil, n .. " lines in " .. file)
   return lines
 end
 
@@ -97,7 +97,7 @@ describe("the access log", function()
     clock.wait_until(function()
       ask(gw, { target = "/fixed" })
       return files.read(file)
-    end, 5, "the new file")
+    end, nil, "the new file")
     gw:stop()
   end)
 
@@ -107,7 +107,7 @@ describe("the access log", function()
     clock.wait_until(function()
       local _, text = gw:status()
       return text:match("access log%s+5 lines, 5 lost")
-    end, 5, "five lost lines to be counted")
+    end, nil, "five lost lines to be counted")
     gw:wait_log "cannot write to the log file"
     gw:stop()
   end)
@@ -135,7 +135,7 @@ describe("the access log", function()
     clock.wait_until(function()
       local _, text = gw:status()
       return text:match("1 lost")
-    end, 5, "the lost line to be counted")
+    end, nil, "the lost line to be counted")
     gw:wait_log "cannot open the log file"
     gw:stop()
   end)
@@ -178,7 +178,7 @@ describe("the error log", function()
     clock.wait_until(function()
       client.ask(gw:port(), "BROKEN\r\n\r\n")
       return gw:log():find "info  front: similar events were not told events=%d+\n"
-    end, 5, "the number of those that were not told")
+    end, nil, "the number of those that were not told")
     gw:stop()
   end)
 

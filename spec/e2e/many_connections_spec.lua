@@ -64,6 +64,6 @@ describe("ten thousand idle connections", function()
     for _, batch in ipairs(batches) do
       for _, c in ipairs(batch) do c:reset() end        -- no port stays taken for a minute
     end
-    clock.wait_until(function() return select(2, gw:status()):find("%f[%d]0 open") end, 10, "them to be gone")
+    clock.wait_until(function() return select(2, gw:status()):find("%f[%d]0 open") end, nil, "them to be gone")
   end)
 end)

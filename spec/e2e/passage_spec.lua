@@ -82,7 +82,7 @@ routes:
     ws:text "hello"
     assert.equal("hello", ws:message().payload)
     does(ws, c)
-    clock.wait_until(function() return #lines() > before end, 10, "the line of " .. path)
+    clock.wait_until(function() return #lines() > before end, nil, "the line of " .. path)
     c:close()
     local line = lines()[before + 1]
     return (line:gsub("/lean/", "/way/"):gsub("/whole/", "/way/"):gsub("%-lean", ""):gsub("%-whole", ""))

@@ -26,7 +26,7 @@ describe("req:set_log [T22]", function()
   local function wait_lines()
     clock.wait_until(function()
       return #lines_of "access.log" >= count and #lines_of "own.log" >= count
-    end, 5, "the logs")
+    end, nil, "the logs")
   end
 
   --- Runs code; gives what it returned, its line as JSON, and that of the template.

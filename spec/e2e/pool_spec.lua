@@ -196,7 +196,7 @@ describe("the pool", function()
       assert.equal(200, assert(many[i]:response()).status)
       many[i]:close()
     end
-    clock.wait_until(function() return #up:events("ended") == 4 end, 5, "the end of four connections")
+    clock.wait_until(function() return #up:events("ended") == 4 end, nil, "the end of four connections")
     for _ = 1, 5 do ok { target = "/narrow/" } end
     assert.equal(6, up:connections())
     assert.equal(4, #up:events("ended"))

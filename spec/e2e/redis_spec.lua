@@ -254,19 +254,19 @@ describe("tide.redis [T20]", function()
   local function blocked(n)
     local clients = {}
     for i = 1, n do clients[i] = probe.begin(gw, 'return self.four:blpop("late", 30)') end
-    clock.wait_until(function() return run "return self.blocked()" == tostring(n) end, 10, "blocked clients")
+    clock.wait_until(function() return run "return self.blocked()" == tostring(n) end, nil, "blocked clients")
     run "tide.sleep(0.05)"      -- the gateway watches a client's connection only after some milliseconds
     return clients
   end
 
   local function check_connections()
     for i = 1, 20 do expect(tostring(i), run(("return self.four:echo(%d)"):format(i))) end
-    clock.wait_until(function() return run "return self.connections(4)" == "1" end, 5, "the connections to be closed")
+    clock.wait_until(function() return run "return self.connections(4)" == "1" end, nil, "the connections to be closed")
   end
 
   it("closes the connection of a request whose client went away", function()
     for _, c in ipairs(blocked(5)) do c:reset() end
-    clock.wait_until(function() return run "return self.blocked()" == "0" end, 5, "the connections to be closed")
+    clock.wait_until(function() return run "return self.blocked()" == "0" end, nil, "the connections to be closed")
     check_connections()
   end)
 

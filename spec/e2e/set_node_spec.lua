@@ -225,7 +225,7 @@ routes: [{ path: "/*", respond: { body: ok } }]
     clock.wait_until(function()
       local open = tonumber(select(2, many:status()):match "connections%s+(%d+) open")
       return open and open <= 256 and open >= 200
-    end, 5, "the connections to be closed")
+    end, nil, "the connections to be closed")
     c:close()
     many:stop()
   end)

@@ -29,7 +29,7 @@ describe("a gateway with several files", function()
     clock.wait_until(function()
       local got = ask(path)
       return body and got.status == 200 and got.body == body or not body and got.status == 404
-    end, 5, path .. " to be " .. (body or "gone"))
+    end, nil, path .. " to be " .. (body or "gone"))
   end
 
   it("sees files of an included folder come, change and go", function()
@@ -138,7 +138,7 @@ describe("a gateway with several files", function()
     clock.wait_until(function()
       local now = gw:worker_pid()
       return now and now ~= worker and pcall(ask, "/test") and ask("/test").body == "changed"
-    end, 10, "the next worker")
+    end, nil, "the next worker")
     worker = gw:worker_pid()
     gw:signal(signal.SIGUSR2)
     clock.wait_until(function()
@@ -148,6 +148,6 @@ describe("a gateway with several files", function()
     assert.equal(202, ask("/main").status)
     gw.stopped = true                   -- a worker that ended unexpectedly is what this is about
     gw:signal(signal.SIGTERM)
-    clock.wait_until(function() return not gw:worker_pid() end, 10, "the end")
+    clock.wait_until(function() return not gw:worker_pid() end, nil, "the end")
   end)
 end)

@@ -183,7 +183,7 @@ describe("tide.http", function()
     local c = begin("/held", { timeout = 20 })
     up:wait_event "waiting"
     gw:write_plugin("ask", (asking.PLUGIN:gsub("Makes the requests", "Still makes the requests")))
-    clock.wait_until(function() return select(2, gw:status()):find "generation +2" end, 10, "the reload")
+    clock.wait_until(function() return select(2, gw:status()):find "generation +2" end, nil, "the reload")
     assert.equal(200, ask("/ok").status)
     up:release()
     assert.equal(200, cjson.decode(assert(c:response()).body).status)
