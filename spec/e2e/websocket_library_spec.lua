@@ -24,7 +24,7 @@ routes:
   - { path: "/deflate/*", service: deflate, websocket: { max_message: 4MiB } }
   - { path: "/plain/*", service: plain, websocket: { max_message: 4MiB } }
   - { path: "/small/*", service: plain, websocket: { max_message: 1000B } }
-  - { path: "/quick/*", service: deflate, websocket: { ping_interval: 50ms, pong_wait: 400ms } }
+  - { path: "/quick/*", service: deflate, websocket: { ping_interval: 50ms, pong_wait: 1s } }
   - { path: "/seen/*", service: deflate, websocket: { max_message: 4MiB }, plugins: [see] }
   - { path: "/copied/*", service: deflate, websocket: { max_message: 4MiB }, plugins: [copy] }
   - { path: "/copied-plain/*", service: plain, websocket: { max_message: 4MiB }, plugins: [copy] }
@@ -68,7 +68,7 @@ local cases = {
   { "agrees on a subprotocol and tells both", path = "/deflate/4", compression = "deflate",
     subprotocols = { "other", "chat" }, subprotocol = "chat", send = { { text = "terms" } },
     answers = { "chat permessage-deflate" } },
-  { "lets a server live that only answers pings", path = "/quick/1", silence = 1.2 },
+  { "lets a server live that only answers pings", path = "/quick/1", silence = 2.5 },
   { "passes the server's close on", path = "/plain/3", send = { { text = "close 4001 bye, κόσμε" } }, back = 0,
     code = 4001, reason = "bye, κόσμε" },
   { "passes the client's close on", path = "/plain/4", close = { 3999, "that is it" }, code = 3999,

@@ -89,11 +89,11 @@ routes:
   - path: "/quick/*"
     service: app
     strip_prefix: /quick
-    websocket: { ping_interval: 100ms, pong_wait: 500ms, write_wait: 300ms }
+    websocket: { ping_interval: 100ms, pong_wait: 1500ms, write_wait: 600ms }
   - path: "/idle/*"
     service: app
     strip_prefix: /idle
-    websocket: { idle: 200ms }
+    websocket: { idle: 1s }
   - path: "/guarded/*"
     service: app
     strip_prefix: /guarded
@@ -415,7 +415,7 @@ describe("a WebSocket", function()
     local bytes = ws:frame { payload = "slowly", opcode = websocket.BINARY }
     for i = 1, #bytes do
       c:send(bytes:sub(i, i))
-      clock.pause(0.07)
+      clock.pause(0.2)
     end
     assert.equal("slowly", ws:message().payload)
   end)
@@ -425,7 +425,7 @@ describe("a WebSocket", function()
     local bytes = ws:frame { payload = "slowly", opcode = websocket.BINARY }
     for i = 1, #bytes do
       c:send(bytes:sub(i, i))
-      clock.pause(0.05)
+      clock.pause(0.2)
     end
     for i = 1, 6 do
       local f = ws:message()
