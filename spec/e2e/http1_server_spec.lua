@@ -548,7 +548,7 @@ describe("a timeout towards a client", function()
 
   setup(function()
     up = upstream.by_path { default = upstream.echo }
-    gw = gateway.start(("timeouts: { idle: 200ms, head: 200ms, body: 200ms, write: 200ms }\n" ..
+    gw = gateway.start(("timeouts: { idle: 600ms, head: 600ms, body: 600ms, write: 600ms }\n" ..
                         "services: { app: '%s' }\nroutes: [{ path: '/*', service: app }]\n"):format(up.node))
   end)
 

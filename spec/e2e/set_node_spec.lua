@@ -46,11 +46,13 @@ local served = certificates.sign(authority, "served", "DNS:served.test,IP:127.0.
 local CONFIG = [[
 gateway: { threads: 1, grace: 1s }
 services:
-  app: { nodes: ["NODE"], timeouts: { connect: 300ms, first_byte: 300ms, idle: 300ms }, retries: { attempts: 0 } }
+  app: { nodes: ["NODE"], retries: { attempts: 0 } }
+  hasty: { nodes: ["NODE"], timeouts: { connect: 300ms, first_byte: 300ms }, retries: { attempts: 0 } }
   by_node: { nodes: ["NODE"], host_header: node }
   secure: { nodes: [{ url: "https://127.0.0.1:1" }], tls: { ca: "CA", server_name: served.test } }
 routes:
   - { path: "/app/*", service: app, strip_prefix: /app }
+  - { path: "/hasty/*", service: hasty, strip_prefix: /hasty }
   - { path: "/by-node", service: by_node }
   - { path: "/secure", service: secure }
   - { path: "/echo", respond: { echo: true } }
@@ -101,7 +103,7 @@ routes: [{ path: "/*", respond: { echo: true } }]
     local headers = { "X-Node: " .. (url or "http://" .. up.node) }
     for _, line in ipairs(o) do headers[#headers + 1] = line end
     local r = { target = target, headers = headers, method = o.method, body = o.body }
-    return assert(client.ask(gw:port(), request(r), { method = o.method, timeout = 5 }))
+    return assert(client.ask(gw:port(), request(r), { method = o.method, timeout = 10 }))
   end
 
   for _, path in ipairs { "/respond", "/echo", "/redirect", "/by-node", "/app/deeper?q=1" } do
@@ -153,9 +155,9 @@ routes: [{ path: "/*", respond: { echo: true } }]
     { "a node that speaks no TLS", "/respond", "https://SELF", 502, "TLS with the upstream failed" },
     { "a certificate that nobody knows", "/respond", "https://SECURE", 502, "TLS with the upstream failed" },
     { "a node that closes", "/app/closes", "http://PLAIN", 502, "upstream closed the connection early" },
-    { "a node that is slow, by the service's time", "/app/silent", "http://PLAIN", 504,
+    { "a node that is slow, by the service's time", "/hasty/silent", "http://PLAIN", 504,
       "upstream did not answer in time" },
-    { "a node that cannot be reached, by the service's time", "/app/x", "http://FULL", 504,
+    { "a node that cannot be reached, by the service's time", "/hasty/x", "http://FULL", 504,
       "upstream connect timed out" },
   }
   for _, row in ipairs(failures) do
