@@ -9,6 +9,7 @@ local running = {
   quarantined = {},         -- see tidegate.config.quarantine
   path = nil,               -- of the main file
   rolled_back = nil,        -- the number of the generation whose texts these are, where the files say something else
+  disabled = {},            -- words for each node that is not enabled: "app 10.0.0.1:80"
   trouble = nil,            -- why the newest of what is kept beside the pid file could not be written
 }
 
@@ -30,6 +31,22 @@ local function kept_of(result, rolled_back)
   return { texts = result.texts, edits = result.edits or {}, rolled_back = rolled_back }
 end
 
+local function words_of(target)
+  if target.file then return "unix:" .. target.file end
+  return (target.host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(target.host, target.port)
+end
+
+local function disabled_of(services)
+  local list = {}
+  for name, service in pairs(services) do
+    for _, node in ipairs(service.nodes) do
+      if not node.enabled then list[#list + 1] = name .. " " .. words_of(node.url) end
+    end
+  end
+  table.sort(list)
+  return list
+end
+
 --- A configuration has come in force.
 -- @tparam table result of tidegate.config.quarantine.load or config.load
 -- @tparam number number of its generation
@@ -40,6 +57,7 @@ function running.set(result, number, cause, rolled_back)
   local before, now = running.digest, digest.of(result)
   running.texts, running.edits, running.digest, running.number = result.texts, result.edits or {}, now, number
   local was_rolled_back = running.rolled_back
+  running.disabled = disabled_of(result.config.services)
   running.quarantined, running.rolled_back = result.quarantined or {}, rolled_back
   local bytes, why = History.write(name, kept_of(result, rolled_back))        -- nothing depends on it now
   -- An older one is better than none for the next worker, but it must not bring back what a rollback had.

@@ -305,6 +305,9 @@ function status.nodes()
   local list, names = read_origins(), { NAME_HEADS }
   for i, name in ipairs(list) do names[i + 1] = name_row(name) end
   local text = node_rows(nodes.read(true))
+  if #running.disabled > 0 then
+    text = ("%s\nnot enabled: %s\n"):format(text, table.concat(running.disabled, ", "))
+  end
   return #list > 0 and text .. "\n" .. say.columns(names, NAME_NUMBERS) or text
 end
 

@@ -37,11 +37,22 @@ const char *health_word(const struct health *h, uint32_t slow_start_ms, uint64_t
 
 /* -- the state; under the node's lock -- */
 
+/* One of the two reasons why the node is out is gone, and the other one stays: that is no news. */
+static bool stays_out(const struct health *h, uint32_t out)
+{
+    uint32_t before = atomic_load_explicit(&h->out, memory_order_relaxed);
+    return out && (before & out) == out;
+}
+
 /* What a node is from now on: every loop looks anew at the next pick. */
 static void change(struct node_state *n, uint32_t out, uint64_t now_ms, const char *reason)
 {
     struct health *h = &n->health;
     bool was_good = health_is_good(h);
+    if (stays_out(h, out)) {
+        atomic_store_explicit(&h->out, out, memory_order_relaxed);
+        return;
+    }
     h->since_ms = clock_wall_us() / 1000;
     h->changes++;
     snprintf(h->reason, sizeof h->reason, "%s", reason);

@@ -83,7 +83,7 @@ bool tide_draining_read(int index, struct tide_node *out)
     out->failed = (double)atomic_load_explicit(&n->failed, memory_order_relaxed);
     out->state = "draining";
     out->since = (double)n->left_ms / 1000;
-    out->reason = SLICE_OF("no longer in the configuration");
+    out->reason = SLICE_OF("no longer in the configuration, or not enabled");
     read_supply(n->supply, out);
     return true;
 }

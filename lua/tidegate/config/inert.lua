@@ -37,6 +37,10 @@ function inert.service(checker, service)
   if pool and pool.max_per_node == 0 then
     unused(checker, pool, { "queue", "queue_timeout" }, "without max_per_node no request waits")
   end
+  local health = service.health_check
+  if health and not health.active and not health.passive then
+    unused(checker, health, { "panic" }, "without active and passive every node is taken for healthy")
+  end
   if overload and overload.queue == 0 then
     unused(checker, overload, { "queue_timeout" }, "queue is 0, so no request waits")
   end

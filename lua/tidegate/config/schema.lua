@@ -160,12 +160,24 @@ local function only_key(fields)
   return #known == 1 and known[1] or nil
 end
 
+--- Whether a map without any key does something.
+local function needs_nothing(fields)
+  for _, name in ipairs(schema.names(fields)) do
+    local field = fields[name]
+    if field.required or field.type == "object" and field.default == nil then return false end
+  end
+  return not (fields.one_of or fields.some_of)
+end
+
 --- What is usually the matter with a value that is of another kind altogether, or has spaces around it.
 local function advice(field, node)
   if node.kind == "scalar" then
     local is_word = node.type ~= "boolean" and node.type ~= "null"
     local key = field.type == "object" and is_word and only_key(field.fields)
     if key then return ("write { %s: ... }"):format(key) end
+    if field.type == "object" and node.text == "true" and needs_nothing(field.fields) then
+      return "write {}: all keys have defaults"
+    end
     if node.type == "string" and not node.is_secret and node.text:find "%S" then
       if node.text:find "%s$" then return "it ends with a space" end
       if node.text:find "^%s" then return "it begins with a space" end

@@ -38,6 +38,35 @@ describe("a node's health", function()
 
   local function reason(index) return ffi.string(s:state(index).health.reason) end
 
+  describe("where both kinds of news are bad", function()
+    local ACTIVE = { healthy = 1, unhealthy = 1, interval_ms = 1000 }
+
+    before_each(function()
+      service { passive = passive(), active = ACTIVE }
+      fail(1, 3)
+      s:checked(1, false, "status 500")
+    end)
+
+    it("keeps the reason of the checks when its ejection is over", function()
+      assert.equal("unhealthy", s:word(1))
+      s.now = s.now + 500
+      C.health_tick(s:state(1), s.now)
+      assert.same({ "unhealthy", "status 500", 2 }, { s:word(1), reason(1), s:state(1).health.changes })
+      s:checked(1, true, "status 200")
+      assert.same({ "healthy", "status 200", 3 }, { s:word(1), reason(1), s:state(1).health.changes })
+    end)
+
+    it("stays ejected when checks are good again, and comes back when that is over", function()
+      s:checked(1, true, "status 200")
+      assert.same({ "ejected", 2 }, { s:word(1), s:state(1).health.changes })
+      assert.equal(0, s:counts(100)[1])
+      s.now = s.now + 500
+      C.health_tick(s:state(1), s.now)
+      assert.same({ "healthy", "its ejection is over" }, { s:word(1), reason(1) })
+      assert.is_true(s:counts(100)[1] > 0)
+    end)
+  end)
+
   describe("as clients see it", function()
     it("ends with so many failures in a row", function()
       service { passive = passive() }
