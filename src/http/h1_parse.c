@@ -101,75 +101,72 @@ static inline const char *colon_in(const char *at, const char *end)
 #endif
 }
 
-/* "name:" at *at, which is left at the colon. What the table of known names knows is a token; other names are looked at
- * byte by byte. */
-static inline enum rc take_name(const char **at, const char *end, struct slice *name, enum header_id *id)
+/* What lies between colon and value, or a line's end. */
+static inline const char *skip_blanks(const char *at, const char *end)
 {
-    const char *start = *at, *stop = colon_in(start, end);
-    *name = slice_make(start, (size_t)(stop - start));
-    *id = stop < end ? header_look_up(*name) : HEADER_UNKNOWN;
-    if (*id == HEADER_UNKNOWN) {
-        stop = token_end(start, end);
-        name->len = (size_t)(stop - start);
-        if (stop == end || *stop != ':' || name->len == 0) {
-            *at = stop;
-            return stop == end ? RC_AGAIN : RC_MALFORMED;
-        }
-    }
-    *at = stop;
-    return RC_OK;
+    while (at < end && is_blank(*at))
+        at++;
+    return at;
 }
 
-/* The value and the end of its line. is_line: the field is "name: value" CR LF, with no other blank around. */
-static inline enum rc take_value(const char **at, const char *end, struct slice *value, bool *is_line)
+/* Room for one more field, or NULL: there may be no more. *room: how many the list may have before this is asked. */
+static struct header *make_room(struct headers *headers, struct arena *a, const struct h1_limits *limits, uint32_t *room)
 {
-    /* Nearly always one space; what lies behind end is readable. */
-    *is_line = (*at)[1] == ' ';
-    const char *start = *at + 1 + *is_line;
-    while ((unsigned char)*start <= ' ' && start < end && is_blank(*start)) {
-        start++;
-        *is_line = false;
-    }
-    const char *stop = value_end(start, end);
-    if (stop + 2 > end || memcmp(stop, "\r\n", 2) != 0) {
-        *at = stop < end ? stop : end;
-        return take_line_end(at, end) == RC_AGAIN ? RC_AGAIN : RC_MALFORMED;
-    }
-    *at = stop + 2;
-    while ((unsigned char)stop[-1] <= ' ' && stop > start) {
-        stop--;
-        *is_line = false;
-    }
-    *value = slice_make(start, (size_t)(stop - start));
-    return RC_OK;
+    if (headers->count == limits->headers)
+        return NULL;
+    if (headers->count == headers->cap)
+        headers_grow(headers, a);
+    *room = headers->cap < limits->headers ? headers->cap : limits->headers;
+    return headers->at + headers->count;
 }
 
-/* Field lines up to and with the empty line. *from is then behind them, or at the byte that is RC_MALFORMED. */
+/* Field lines up to and with the empty line. *from is then behind them, or at the byte that is RC_MALFORMED. A name that
+ * the table of known names holds is a token; others are looked at byte by byte. */
 static enum rc take_fields(const char **from, const char *end, const struct h1_limits *limits, struct arena *a,
                            struct headers *headers)
 {
+    struct header *field = headers->at;
+    uint32_t room = 0;
     const char *at = *from;
-    enum rc rc;
     for (;;) {
-        struct slice name, value;
-        enum header_id id;
-        bool is_line;
         if (at < end && *at == '\r') {
-            rc = take_line_end(&at, end);
-            break;
+            enum rc rc = take_line_end(&at, end);
+            *from = at;
+            return rc;
         }
-        rc = take_name(&at, end, &name, &id);
-        if (rc != RC_OK)
-            break;
-        if (headers->count == limits->headers)
+        const char *colon = colon_in(at, end);
+        enum header_id id = HEADER_UNKNOWN;
+        if (colon < end)
+            id = header_look_up(slice_make(at, (size_t)(colon - at)));
+        if (id == HEADER_UNKNOWN) {
+            colon = token_end(at, end);
+            if (colon == end || *colon != ':' || colon == at) {
+                *from = colon;
+                return colon == end ? RC_AGAIN : RC_MALFORMED;
+            }
+        }
+        if (headers->count == room && !(field = make_room(headers, a, limits, &room)))
             return RC_HEAD_LIMIT;
-        rc = take_value(&at, end, &value, &is_line);
-        if (rc != RC_OK)
-            break;
-        headers_add(headers, a, id, name, value)->in_head = is_line;
+        /* Nearly always one space; what lies behind end is readable. */
+        bool is_line = true;
+        const char *value = colon + 2;
+        if (colon[1] != ' ' || (unsigned char)*value <= ' ') {
+            value = skip_blanks(colon + 1, end);
+            is_line = false;
+        }
+        const char *stop = value_end(value, end), *next = stop + 2;
+        if (next > end || memcmp(stop, "\r\n", 2) != 0) {
+            *from = stop < end ? stop : end;
+            return take_line_end(from, end) == RC_AGAIN ? RC_AGAIN : RC_MALFORMED;
+        }
+        while ((unsigned char)stop[-1] <= ' ' && stop > value) {
+            stop--;
+            is_line = false;
+        }
+        headers_put(headers, field++, id, slice_make(at, (size_t)(colon - at)),
+                    slice_make(value, (size_t)(stop - value)), is_line);
+        at = next;
     }
-    *from = at;
-    return rc;
 }
 
 /* "HTTP/1.x"; 8 bytes must be there. */

@@ -80,19 +80,28 @@ static inline void headers_clear(struct headers *h)
 
 void headers_grow(struct headers *h, struct arena *a);      /* private: the slow path of headers_add */
 
+/* Private: the field behind the last one, which there is room for. */
+static inline void headers_put(struct headers *h, struct header *field, enum header_id id, struct slice name,
+                               struct slice value, bool in_head)
+{
+    h->count++;
+    if (!h->first[id])
+        h->first[id] = (uint16_t)h->count;
+    field->name = name;
+    field->value = value;
+    field->id = (uint16_t)id;
+    field->skip = field->removed = field->set = false;
+    field->in_head = in_head;
+}
+
 /* Views: name and value must live as long as the list. The limit on their number (below 65,000) is the parser's. */
 static inline struct header *headers_add(struct headers *h, struct arena *a, enum header_id id, struct slice name,
                                          struct slice value)
 {
     if (h->count == h->cap)
         headers_grow(h, a);
-    struct header *field = &h->at[h->count++];
-    if (!h->first[id])
-        h->first[id] = (uint16_t)h->count;
-    field->name = name;
-    field->value = value;
-    field->id = (uint16_t)id;
-    field->skip = field->in_head = field->removed = field->set = false;
+    struct header *field = &h->at[h->count];
+    headers_put(h, field, id, name, value, false);
     return field;
 }
 
