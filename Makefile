@@ -13,7 +13,7 @@ LUA      := luajit
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla
 HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
-OPTIMISE := -O2 -g $(HARDEN)
+OPTIMISE := -O2 -g -fno-plt $(HARDEN)
 ifeq ($(SAN),1)
 OPTIMISE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else ifeq ($(SAN),thread)

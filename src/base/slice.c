@@ -51,27 +51,32 @@ bool slice_list_has(struct slice list, struct slice token)
     return false;
 }
 
+/* One digit more. False where it is none, or n would be too large. */
+static bool add_digit(uint64_t *n, char c)
+{
+    unsigned digit = (unsigned char)c - '0';
+    if (digit > 9 || *n > (UINT64_MAX - digit) / 10)
+        return false;
+    *n = *n * 10 + digit;
+    return true;
+}
+
 bool slice_to_u64(struct slice s, uint64_t max, uint64_t *out)
 {
     enum { DIGITS_SAFE = 19 };          /* this many cannot overflow 64 bits */
+    const char *at = s.at, *end = slice_end(s);
     uint64_t n = 0;
-    while (s.len > DIGITS_SAFE && s.at[0] == '0')
-        s = slice_from(s, 1);
-    if (s.len == 0 || s.len > DIGITS_SAFE + 1)
+    if (s.len == 0)
         return false;
-    size_t safe = s.len < DIGITS_SAFE ? s.len : DIGITS_SAFE;
-    for (size_t i = 0; i < safe; i++) {
-        unsigned digit = (unsigned char)s.at[i] - '0';
+    for (const char *safe = s.len > DIGITS_SAFE ? at + DIGITS_SAFE : end; at < safe; at++) {
+        unsigned digit = (unsigned char)*at - '0';
         if (digit > 9)
             return false;
         n = n * 10 + digit;
     }
-    if (s.len > DIGITS_SAFE) {
-        unsigned digit = (unsigned char)s.at[DIGITS_SAFE] - '0';
-        if (digit > 9 || n > (UINT64_MAX - digit) / 10)
+    for (; at < end; at++)
+        if (!add_digit(&n, *at))
             return false;
-        n = n * 10 + digit;
-    }
     *out = n;
     return n <= max;
 }

@@ -62,16 +62,18 @@ void h1_write_request(struct out *o, const struct request *r)
     out_put(o, SLICE_OF("\r\n"));
 }
 
+/* A status has three digits, whoever has set it. */
 static void put_status(struct out *o, const struct response *p)
 {
     struct slice reason = p->reason.len ? p->reason : status_reason(p->status);
-    if (p->status == 200 && !p->reason.len) {
+    unsigned status = (unsigned)p->status;
+    if (status == 200 && (!p->reason.len || slice_equal(p->reason, SLICE_OF("OK")))) {
         out_put(o, SLICE_OF("HTTP/1.1 200 OK\r\n"));
         return;
     }
-    out_put(o, SLICE_OF("HTTP/1.1 "));
-    out_number(o, (uint64_t)p->status);
-    out_put(o, SLICE_OF(" "));
+    char line[] = { 'H', 'T', 'T', 'P', '/', '1', '.', '1', ' ', (char)('0' + status / 100),
+                    (char)('0' + status / 10 % 10), (char)('0' + status % 10), ' ' };
+    out_put(o, slice_make(line, sizeof line));
     out_put(o, reason);
     out_put(o, SLICE_OF("\r\n"));
 }

@@ -105,6 +105,13 @@ static inline struct header *headers_add(struct headers *h, struct arena *a, enu
     return field;
 }
 
+/* n more can be put without a look. */
+static inline void headers_reserve(struct headers *h, struct arena *a, uint32_t n)
+{
+    while (h->cap - h->count < n)
+        headers_grow(h, a);
+}
+
 /* The first field of a known name, or NULL. */
 static inline const struct header *headers_get(const struct headers *h, enum header_id id)
 {

@@ -87,6 +87,10 @@ enum rc up_read_head(struct up *u, struct request *r, struct response *p);
 enum rc up_read_body(struct up *u, struct span *out, bool *last);
 /* Bytes have come that nobody asked for yet. */
 static inline bool up_has_bytes(const struct up *u) { return h1_input_waits(&u->input); }
+/* A read would find something: bytes, or the connection's end. */
+static inline bool up_may_read(const struct up *u) { return up_has_bytes(u) || u->stream.io.ready & IO_READABLE; }
+/* All of the request was given to it, and the socket has taken it. */
+static inline bool up_has_all(const struct up *u) { return u->request_done && !buf_len(&u->output.kept); }
 /* Puts bytes that still lie in the loop's scratch aside; before the callback returns. */
 void up_settle(struct up *u);
 /* After a 101: the bytes that came behind it, in the arena. The connection is a plain stream from then on. */

@@ -265,7 +265,7 @@ void access_log_write(struct exchange *x)
 {
     struct plane *p = x->plane;
     const struct generation *g = x->generation;
-    uint64_t now_us = g->log_count ? clock_us() : 0;
+    uint64_t now_us = clock_us();
     for (uint32_t i = 0; i < g->log_count; i++) {
         const struct access_log *log = g->logs[i];
         const struct log_part *parts = log->format;
@@ -288,6 +288,5 @@ void access_log_write(struct exchange *x)
         queue_commit(&p->log, log->sink, (uint32_t)(o.at - line));
         count(&p->counters.log_lines, 1);
     }
-    if (g->log_count)
-        p->log_ready(p);
+    p->log_ready(p);
 }

@@ -90,7 +90,7 @@ static void exchange_finish(struct exchange *x, bool complete)
         traffic_count(x);
     if (has(x, HOOK_LOG))
         exchange_run_log(x);
-    if (!is_internal(x))
+    if (x->generation->log_count && !is_internal(x))
         access_log_write(x);
     x->req.ops->finish(&x->req, complete);
     exchange_free(x);

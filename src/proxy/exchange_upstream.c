@@ -383,11 +383,11 @@ static enum next take_response(struct exchange *x)
 
 enum next step_head(struct exchange *x)
 {
-    enum rc rc = exchange_pump_up(x);
+    enum rc rc = up_has_all(x->up) ? RC_OK : exchange_pump_up(x);
     if (rc != RC_OK)
         return exchange_fail(x, rc);
     for (;;) {
-        rc = up_read_head(x->up, &x->req, &x->res);
+        rc = up_may_read(x->up) ? up_read_head(x->up, &x->req, &x->res) : RC_AGAIN;
         if (rc == RC_AGAIN && x->retry->hedge_ms)
             rc = exchange_hedge(x);
         if (rc == RC_AGAIN) {

@@ -8,12 +8,13 @@ enum { ID_BYTES = 32 };                 /* of those that we make */
 
 /* Fields that we add are written as lines, side by side in one piece of the arena, so that the upstream's head takes
  * them as one copy. The piece is measured before: no check per byte. */
-struct lines { char *at; struct headers *headers; struct arena *arena; };
+struct lines { char *at; struct headers *headers; };
 
 static inline void end_line(struct lines *l, enum header_id id, struct slice name, char *value, char *end)
 {
     memcpy(end, "\r\n", 2);
-    headers_add(l->headers, l->arena, id, name, slice_make(value, (size_t)(end - value)))->in_head = true;
+    struct headers *h = l->headers;
+    headers_put(h, &h->at[h->count], id, name, slice_make(value, (size_t)(end - value)), true);
     l->at = end + 2;
 }
 
@@ -227,14 +228,15 @@ static void skip_sent(struct headers *headers, enum header_id id, uint32_t sent)
 
 void forward_request(struct exchange *x)
 {
-    enum { FIXED = 512 };               /* names, addresses, port, id: everything that has a bound of its own */
+    enum { FIXED = 512, LINES = 7 };    /* names, addresses, port, id: everything that has a bound of its own */
     struct request *r = &x->req;
     bool trusted = x->peer_is_trusted;
     uint32_t sent = r->headers.count;
     size_t size = FIXED + 2 * r->authority.len + x->generation->gateway.id_header.len + x->id.len;
     if (trusted)
         size += list_bytes(&r->headers, HEADER_X_FORWARDED_FOR) + list_bytes(&r->headers, HEADER_FORWARDED);
-    struct lines l = { arena_alloc(&r->arena, size), &r->headers, &r->arena };
+    struct lines l = { arena_alloc(&r->arena, size), &r->headers };
+    headers_reserve(&r->headers, &r->arena, LINES);
     add_forwarded(&l, r, trusted);
     LINE(&l, HEADER_VIA, "Via", put(value, r->version == 10 ? SLICE_OF("1.0 tidegate") : SLICE_OF("1.1 tidegate")));
     add_id(&l, x);
