@@ -82,6 +82,8 @@ static enum rc send_gathered(struct h1_output *o, struct slice head, const struc
 
 enum rc h1_output_send(struct h1_output *o, struct slice head, const struct span *body, bool last)
 {
+    if (!body->len && !(last && o->chunked))
+        return head.len ? h1_output_write(o, head) : RC_OK;
     size_t before = head.len + (o->chunked ? CHUNK_BEFORE : 0), after = o->chunked ? CHUNK_AFTER : 0;
     bool has_trailers = last && o->chunked && o->trailers && o->trailers->len;
     if (body->len && body->before >= before && body->after >= after && !has_trailers)

@@ -191,6 +191,19 @@ static enum rc split_name(struct slice authority, struct slice *host, struct sli
     return !host->len || (*any & PERCENT && has_broken_escape(*host)) ? RC_MALFORMED : RC_OK;
 }
 
+/* RFC 3986 section 3.2.3: it may be empty. */
+static bool is_port(struct slice s)
+{
+    unsigned n = 0;
+    for (const char *at = s.at, *end = slice_end(s); at < end; at++) {
+        unsigned digit = (unsigned char)*at - '0';
+        n = n * 10 + digit;
+        if (digit > 9 || n > 65535)
+            return false;
+    }
+    return true;
+}
+
 enum rc url_split_authority(struct slice authority, struct arena *a, struct slice *host, struct slice *port)
 {
     unsigned any = UPPER;
@@ -199,11 +212,10 @@ enum rc url_split_authority(struct slice authority, struct arena *a, struct slic
     if (rc != RC_OK)
         return rc;
     if (port->len) {
-        uint64_t number;
         if (port->at[0] != ':')
             return RC_MALFORMED;
         *port = slice_from(*port, 1);
-        if (port->len && !slice_to_u64(*port, 65535, &number))
+        if (!is_port(*port))
             return RC_MALFORMED;
     }
     if (any & UPPER) {

@@ -176,7 +176,10 @@ bool network_parse(struct slice text, struct network *out)
 static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
 {
     unsigned whole = bits / 8, rest = bits % 8;
-    return memcmp(a, b, whole) == 0 && (rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0);
+    for (unsigned i = 0; i < whole; i++)        /* most differ in the first, or have one or two */
+        if (a[i] != b[i])
+            return false;
+    return rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0;
 }
 
 bool network_has(const struct network *n, const struct peer *p)
