@@ -28,6 +28,7 @@ local kinds = {
   tidegate = {
     title = "Tidegate",
     template = "tidegate.yaml",
+    serves = "fronts_accept",           -- a function that only threads run which serve clients
     words = function(program, config) return { program, "run", "-c", config } end,
     version = { "version", "(%d[%w.-]*)" },
   },
