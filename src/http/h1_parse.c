@@ -110,7 +110,8 @@ static inline const char *skip_blanks(const char *at, const char *end)
 }
 
 /* Room for one more field, or NULL: there may be no more. *room: how many the list may have before this is asked. */
-static struct header *make_room(struct headers *headers, struct arena *a, const struct h1_limits *limits, uint32_t *room)
+static struct header *make_room(struct headers *headers, struct arena *a, const struct h1_limits *limits,
+                                uint32_t *room)
 {
     if (headers->count == limits->headers)
         return NULL;
@@ -120,8 +121,8 @@ static struct header *make_room(struct headers *headers, struct arena *a, const 
     return headers->at + headers->count;
 }
 
-/* Field lines up to and with the empty line. *from is then behind them, or at the byte that is RC_MALFORMED. A name that
- * the table of known names holds is a token; others are looked at byte by byte. */
+/* Field lines up to and with the empty line. *from is then behind them, or at the byte that is RC_MALFORMED. A name
+ * that the table of known names holds is a token; others are looked at byte by byte. */
 static enum rc take_fields(const char **from, const char *end, const struct h1_limits *limits, struct arena *a,
                            struct headers *headers)
 {
