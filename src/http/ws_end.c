@@ -19,10 +19,8 @@ static void take_key(struct ws_shared *s, uint8_t key[4])
 /* -- writing to an end -- */
 
 /* RC_OK: nothing is kept any more. */
-enum rc ws_end_drain(struct ws_relay *r, struct ws_end *e)
+enum rc ws_end_write_kept(struct ws_relay *r, struct ws_end *e)
 {
-    if (!buf_len(&e->kept))
-        return RC_OK;
     while (buf_len(&e->kept)) {
         size_t n = 0;
         if (!(e->stream->io.ready & IO_WRITABLE))
@@ -81,10 +79,8 @@ enum rc ws_end_add_frame(struct ws_relay *r, struct ws_end *e, struct ws_head h,
     return RC_OK;
 }
 
-void ws_end_put_later(struct ws_relay *r, struct ws_end *e)
+void ws_end_put_frames(struct ws_relay *r, struct ws_end *e)
 {
-    if (!buf_len(&e->later))
-        return;
     uint64_t heard = e->heard_ms + (r->now_ms - e->waits_ms);   /* it could not answer what has waited */
     e->heard_ms = heard < r->now_ms ? heard : r->now_ms;        /* it may have spoken meanwhile */
     ws_end_put(r, e, buf_slice(&e->later));
@@ -92,12 +88,6 @@ void ws_end_put_later(struct ws_relay *r, struct ws_end *e)
 }
 
 /* -- ending -- */
-
-/* Nothing of a frame is under way to it. Where messages are put together, frames leave whole. */
-bool ws_end_is_between(struct ws_relay *r, const struct ws_end *e)
-{
-    return r->rules->sees_messages || !ws_end_other(r, e)->check.left;
-}
 
 void ws_end_tell(struct ws_relay *r, struct ws_end *e, unsigned code, struct slice reason)
 {

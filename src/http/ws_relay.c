@@ -94,7 +94,7 @@ static enum rc pump(struct ws_relay *r, struct ws_end *from)
     r->asked = 0;
     for (int turn = 0; turn < TURNS; turn++) {
         enum rc rc = to->is_gone ? RC_OK : ws_end_drain(r, to);
-        if (ws_end_is_between(r, to) || to->is_torn)
+        if (buf_len(&to->later) && (ws_end_is_between(r, to) || to->is_torn))
             ws_end_put_later(r, to);
         if (from->is_deaf && !from->is_gone)
             return discard(r, from);
@@ -138,11 +138,15 @@ static void tend(struct ws_relay *r, struct ws_end *e)
         return;
     if (t->write_ms && buf_len(&e->kept) && now - e->took_ms >= t->write_ms) {
         ws_end_lose(r, e, "it does not take what it gets");
-    } else if (r->closing_ms || !is_heard(r, e)) {
         return;
-    } else if (t->pong_ms && !buf_len(&e->later) && now - e->heard_ms >= t->pong_ms) {
+    }
+    bool is_silent = t->pong_ms && !buf_len(&e->later) && now - e->heard_ms >= t->pong_ms;
+    bool is_ping_due = t->ping_ms && now - last_news(e) >= t->ping_ms;
+    if ((!is_silent && !is_ping_due) || r->closing_ms || !is_heard(r, e))
+        return;
+    if (is_silent) {
         ws_end_lose(r, e, "it has said nothing for too long");
-    } else if (t->ping_ms && now - last_news(e) >= t->ping_ms) {
+    } else {
         e->pinged_ms = now;
         e->is_pinged = true;
         struct ws_head ping = { .opcode = WS_PING, .fin = true };
@@ -192,7 +196,7 @@ enum rc ws_relay_run(struct ws_relay *r, uint64_t now_ms)
     tend(r, client);
     tend(r, server);
     for (int i = 0; i < 2; i++)
-        if (ws_end_is_between(r, &r->ends[i]))
+        if (buf_len(&r->ends[i].later) && ws_end_is_between(r, &r->ends[i]))
             ws_end_put_later(r, &r->ends[i]);
     r->is_closing = r->closing_ms;
     if (is_done(r, client) && is_done(r, server))
