@@ -1,4 +1,4 @@
---- A node that takes long to be reached is not waited for alone: another one is tried beside it (RFC 8305) [T65 T66].
+--- A node that takes long to be reached is not waited for alone: another one is tried beside it (RFC 8305) [G22].
 local black_hole = require "support.black_hole"
 local certificates = require "support.certificates"
 local client = require "support.client"
@@ -38,7 +38,9 @@ describe("a connect that takes long", function()
   --- A service with these nodes, each on new connections where nothing else is said, and further keys.
   local function start(nodes, more, resolver)
     local words = {}
-    for i, node in ipairs(nodes) do words[i] = ("%q"):format(node.node or node) end
+    for i, node in ipairs(nodes) do
+      words[i] = ("{ url: %q, backup: %s }"):format(node.node or node, node.is_backup and "true" or "false")
+    end
     if not (more or ""):find "pool:" then more = (more or "") .. ", pool: { idle_per_node: 0 }" end
     gw = gateway.start(([[
 gateway: { threads: 1, grace: 1s, %s }
@@ -130,6 +132,14 @@ routes: [{ path: "/*", service: app }, { path: "/brief", service: app, timeout: 
   it("gets another node beside it where nothing is tried again", function()
     start({ hole(), good() }, "retries: { attempts: 0 }")
     is_about(DELAY, longest_of(2))
+  end)
+
+  it("is not left for a backup, which comes when it has failed", function()
+    local backup = good()
+    backup.is_backup = true
+    start({ hole(), backup }, "timeouts: { connect: 700ms }")
+    is_about(0.7, longest_of(1))
+    assert.equal(0, races())
   end)
 
   it("is left for a node whose connections are all in use, when one is free", function()
