@@ -27,6 +27,8 @@ int dial(struct loop *loop, struct stream *s, const struct addr *to, enum dial_f
     return error;
 }
 
+bool dial_lacks_sockets(int why) { return why == EMFILE || why == ENFILE || why == ENOBUFS; }
+
 int dial_move(struct loop *loop, struct stream *from, struct stream *to)
 {
     void (*on_event)(struct io *io) = to->io.on_event;

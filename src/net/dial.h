@@ -14,6 +14,8 @@ struct dialer {
 /* Begins to connect; *s stays where it is, and is not registered in the loop. 0: it is open. EINPROGRESS: dial_result
  * tells, once it is ready for anything. Else the errno, and there is no stream. */
 int dial(struct loop *loop, struct stream *s, const struct addr *to, enum dial_for what);
+/* What dial has said is no fault of who was to be reached: there are no more sockets here. */
+bool dial_lacks_sockets(int why);
 /* Puts a stream over a socket, that dial has made and that is still plain, into another struct. It is registered there;
  * no event comes for the old one any more. 0, or the errno: it is closed then. */
 int dial_move(struct loop *loop, struct stream *from, struct stream *to);

@@ -229,7 +229,7 @@ static enum next step_connect(struct call *c)
                 c->attempt_due_ms = loop_of(c)->clock.now_ms + s->settings.pool_queue_ms;
             return NEXT_WAIT;
         }
-        if (rc == RC_NODE_FULL)
+        if (rc == RC_NODE_FULL || rc == RC_FULL)
             return fail(c, rc, "%s", rc_word(rc));
         if (rc != RC_OK)
             return connect_failed(c, rc);

@@ -72,7 +72,7 @@ static void begin(struct exchange *x)
     if (!x->adhoc && !find_beside(x, &tried))
         return;
     enum rc rc = exchange_begin_second(x, tried);
-    if (rc == RC_NO_NODE || rc == RC_AGAIN || rc == RC_NODE_FULL)
+    if (rc == RC_NO_NODE || rc == RC_AGAIN || rc == RC_NODE_FULL || rc == RC_FULL)
         return;
     count(&x->plane->counters.upstream_races, 1);
 }

@@ -49,7 +49,7 @@ enum rc exchange_begin_second(struct exchange *x, uint64_t tried)
     enum rc rc = supply_take(&ticket, x->service, s.node, x->plane, &x->wake, false, &s.up);
     if (rc == RC_AGAIN)
         ticket_drop(ticket);            /* who is in a hurry does not wait for that, too */
-    if (rc == RC_AGAIN || rc == RC_NODE_FULL) {
+    if (rc == RC_AGAIN || rc == RC_NODE_FULL || rc == RC_FULL) {
         leave_node(x, &s);
         return rc;
     }

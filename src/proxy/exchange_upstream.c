@@ -240,6 +240,8 @@ enum next step_connect(struct exchange *x)
             return NEXT_WAIT;
         if (rc == RC_NODE_FULL)
             return node_is_full(x);
+        if (rc == RC_FULL)
+            return exchange_fail(x, rc);        /* no node can be reached now, and none is to blame */
         if (rc != RC_OK)
             return exchange_connect_failed(x, rc);
         if (x->reused)

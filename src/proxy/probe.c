@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "net/dial.h"
+
 enum { BODY_MAX = 64 * 1024, INTERIMS_MAX = 16 };
 enum probe_step { PROBE_CONNECT, PROBE_SEND, PROBE_HEAD, PROBE_BODY };
 
@@ -166,7 +168,9 @@ static void on_up_wake(struct up *u)
 static void on_timer(struct deadline *d)
 {
     struct probe *p = LINK_OWNER(d, struct probe, timer);
-    if (!p->up)
+    if (!p->up && p->refused == RC_FULL)
+        stop(p);                        /* nothing was learned about the node */
+    else if (!p->up)
         end(p, false, "%s", rc_word(p->refused));
     else
         end(p, false, "timeout after %u ms", p->service->settings.active.timeout_ms);
@@ -186,7 +190,9 @@ void probe_start(struct probe *p, struct loop *loop, struct freelist *ups, const
     arena_init(&p->req.arena, 4096);
     p->up = up_connect(loop, ups, &n->addr, a->type == CHECK_HTTP ? s->tls : NULL,
                        s->settings.tls_server_name.len ? s->settings.tls_server_name.at : n->host);
-    p->refused = errno == ECONNREFUSED || errno == ENOENT ? RC_REFUSED : RC_UNREACHABLE;
+    p->refused = dial_lacks_sockets(errno)                  ? RC_FULL
+                 : errno == ECONNREFUSED || errno == ENOENT ? RC_REFUSED
+                                                            : RC_UNREACHABLE;
     if (p->up) {
         p->up->holder = p;
         p->up->on_wake = on_up_wake;

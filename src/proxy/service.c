@@ -1,6 +1,11 @@
 #include "proxy/service.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/log_limit.h"
+#include "net/dial.h"
 
 enum rc service_connect(const struct service *s, const struct node *n, struct loop *loop, struct freelist *ups,
                         struct up **out)
@@ -10,7 +15,14 @@ enum rc service_connect(const struct service *s, const struct node *n, struct lo
     *out = up_connect(loop, ups, &n->addr, tls, named ? s->settings.tls_server_name.at : n->host);
     if (*out)
         return RC_OK;
-    return errno == ECONNREFUSED || errno == ENOENT ? RC_REFUSED : RC_UNREACHABLE;
+    int why = errno;
+    if (dial_lacks_sockets(why)) {
+        static _Thread_local struct log_limit limit;
+        if (log_limit_passes(&limit, "upstream"))
+            log_error("upstream", "the gateway has no more sockets", "why", strerror(why), "node", n->text);
+        return RC_FULL;
+    }
+    return why == ECONNREFUSED || why == ENOENT ? RC_REFUSED : RC_UNREACHABLE;
 }
 
 void service_keep(const struct service *s, const struct node *n, uint32_t loop, struct up *u)

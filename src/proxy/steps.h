@@ -161,8 +161,8 @@ struct second {
 
 /* Begins it at another node; those in tried (as of struct pick) are no choice. Where a plugin has named the node, at
  * its next address, which there is. RC_OK: x->second is idle, or on its way;
- * RC_NO_NODE, RC_NODE_FULL, RC_AGAIN (it would have to wait for a connection); else the node could not be reached,
- * which was told. */
+ * RC_NO_NODE, RC_NODE_FULL, RC_FULL, RC_AGAIN (it would have to wait for a connection); else the node could not be
+ * reached, which was told. */
 enum rc exchange_begin_second(struct exchange *x, uint64_t tried);
 /* It has failed, in these words, and is given up. is_good: by what is no fault of the node. */
 void exchange_fail_second(struct exchange *x, bool is_good, const char *why);

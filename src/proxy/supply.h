@@ -28,6 +28,7 @@ void supply_drop(struct supply *v);
  * RC_OK      *out is idle (it has had requests), or new and on its way
  * RC_AGAIN   *t waits: ask again with it, or ticket_drop it
  * RC_NODE_FULL  so many wait already
+ * RC_FULL       there are no more sockets here
  * else       as service_connect
  * fresh: an idle one is not wanted, if that can be had. */
 enum rc supply_take(struct ticket **t, const struct service *s, struct node *n, struct plane *p, struct task *wake,
