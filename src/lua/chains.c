@@ -153,7 +153,7 @@ static bool push_function(struct vm *vm, struct coroutine *co, const struct exch
 }
 
 /* A coroutine with the chain's function. The number of the request is where that looks for it. */
-static struct coroutine *begin(struct exchange *x, enum hook hook, enum chain_line line)
+static inline struct coroutine *begin(struct exchange *x, enum hook hook, enum chain_line line)
 {
     struct vm *vm = vm_of(x);
     if (!x->number && !(x->number = slots_add(&vm->requests, x)))
@@ -197,7 +197,7 @@ static enum rc run(struct exchange *x, enum hook hook)
     }
     enum rc rc = go_on(x, co, 0);
     if (rc == RC_OK)
-        coroutine_give(co);
+        coroutine_give(co);             /* such a chain gives nothing */
     return rc;
 }
 
@@ -252,6 +252,7 @@ static enum rc filter(struct exchange *x, enum hook hook, struct slice *chunk, b
     enum rc rc = run_with_text(x, hook, line, *chunk, last, &co);
     if (rc == RC_OK) {
         rc = take_chunk(x, co, is_first, chunk);
+        lua_settop(co->L, 0);
         coroutine_give(co);
     }
     return rc;
@@ -278,6 +279,7 @@ static enum rc message(struct exchange *x, enum hook hook, struct slice data, st
     enum rc rc = run_with_text(x, hook, line, data, m->opcode == WS_BINARY, &co);
     if (rc == RC_OK) {
         take_message(x, co, m);
+        lua_settop(co->L, 0);
         coroutine_give(co);
     }
     return rc;

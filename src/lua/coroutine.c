@@ -189,8 +189,6 @@ void coroutine_give(struct coroutine *co)
         coroutine_drop(co);
         return;
     }
-    if (lua_gettop(co->L))
-        lua_settop(co->L, 0);
     co->state = COROUTINE_IDLE;
     co->x = NULL;
     vm->idle[vm->idle_count++] = co;
@@ -433,6 +431,7 @@ static void on_resume(struct task *t)
     case RC_OK:
         co->vm->background_count--;
         link_remove(&co->in_list);
+        lua_settop(co->L, 0);
         coroutine_give(co);
         break;
     case RC_AGAIN: break;

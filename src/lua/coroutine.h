@@ -99,7 +99,7 @@ static inline struct coroutine *coroutine_take(struct vm *vm)
 {
     return vm->idle_count ? vm->idle[--vm->idle_count] : coroutine_new(vm);
 }
-/* Gives one back that has ended well; its results are gone. */
+/* Gives one back that has ended well, and whose stack is empty again. */
 void coroutine_give(struct coroutine *co);
 /* Forgets one that waits or failed: it is never resumed. */
 void coroutine_drop(struct coroutine *co);
