@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/ticks.h"
 #include "http/ws_relay.h"
 
 static struct vm *vm_of(const struct exchange *x) { return x->plane->vm; }
@@ -17,6 +18,7 @@ enum { SLICE_US = 300 };                /* of loading, before others have the lo
 struct function {                       /* of a chain and hook */
     int ref;                            /* registry; 0: not made yet */
     uint32_t slot;                      /* of the hook that it begins with; 0: it tells itself */
+    struct hook_stat *stat;             /* ... where that is counted */
 };
 
 struct loaded {                         /* the plugins of a generation in one loop */
@@ -121,8 +123,9 @@ static void retire(struct plane *p, struct generation *g)
 
 /* -- running -- */
 
-/* The function of a chain and hook is made when it is first needed. */
-static bool make_function(struct vm *vm, const struct loaded *l, uint32_t chain, enum hook hook, struct function *f)
+/* The function of a chain and hook is made when it is first needed. Not inlined, since that is once. */
+__attribute__((noinline)) static bool make_function(struct vm *vm, const struct loaded *l, uint32_t chain,
+                                                    enum hook hook, struct function *f)
 {
     lua_State *L = vm->L;
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->build_ref);
@@ -131,6 +134,7 @@ static bool make_function(struct vm *vm, const struct loaded *l, uint32_t chain,
     lua_pushinteger(L, hook);
     if (lua_pcall(L, 3, 2, 0) == 0) {
         f->slot = (uint32_t)lua_tointeger(L, -1);
+        f->stat = hook_stat_at(vm->stats, f->slot);
         lua_pop(L, 1);
         f->ref = luaL_ref(L, LUA_REGISTRYINDEX);
         return true;
@@ -148,7 +152,7 @@ static bool push_function(struct vm *vm, struct coroutine *co, const struct exch
         return false;
     lua_rawgeti(co->L, LUA_REGISTRYINDEX, f->ref);
     if (f->slot)
-        coroutine_account(co, f->slot);
+        coroutine_begin(co, f->slot, f->stat, ticks_now());
     return true;
 }
 

@@ -206,17 +206,6 @@ void coroutine_drop(struct coroutine *co)
 
 /* -- time -- */
 
-static void add(_Atomic uint64_t *n, uint64_t more)
-{
-    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + more, memory_order_relaxed);
-}
-
-static inline void set_slot(struct coroutine *co, uint32_t slot)
-{
-    co->slot = slot;
-    co->stat = slot ? hook_stat_at(co->vm->stats, slot) : NULL;
-}
-
 static inline void note_busy(struct vm *vm, uint32_t slot)
 {
     atomic_store_explicit(&vm->busy_slot, slot, memory_order_relaxed);
@@ -228,7 +217,7 @@ static inline void account_end(struct coroutine *co, uint64_t now)
     struct hook_stat *s = co->stat;
     if (!s)
         return;
-    add(&s->cpu_ticks, now - co->hook_ticks);
+    hook_stat_add(&s->cpu_ticks, now - co->hook_ticks);
     if (s->overruns && !co->overran)
         s->overruns = 0;
 }
@@ -237,28 +226,23 @@ void coroutine_account(struct coroutine *co, uint32_t slot)
 {
     uint64_t now = ticks_now();
     account_end(co, now);
-    set_slot(co, slot);
     note_busy(co->vm, slot);
-    co->overran = false;
-    co->hook_ticks = now;
-    co->spent_ticks = 0;
-    co->cpu_mark_ns = 0;
-    if (slot)
-        add(&co->stat->calls, 1);
+    coroutine_begin(co, slot, slot ? hook_stat_at(co->vm->stats, slot) : NULL, now);
 }
 
 /* The last hook of a chain is over. */
 static inline void end_hook(struct coroutine *co)
 {
     account_end(co, ticks_now());
-    set_slot(co, 0);
+    co->slot = 0;
+    co->stat = NULL;
 }
 
 static void account_wait(struct coroutine *co)
 {
     uint64_t now = ticks_now();
     if (co->stat)
-        add(&co->stat->wait_ticks, now - co->wait_ticks);
+        hook_stat_add(&co->stat->wait_ticks, now - co->wait_ticks);
     co->hook_ticks = now;
 }
 
@@ -266,7 +250,7 @@ static void account_yield(struct coroutine *co)
 {
     uint64_t now = ticks_now();
     if (co->stat)
-        add(&co->stat->cpu_ticks, now - co->hook_ticks);
+        hook_stat_add(&co->stat->cpu_ticks, now - co->hook_ticks);
     co->spent_ticks += now - co->hook_ticks;
     co->cpu_mark_ns = 0;
     co->wait_ticks = now;
@@ -357,8 +341,8 @@ enum rc coroutine_run(struct coroutine *co, int args)
     if (co->wait_ticks) {
         account_wait(co);
         co->wait_ticks = 0;
+        end_wait(co);
     }
-    end_wait(co);
     vm->current = co;
     note_busy(vm, co->slot);
     co->state = COROUTINE_RUNS;
@@ -388,7 +372,7 @@ enum rc coroutine_run(struct coroutine *co, int args)
         return RC_OK;
     }
     if (co->stat)
-        add(&co->stat->errors, 1);
+        hook_stat_add(&co->stat->errors, 1);
     report_failure(co);
     end_hook(co);
     lua_settop(co->L, 0);
@@ -475,7 +459,8 @@ int vm_spawn(lua_State *L)
     lua_xmove(L, co->L, co->args + 1);
     co->generation = g;
     co->may_wait = true;
-    set_slot(co, background_slot(vm->current ? vm->current->slot : vm->loading_slot));
+    co->slot = background_slot(vm->current ? vm->current->slot : vm->loading_slot);
+    co->stat = co->slot ? hook_stat_at(vm->stats, co->slot) : NULL;
     co->hook_ticks = ticks_now();
     co->wait_ticks = 0;
     vm->background_count++;

@@ -117,6 +117,18 @@ double coroutine_wait(struct coroutine *co, double ms);
  * the budget several times in a row has a part of it for a while: a plugin that always loops must not take all of the
  * loop. */
 bool coroutine_budget_left(struct coroutine *co);
+/* A hook begins where none ran; it is counted in stat, unless that is NULL. now: by base/ticks. */
+static inline void coroutine_begin(struct coroutine *co, uint32_t slot, struct hook_stat *stat, uint64_t now)
+{
+    co->slot = slot;
+    co->stat = stat;
+    co->overran = false;
+    co->hook_ticks = now;
+    co->spent_ticks = 0;
+    co->cpu_mark_ns = 0;
+    if (stat)
+        hook_stat_add(&stat->calls, 1);
+}
 /* The time since the last call belongs to the hook that ran; that of `slot` begins. */
 void coroutine_account(struct coroutine *co, uint32_t slot);
 

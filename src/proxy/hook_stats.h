@@ -9,6 +9,12 @@ struct hook_stat {
     uint32_t overruns;                  /* ... and how often in a row */
 };
 
+/* The owner only: no locked instruction is needed. */
+static inline void hook_stat_add(_Atomic uint64_t *n, uint64_t more)
+{
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + more, memory_order_relaxed);
+}
+
 /* Words: plugin, instance, hook, route. Number 0 counts what has no number any more. */
 extern struct labels hook_labels;
 enum { HOOK_PLUGIN, HOOK_INSTANCE, HOOK_NAME, HOOK_ROUTE };
