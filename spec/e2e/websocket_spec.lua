@@ -213,6 +213,11 @@ describe("a WebSocket", function()
       end)
     end
 
+    it("from a page that is not let in is logged with the page", function()
+      websocket_end.open(c, "/guarded/echo", { "Origin: https://told.example" })
+      gw:wait_log 'origin not allowed why="its origin is not among allow_origins" origin=https://told.example client='
+    end)
+
     for what, origins in pairs {
       ["two origins"] = { "Origin: https://good.example", "Origin: https://evil.example" },
       ["an empty origin and another"] = { "Origin:", "Origin: https://evil.example" },

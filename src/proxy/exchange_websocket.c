@@ -20,8 +20,9 @@ enum rc exchange_check_handshake(struct exchange *x)
     enum rc rc = handshake_check_request(x, &why);
     x->opens_websocket = true;
     if (rc != RC_OK && log_limit_passes(&limit, "websocket"))
-        log_info("websocket", rc_word(rc), "why", why, "client", log_slice(x->req.peer_text), "request",
-                 log_slice(x->id));
+        log_info("websocket", rc_word(rc), "why", why, "origin",
+                 rc == RC_ORIGIN ? log_slice(headers_value(&x->req.headers, HEADER_ORIGIN)) : NULL, "client",
+                 log_slice(x->req.peer_text), "request", log_slice(x->id));
     return rc;
 }
 

@@ -34,6 +34,9 @@ describe("picking a node", function()
     return made
   end
 
+  setup(function() C.log_set_level(C.LOG_ERROR) end)
+  teardown(function() C.log_set_level(C.LOG_INFO) end)
+
   after_each(function()
     if made then made:free() end
     made = nil
