@@ -40,7 +40,8 @@ local wording = require "tidegate.config.wording"
 local yaml = require "tidegate.yaml"
 
 local expected, quote = wording.expected, wording.quote
-local is_nothing, is_left_empty = Node.is_nothing, ties.is_left_empty
+local is_nothing, resolved = Node.is_nothing, Node.resolved
+local is_left_empty, check_ties = ties.is_left_empty, ties.check
 
 local schema = {}
 
@@ -263,7 +264,7 @@ local function as_share(field, node)
 end
 
 function Check:number(field, node, parent, key)
-  local found, value = Node.resolved(node)
+  local found, value = resolved(node)
   local whole = field.type ~= "number"
   if found ~= "integer" and (whole or found ~= "number") or value ~= value then
     local advised = as_share(field, node) or unquoted(node, whole and "integer" or "number")
@@ -277,7 +278,7 @@ end
 local TRUTH = { yes = "true", on = "true", y = "true", no = "false", off = "false", n = "false" }
 
 function Check:boolean(field, node, parent, key)
-  local found, value = Node.resolved(node)
+  local found, value = resolved(node)
   if found ~= "boolean" then
     local meant = found == "string" and TRUTH[node.text:lower()]
     return self:mismatch(field, node, parent, key, meant and "write " .. meant or unquoted(node, "boolean"))
@@ -497,7 +498,7 @@ function Check:object(field, node, parent, key)
       end
     end
   end
-  ties.check(self, shape.ties, mark, meant)
+  check_ties(self, shape.ties, mark, meant)
   return self:finish(field, result, nil, node, parent, key)
 end
 

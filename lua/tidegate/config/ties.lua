@@ -3,6 +3,8 @@
 local Node = require "tidegate.config.node"
 local wording = require "tidegate.config.wording"
 
+local is_nothing = Node.is_nothing
+
 local ties = {}
 
 --- A rule of a schema; a field may have the same name.
@@ -47,7 +49,7 @@ end
 function ties.is_left_empty(field, node)
   local kind = field.type
   return (kind == "list" or kind == "map" or kind == "object") and not field.required and
-         Node.is_nothing(node)
+         is_nothing(node)
 end
 
 local is_left_empty = ties.is_left_empty
