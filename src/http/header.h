@@ -74,7 +74,7 @@ struct slice header_name(enum header_id id);
 /* Empties a list, which has been used or is all zero, for a new message. */
 static inline void headers_clear(struct headers *h)
 {
-    if (h->count)
+    if (h->cap)                         /* there may be room and no field yet */
         memset(h, 0, sizeof *h);
 }
 
