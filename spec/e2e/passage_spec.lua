@@ -28,8 +28,12 @@ local keeper = {}
 function keeper:request(req)
   local way = req:header "X-Way"
   tide.spawn(function()
-    tide.sleep(0.2)
-    local good, header = pcall(function() return req:header "X-Way" end)
+    local good, header
+    for _ = 1, way == "whole" and 10 or 600 do
+      tide.sleep(0.05)
+      good, header = pcall(function() return req:header "X-Way" end)
+      if not good then break end
+    end
     tide.log.info("asked later", { way = way, header = good and header, why = not good and tostring(header) or nil })
   end)
 end
@@ -47,7 +51,9 @@ describe("an open WebSocket", function()
     gw = gateway.start(([[
 plugins: []
 log: { access: [{ file: access.log, template: '%s' }] }
-services: { app: { nodes: ["%s"], timeouts: { idle: 300ms } } }
+services:
+  app: { nodes: ["%s"], timeouts: { idle: 300ms } }
+  patient: { nodes: ["%s"] }
 routes:
   - { name: relay-lean, path: "/lean/relay/*", service: app }
   - { name: relay-whole, path: "/whole/relay/*", service: app, plugins: [last] }
@@ -57,9 +63,9 @@ routes:
     service: app
     websocket: { idle: 300ms, max_message: 1KiB }
     plugins: [last]
-  - { path: "/kept/lean", service: app, plugins: [keeper] }
-  - { path: "/kept/whole", service: app, plugins: [keeper, last] }
-]]):format(template(), up.node), { plugins = { keeper = KEEPER, last = LAST } })
+  - { path: "/kept/lean", service: patient, plugins: [keeper] }
+  - { path: "/kept/whole", service: patient, plugins: [keeper, last] }
+]]):format(template(), up.node, up.node), { plugins = { keeper = KEEPER, last = LAST } })
   end)
 
   teardown(function()
@@ -143,12 +149,12 @@ routes:
       ws_of[way] = c
     end
     gw:wait_log "asked later [^\n]*header=whole[^\n]*way=whole"
-    gw:wait_log "asked later [^\n]*way=lean[^\n]*this request is over"
+    gw:wait_log("asked later [^\n]*way=lean[^\n]*this request is over", 40)
     for _, c in pairs(ws_of) do c:close() end
   end)
 
   it("costs little memory, in thousands as well as alone", function()
-    local MANY, FIRST, MOST_KIB = 800, 100, 2.5
+    local MANY, FIRST, MOST_KIB = gateway.sanitized and 20 or 800, 100, 2.5
     local all = {}
     local function open(n)
       for _ = 1, n do
