@@ -97,18 +97,30 @@ end
 
 -- -- measuring --
 
+-- All that is going to be saved. Who makes a large text takes a core for milliseconds, which is not to be seen in the
+-- requests meanwhile: few saves are made ahead, and many are small.
+local function texts_of(entry, base, count, tunnels)
+  local function text(number) return text_of(entry, base, number, tunnels) end
+  if not entry.saves then return setmetatable({}, { __index = function(_, number) return text(number) end }) end
+  local list = {}
+  for number = 1, count do list[number] = text(number) end
+  return list
+end
+
 local function save_all(entry, instance, count, context, tunnels)
   local path = instance.folder .. "/tidegate.yaml"
   local base = files.read(path)
   saves.write(path, text_of(entry, base, 0, tunnels))
   wait_for_first(instance.port)
   local opened = tunnels and open_tunnels(instance.port, entry.tunnels) or {}
+  local texts = texts_of(entry, base, count, tunnels)
+  context.step_aside()
   local fd, waits, before, after = saves.connect(instance.port), {}, {}, {}
   local load = context.start_load {
     server = instance.port, path = "/1k", expect = 1024, connections = CONNECTIONS, seconds = 0,
   }
   for number = 1, count do
-    waits[number] = save_and_wait(path, text_of(entry, base, number, tunnels), number, fd)
+    waits[number] = save_and_wait(path, texts[number], number, fd)
     local sampled = saves.sample_of(number, count, before, after)
     if sampled then table.insert(sampled, process.resident_kib(instance.pids)) end
     if number % 1000 == 0 then context.say("%s: save %d/%d", entry.name, number, count) end

@@ -163,6 +163,12 @@ function context.move_upstream(core)
   if os.execute(command) ~= 0 then error("cannot move the upstream to core " .. core, 0) end
 end
 
+--- This program itself leaves the proxy's core alone.
+function context.step_aside()
+  local command = ("taskset -cp %d %d >/dev/null"):format(context.load_core, posix.getpid "pid")
+  if os.execute(command) ~= 0 then error("cannot leave the core of the proxy", 0) end
+end
+
 -- ---- the run ----
 
 local function need(path, how)
