@@ -423,7 +423,7 @@ local active_check = {
   "active", type = "object", doc = "the gateway asks each node itself, now and then",
   fields = ordered {
     [ELSEWHERE] = elsewhere.active,
-    { "type", type = "enum", of = { "http", "https", "tcp" },
+    { "type", type = "enum", of = { "http", "https", "tcp" }, later = { "grpc" },
       doc = "what is asked; default: http, or https where the nodes are; tcp: whether it can be connected to" },
     { "path", type = "string", min = 1, doc = "path and query asked for; default: /",
       check = function(text)
