@@ -155,7 +155,7 @@ static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
         due = at;
         *meaning = RC_TRY_TIMEOUT;
     }
-    if (x->step == STEP_WEBSOCKET) {
+    if (x->step == STEP_WEBSOCKET && x->websocket->relay.ends[WS_CLIENT].stream) {     /* the 101 is out */
         at = websocket_due(x->websocket);
         due = at < due ? at : due;
     }
