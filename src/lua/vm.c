@@ -51,6 +51,19 @@ const char *vm_lua_folder(void)
     return folder;
 }
 
+/* Modules are looked for in our folder and the system's, and where LUA_PATH says. LuaJIT's own default begins with the
+ * folder that the caller stands in, where anybody may have put a file. */
+static void set_path(lua_State *L, const char *name, const char *begin, const char *here)
+{
+    lua_getfield(L, -1, name);
+    luaL_gsub(L, lua_tostring(L, -1), here, "");
+    lua_pushstring(L, begin);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+    lua_setfield(L, -3, name);
+    lua_pop(L, 1);
+}
+
 lua_State *vm_new(void)
 {
     lua_State *L = luaL_newstate();
@@ -58,11 +71,11 @@ lua_State *vm_new(void)
         abort();
     luaL_openlibs(L);
     lua_getglobal(L, "package");
-    lua_getfield(L, -1, "path");
-    const char *folder = vm_lua_folder();
-    lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", folder, folder, lua_tostring(L, -1));
-    lua_setfield(L, -3, "path");
-    lua_pop(L, 1);
+    const char *folder = vm_lua_folder(), *ours = lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;", folder, folder);
+    lua_insert(L, -2);                  /* as long as it is used */
+    set_path(L, "path", ours, "./?.lua;");
+    set_path(L, "cpath", "", "./?.so;");
+    lua_remove(L, -2);
     lua_getfield(L, -1, "preload");
     lua_pushcfunction(L, luaopen_tidegate_yaml);
     lua_setfield(L, -2, "tidegate.yaml");
@@ -95,7 +108,11 @@ bool vm_call(lua_State *L, const char *module, const char *function, int args, i
         failed = lua_pcall(L, args, results, base);
     }
     if (failed) {
-        log_error("lua", lua_tostring(L, -1));
+        if (has_lua(vm_lua_folder()))
+            log_error("lua", lua_tostring(L, -1));
+        else
+            log_error("lua", "the gateway's own Lua files are missing; TIDEGATE_LUA names their folder", "folder",
+                      vm_lua_folder());
         lua_settop(L, base - 1);
         return false;
     }
