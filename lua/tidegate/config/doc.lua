@@ -1,5 +1,5 @@
 --- The reference of the configuration language, docs/configuration.md, made of the tree.
--- luajit -e 'io.write(require("tidegate.config.doc").text())' > docs/configuration.md
+-- luajit -e 'require "tidegate.ffi" io.write(require("tidegate.config.doc").text())' > docs/configuration.md
 local json = require "tidegate.tide.json"
 local order = require "tidegate.plugin.order"
 local schema = require "tidegate.config.schema"
