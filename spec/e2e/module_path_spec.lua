@@ -27,7 +27,7 @@ describe("tidegate in a folder of somebody else's", function()
   end
 
   it("says where it has looked when its own are missing", function()
-    local out, code = shell.run(("TIDEGATE_LUA=/nowhere '%s' version"):format(os.getenv "TIDEGATE"), { folder = folder })
+    local out, code = shell.run(("TIDEGATE_LUA=/nowhere '%s' version"):format(os.getenv "TIDEGATE"))
     assert.equal(1, code)
     assert.matches("error lua: the gateway's own Lua files are missing[^\n]*TIDEGATE_LUA[^\n]*folder=/nowhere", out)
     assert.is_nil(out:find "traceback")
