@@ -5,6 +5,7 @@ local files = require "support.files"
 local gateway = require "support.gateway"
 local load = require "support.load"
 local processes = require "support.processes"
+local posix = require "posix"
 local signal = require "posix.signal"
 local upstream = require "support.upstream"
 
@@ -310,7 +311,8 @@ describe("a gateway without descriptors", function()
   it("goes on with the connections it has, and takes new ones when some are free again", function()
     local up = upstream.by_path {}
     local gw = gateway.start(CONFIG:format(up.node, "1"))
-    os.execute(("prlimit --pid %d --nofile=40:40"):format(gw:worker_pid()))
+    local most = #posix.glob(("/proc/%d/fd/*"):format(gw:worker_pid())) + 20
+    os.execute(("prlimit --pid %d --nofile=%d:%d"):format(gw:worker_pid(), most, most))
     local first = client.connect(gw:port())
     first:send(client.request { target = "/version" })
     assert.equal(200, first:response().status)

@@ -195,9 +195,10 @@ function upstream.free()
   return "127.0.0.1:" .. port
 end
 
---- A port nobody listens on, as long as the spec runs.
+--- A port nobody listens on, as long as the spec file runs.
 function upstream.nobody()
-  local _, port = wire.bind {}
+  local fd, port = wire.bind {}
+  processes.at_end(function() wire.close(fd) end)
   return "127.0.0.1:" .. port
 end
 

@@ -51,6 +51,7 @@ function wire.bind(o)
     assert(socket.setsockopt(fd, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1))
     assert(socket.bind(fd, { family = family_of(address), addr = address, port = o.port or 0 }))
   end
+  assert(fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC))       -- no gateway is to inherit it
   return fd, o.unix or socket.getsockname(fd).port
 end
 
