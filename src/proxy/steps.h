@@ -1,5 +1,6 @@
 #pragma once
-/* steps: what the steps of an exchange share. Private to the exchange_*.c files; the runner is exchange.c. */
+/* steps: what the steps of an exchange share. Private to the exchange_*.c files and to
+ * the passage that an exchange may become; the runner is exchange.c. */
 #include "proxy/exchange.h"
 
 enum step {
