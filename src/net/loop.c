@@ -9,7 +9,7 @@
 
 #include "base/ticks.h"
 
-enum { BATCH = 256, ROUNDS = 8 };
+enum { BATCH = 256, ROUNDS = 8, PAGE = 4096 };
 
 struct inside {
     struct loop *loop;
@@ -148,7 +148,7 @@ struct loop *loop_new(void *owner)
 {
     struct loop *loop = calloc(1, sizeof *loop);
     struct inside *in = calloc(1, sizeof *in);
-    char *scratch = malloc(SCRATCH_BEFORE + SCRATCH_BYTES + SCRATCH_AFTER);
+    char *scratch = aligned_alloc(PAGE, (SCRATCH_BEFORE + SCRATCH_BYTES + SCRATCH_AFTER + PAGE - 1) / PAGE * PAGE);
     char *render = malloc(RENDER_BYTES);
     if (!loop || !in || !scratch || !render)
         abort();
