@@ -19,6 +19,7 @@ local config_reloads = {
 }
 
 local CONNECTIONS = 16
+local ROUNDS = 5            -- of saves, where the requests' times are compared with those without
 
 local UPGRADE = "GET /tunnel HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: bench\r\n\r\n"
 local VERSION = "GET /version HTTP/1.1\r\nHost: bench\r\n\r\n"
@@ -107,7 +108,61 @@ local function texts_of(entry, base, count, tunnels)
   return list
 end
 
-local function save_all(entry, instance, count, context, tunnels)
+-- Runs the load while it does something else.
+local function under_load(instance, context, work)
+  local load = context.start_load {
+    server = instance.port, path = "/1k", expect = 1024, connections = CONNECTIONS, seconds = 0,
+  }
+  work()
+  load:close_input()
+  return context.finish_load(load)
+end
+
+-- What the saver does to the machine, but to a file that nobody reads, and for so many seconds.
+local function look_busy(path, text, fd, seconds)
+  local from = process.now()
+  saves.write(path, text)
+  while process.now() - from < seconds do
+    version(fd)
+    process.sleep(saves.PAUSE_S)
+  end
+end
+
+local function add(total, result)
+  total.requests, total.errors = total.requests + result.requests, total.errors + result.errors
+  total.first_error = total.first_error or result.first_error
+end
+
+--- All saves, in rounds; where requests' times are compared, each round is followed by an equally long one without.
+-- @treturn table waits, in seconds; before and after, KiB; requests, errors; p999 and quiet_p999 by round
+local function save_all(entry, instance, count, context, texts, base)
+  local path, fd = instance.folder .. "/tidegate.yaml", saves.connect(instance.port)
+  local got = { waits = {}, before = {}, after = {}, requests = 0, errors = 0, p999 = {}, quiet_p999 = {} }
+  local rounds = entry.moving and 1 or ROUNDS
+  for round = 1, rounds do
+    local first, last = math.floor((round - 1) * count / rounds) + 1, math.floor(round * count / rounds)
+    local result = under_load(instance, context, function()
+      for number = first, last do
+        got.waits[number] = save_and_wait(path, texts[number], number, fd)
+        local sampled = saves.sample_of(number, count, got.before, got.after)
+        if sampled then table.insert(sampled, process.resident_kib(instance.pids)) end
+        if number % 1000 == 0 then context.say("%s: save %d/%d", entry.name, number, count) end
+      end
+    end)
+    add(got, result)
+    got.p999[round] = result.p999_us
+    if not entry.moving then
+      local quiet = under_load(instance, context, function()
+        for number = first, last do look_busy(base .. ".unread", texts[number], fd, got.waits[number]) end
+      end)
+      got.quiet_p999[round] = quiet.p999_us
+    end
+  end
+  unistd.close(fd)
+  return got
+end
+
+local function measure_saves(entry, instance, count, context, tunnels)
   local path = instance.folder .. "/tidegate.yaml"
   local base = files.read(path)
   saves.write(path, text_of(entry, base, 0, tunnels))
@@ -115,19 +170,9 @@ local function save_all(entry, instance, count, context, tunnels)
   local opened = tunnels and open_tunnels(instance.port, entry.tunnels) or {}
   local texts = texts_of(entry, base, count, tunnels)
   context.step_aside()
-  local fd, waits, before, after = saves.connect(instance.port), {}, {}, {}
-  local load = context.start_load {
-    server = instance.port, path = "/1k", expect = 1024, connections = CONNECTIONS, seconds = 0,
-  }
-  for number = 1, count do
-    waits[number] = save_and_wait(path, texts[number], number, fd)
-    local sampled = saves.sample_of(number, count, before, after)
-    if sampled then table.insert(sampled, process.resident_kib(instance.pids)) end
-    if number % 1000 == 0 then context.say("%s: save %d/%d", entry.name, number, count) end
-  end
-  load:close_input()
-  return context.finish_load(load), report.median(waits), report.median(after) - report.median(before),
-         close_tunnels(opened)
+  local got = save_all(entry, instance, count, context, texts, context.dir .. "/" .. entry.name)
+  got.lost = close_tunnels(opened)
+  return got
 end
 
 --- The most CPU time that a loop has spent at once on what is for no request, such as the last saves.
@@ -139,7 +184,10 @@ local function longest_chore_us(tidegate, instance)
 end
 
 local function figure(entry, name, title, most, value)
-  return { name = entry.name .. "." .. name, title = title, most = most, values = { tidegate = value }, ratios = {} }
+  return {
+    name = entry.name .. "." .. name, title = title, most = most, values = { tidegate = value }, ratios = {},
+    quartiles = {},
+  }
 end
 
 --- @tparam table entry of loads
@@ -153,25 +201,27 @@ function config_reloads.measure(entry, tidegate, reloads, context)
   }
   local tunnels = holder and tonumber(holder:read_line(10))
   local instance = proxies.start(tidegate, context)
-  local result, wait_s, grown_kib, lost = save_all(entry, instance, count, context, tunnels)
+  local got = measure_saves(entry, instance, count, context, tunnels)
   local chore_us = longest_chore_us(tidegate, instance)
   instance.process:stop()
   if holder then holder:stop() end
-  if result.errors > 0 then context.problem(("%s: %s"):format(entry.name, result.first_error)) end
+  if got.errors > 0 then context.problem(("%s: %s"):format(entry.name, got.first_error)) end
   local of = ("with %d routes"):format(entry.routes)
   local list = {
     figure(entry, "live", "ms from the save of a configuration " .. of .. ", under load, until it is in force",
-           entry.most_ms, wait_s * 1000),
-    figure(entry, "failed", ("failed requests, of %d during %d saves"):format(result.requests, count), 0,
-           result.errors),
+           entry.most_ms, report.median(got.waits) * 1000),
+    figure(entry, "failed", ("failed requests, of %d during %d saves"):format(got.requests, count), 0, got.errors),
     figure(entry, "chore", "µs of CPU time that the loop spent at once on a save", 1000, chore_us),
   }
   if not entry.moving then
-    list[4] = figure(entry, "p999", "p99.9 µs of requests meanwhile", nil, result.p999_us)
+    list[4] = figure(entry, "p999", "p99.9 µs of requests meanwhile, more than without saves", 1000)
+    list[4].values.tidegate, list[4].quartiles.tidegate = report.difference(got.p999, got.quiet_p999)
+    list[5] = figure(entry, "quiet", "p99.9 µs of the same requests without saves", nil, report.median(got.quiet_p999))
     return list
   end
+  local grown_kib = report.median(got.after) - report.median(got.before)
   list[4] = figure(entry, "grown", ("MiB of memory grown by %d saves"):format(count), 2, grown_kib / 1024)
-  list[5] = figure(entry, "closed", ("of %d open tunnels closed by them"):format(entry.tunnels), 0, lost)
+  list[5] = figure(entry, "closed", ("of %d open tunnels closed by them"):format(entry.tunnels), 0, got.lost)
   return list
 end
 
