@@ -13,15 +13,16 @@
 static inline const char *value_end(const char *at, const char *end)
 {
 #ifdef __SSE2__
-    const __m128i space = _mm_set1_epi8(' ' - 1), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
+    const __m128i one = _mm_set1_epi8(1), least = _mm_set1_epi8(' ' + 1);
     do {
+        /* From space to '~' a byte and one is, as a signed number, over a space: others are looked at one by one. */
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-        /* max(byte, 31) == 31 says byte <= 31, unsigned: obs-text above 0x7f stays allowed. */
-        __m128i low = _mm_cmpeq_epi8(_mm_max_epu8(bytes, space), space);
-        __m128i bad = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), low), _mm_cmpeq_epi8(bytes, del));
-        unsigned mask = (unsigned)_mm_movemask_epi8(bad);
-        if (mask)
-            return at + (unsigned)__builtin_ctz(mask);
+        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(least, _mm_add_epi8(bytes, one)));
+        for (; mask; mask &= mask - 1) {
+            const char *odd = at + (unsigned)__builtin_ctz(mask);
+            if (*odd == '\r' || (*odd >= 0 && *odd != '\t'))       /* obs-text is allowed */
+                return odd;
+        }
     } while ((at += 16) < end);
     return at;
 #else

@@ -20,7 +20,7 @@ static void put_fields(struct out *o, const struct headers *headers)
             continue;
         }
         const char *stop = slice_end(start->value) + 2;
-        for (; h < end && !h->skip && h->in_head && h->name.at == stop; h++)
+        for (; h < end && h->in_head > h->skip && h->name.at == stop; h++)
             stop = slice_end(h->value) + 2;
         out_put(o, slice_make(start->name.at, (size_t)(stop - start->name.at)));
     }
@@ -37,17 +37,37 @@ static void put_length(struct out *o, const struct headers *headers, uint64_t by
     out_put(o, SLICE_OF("\r\n"));
 }
 
+/* Room is there, and s.at is not NULL. */
+static inline char *put(char *at, struct slice s)
+{
+    memcpy(at, s.at, s.len);
+    return at + s.len;
+}
+
+/* The request line, and Host: RFC 9110 section 7.2 wants it first. */
+static void put_request_line(struct out *o, const struct request *r)
+{
+    const size_t fixed = sizeof " ? HTTP/1.1\r\nHost: \r\n";
+    if ((size_t)(o->end - o->at) < r->method_text.len + r->path.len + r->query.len + r->upstream_host.len + fixed) {
+        o->full = true;
+        return;
+    }
+    char *at = put(o->at, r->method_text);
+    *at++ = ' ';
+    at = put(at, r->path);
+    if (r->query.at) {
+        *at++ = '?';
+        at = put(at, r->query);
+    }
+    at = put(at, SLICE_OF(" HTTP/1.1\r\nHost: "));
+    if (r->upstream_host.len)
+        at = put(at, r->upstream_host);
+    o->at = put(at, SLICE_OF("\r\n"));
+}
+
 void h1_write_request(struct out *o, const struct request *r)
 {
-    out_put(o, r->method_text);
-    out_put(o, SLICE_OF(" "));
-    out_put(o, r->path);
-    if (r->query.at) {
-        out_put(o, SLICE_OF("?"));
-        out_put(o, r->query);
-    }
-    out_put(o, SLICE_OF(" HTTP/1.1\r\n"));
-    out_field(o, SLICE_OF("Host"), r->upstream_host);
+    put_request_line(o, r);
     put_fields(o, &r->headers);
     if (r->sent_body == BODY_SIZED)
         put_length(o, &r->headers, r->sent_body_bytes);

@@ -61,7 +61,7 @@ static inline enum header_id header_look_up(struct slice name)
     if (name.len - 1 >= HEADER_KNOWN_MAX)
         return HEADER_UNKNOWN;
     const struct header_slot wanted = header_slot_of(name.at, name.len), *known = header_place(&wanted);
-    bool is_same = known->first == wanted.first && known->last == wanted.last && known->len == wanted.len &&
-                   known->middle == wanted.middle;
-    return is_same ? (enum header_id)known->id : HEADER_UNKNOWN;
+    uint64_t differs = (known->first ^ wanted.first) | (known->last ^ wanted.last) | (known->middle ^ wanted.middle) |
+                       (known->len ^ wanted.len);
+    return differs ? HEADER_UNKNOWN : (enum header_id)known->id;
 }

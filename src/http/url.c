@@ -2,6 +2,10 @@
 
 #include "net/addr.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 enum {
     UNRESERVED = 1,     /* RFC 3986 section 2.3 */
     SUB_DELIM = 2,      /* section 2.2 */
@@ -154,12 +158,51 @@ static enum rc split_literal(struct slice authority, struct slice *host, struct 
     return peer_parse(*host, &p) && p.family == AF_INET6 ? RC_OK : RC_MALFORMED;
 }
 
+#ifdef __SSE2__
+/* 8 to 15 bytes, with zeros behind them. */
+static inline __m128i short_piece(const char *at, size_t len)
+{
+    uint64_t first, last;
+    memcpy(&first, at, 8);
+    memcpy(&last, at + len - 8, 8);
+    return _mm_set_epi64x(len == 8 ? 0 : (long long)(last >> 8 * (16 - len)), (long long)first);
+}
+#endif
+
+/* How many bytes at the front of a name need no further look: lower case letters, digits, '-', and dots without an empty
+ * label between them. Where it finds one of those, and for the last few bytes, it may say less. */
+static size_t plain_bytes(struct slice s)
+{
+    size_t n = 0;
+#ifdef __SSE2__
+    const __m128i a = _mm_set1_epi8('a'), zero = _mm_set1_epi8('0');
+    for (unsigned after_dot = 1; s.len - n >= 8;) {
+        size_t left = s.len - n;
+        __m128i bytes = left >= 16 ? _mm_loadu_si128((const __m128i *)(const void *)(s.at + n)) : short_piece(s.at + n, left);
+        __m128i letter = _mm_sub_epi8(bytes, a), digit = _mm_sub_epi8(bytes, zero);
+        __m128i good = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter),
+                                    _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
+        __m128i dot = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('.')), dash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
+        unsigned others = ~(unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(good, dash), dot));
+        unsigned count = (unsigned)__builtin_ctz(others);       /* 16 where there are none: the bits above are set */
+        unsigned dots = (unsigned)_mm_movemask_epi8(dot) & ((1u << count) - 1);
+        if (dots & (dots << 1 | after_dot))
+            break;
+        n += count;
+        if (count < 16)
+            break;
+        after_dot = dots >> 15;
+    }
+#endif
+    return n;
+}
+
 /* The bytes of a name at the front of the authority, RFC 3986 section 3.2.2; empty where it has an empty label. *any:
  * all classes of its bytes. */
 static struct slice take_name(struct slice authority, unsigned *any)
 {
-    unsigned before = DOT, seen = 0, twice = 0;
-    const char *at = authority.at, *end = slice_end(authority);
+    const char *at = authority.at + plain_bytes(authority), *end = slice_end(authority);
+    unsigned before = at == authority.at || at[-1] == '.' ? DOT : 0, seen = 0, twice = 0;
     for (; at < end; at++) {
         unsigned class = classes[(unsigned char)*at];
         if (!(class & HOST))
@@ -194,14 +237,13 @@ static enum rc split_name(struct slice authority, struct slice *host, struct sli
 /* RFC 3986 section 3.2.3: it may be empty. */
 static bool is_port(struct slice s)
 {
-    unsigned n = 0;
+    unsigned n = 0, most = 0;
     for (const char *at = s.at, *end = slice_end(s); at < end; at++) {
         unsigned digit = (unsigned char)*at - '0';
-        n = n * 10 + digit;
-        if (digit > 9 || n > 65535)
-            return false;
+        most = digit > most ? digit : most;
+        n = n < 65536 ? n * 10 + digit : n;
     }
-    return true;
+    return most <= 9 && n <= 65535;
 }
 
 enum rc url_split_authority(struct slice authority, struct arena *a, struct slice *host, struct slice *port)

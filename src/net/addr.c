@@ -176,6 +176,12 @@ bool network_parse(struct slice text, struct network *out)
 static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
 {
     unsigned whole = bits / 8, rest = bits % 8;
+    uint32_t x, y;
+    if (bits - 1 < 32) {                        /* IPv4, and most of what is said of IPv6 */
+        memcpy(&x, a, 4);
+        memcpy(&y, b, 4);
+        return ntohl(x ^ y) >> (32 - bits) == 0;
+    }
     for (unsigned i = 0; i < whole; i++)        /* most differ in the first, or have one or two */
         if (a[i] != b[i])
             return false;

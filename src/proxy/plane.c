@@ -23,8 +23,9 @@ void plane_open(struct plane *p, uint32_t index)
     if (getrandom(random, sizeof random, 0) != sizeof random)
         random[0] = random[1] = clock_us() ^ (uint64_t)getpid() << 32;
     p->random.state = random[1];
+    memset(p->id_next, '0', sizeof p->id_next);
     for (int i = 0; i < 16; i++)
-        p->id_prefix[i] = "0123456789abcdef"[random[0] >> (4 * i) & 15];
+        p->id_next[i] = "0123456789abcdef"[random[0] >> (4 * i) & 15];
 }
 
 void plane_close_pools(struct plane *p)

@@ -13,6 +13,8 @@
 
 struct ask;
 
+enum { REQUEST_ID_BYTES = 32 };        /* of those that we make */
+
 struct plane {
     struct loop *loop;                  /* its owner is this plane */
     uint32_t index;
@@ -32,8 +34,7 @@ struct plane {
     struct series traffic, metrics;     /* struct traffic, struct metric */
     void (*ask)(struct plane *p, struct ask *a);        /* to the control thread; comes back by exchange_answered */
     void (*log_ready)(struct plane *p); /* bytes were queued: the writer may have to be woken */
-    char id_prefix[17];                 /* of request ids: random, per loop and start */
-    uint64_t id_next;
+    char id_next[REQUEST_ID_BYTES];     /* random, per loop and start, and the number of the next request, both in hex */
     struct random random;               /* for spreading load */
 };
 
