@@ -169,8 +169,8 @@ static inline __m128i short_piece(const char *at, size_t len)
 }
 #endif
 
-/* How many bytes at the front of a name need no further look: lower case letters, digits, '-', and dots without an empty
- * label between them. Where it finds one of those, and for the last few bytes, it may say less. */
+/* How many bytes at the front of a name need no further look: lower case letters, digits, '-', and dots without an
+ * empty label between them. Where it finds one of those, and for the last few bytes, it may say less. */
 static size_t plain_bytes(struct slice s)
 {
     size_t n = 0;
@@ -178,7 +178,8 @@ static size_t plain_bytes(struct slice s)
     const __m128i a = _mm_set1_epi8('a'), zero = _mm_set1_epi8('0');
     for (unsigned after_dot = 1; s.len - n >= 8;) {
         size_t left = s.len - n;
-        __m128i bytes = left >= 16 ? _mm_loadu_si128((const __m128i *)(const void *)(s.at + n)) : short_piece(s.at + n, left);
+        const char *at = s.at + n;
+        __m128i bytes = left >= 16 ? _mm_loadu_si128((const __m128i *)(const void *)at) : short_piece(at, left);
         __m128i letter = _mm_sub_epi8(bytes, a), digit = _mm_sub_epi8(bytes, zero);
         __m128i good = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter),
                                     _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));

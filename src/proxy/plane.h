@@ -34,7 +34,7 @@ struct plane {
     struct series traffic, metrics;     /* struct traffic, struct metric */
     void (*ask)(struct plane *p, struct ask *a);        /* to the control thread; comes back by exchange_answered */
     void (*log_ready)(struct plane *p); /* bytes were queued: the writer may have to be woken */
-    char id_next[REQUEST_ID_BYTES];     /* random, per loop and start, and the number of the next request, both in hex */
+    char id_next[REQUEST_ID_BYTES];     /* hex: random, per loop and start; number of the next request */
     struct random random;               /* for spreading load */
 };
 

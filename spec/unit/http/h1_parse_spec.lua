@@ -254,6 +254,28 @@ describe("h1_parse_fields", function()
   end
 end)
 
+describe("a field value, with any byte at any place", function()
+  local limits = ffi.new("struct h1_limits", { head_bytes = 1000, headers = 3, uri_bytes = 1 })
+  for _, len in ipairs { 1, 2, 7, 8, 15, 16, 17, 18, 31, 32, 33, 34, 50 } do
+    it(("of %d bytes is taken or refused as RFC 9110 section 5.5 says"):format(len), function()
+      for place = 1, len do
+        for byte = 0, 255 do
+          local c = string.char(byte)
+          local value = ("x"):rep(place - 1) .. c .. ("x"):rep(len - place)
+          local used, list = ffi.new "size_t[1]", ffi.new "struct headers"
+          local rc = core.rc(C.h1_parse_fields(core.guarded("a: " .. value .. "\r\nb: c\r\n\r\n", 64), limits,
+                                               core.arena(), used, list))
+          local good = byte == 9 or byte >= 32 and byte ~= 127
+          assert.equal(good and "OK" or "MALFORMED", rc, ("%q"):format(value))
+          if good then
+            assert.equal((value:gsub("^[ \t]+", ""):gsub("[ \t]+$", "")), core.text(list.at[0].value))
+          end
+        end
+      end
+    end)
+  end
+end)
+
 describe("h1_head_move", function()
   it("makes views of a copy", function()
     local bytes = "GET /a HTTP/1.1\r\nHost: b\r\nEmpty:\r\n\r\n"

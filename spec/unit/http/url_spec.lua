@@ -175,6 +175,40 @@ describe("url_split_authority", function()
   end
 end)
 
+describe("url_split_authority, with any byte at any place of a host", function()
+  -- What the rules of RFC 3986 section 3.2.2 say byte by byte, for hosts without escapes and brackets.
+  local function expected(text)
+    local host, rest = text:match "^([^:]*)(.*)$"
+    if not host:find "^[%w%-._~!$&'()*+,;=]+$" or ("." .. host):find("..", 1, true) then return nil end
+    local port = rest:match "^:(%d*)$"
+    if rest ~= "" and (not port or (tonumber(port) or 0) > 65535) then return nil end
+    host = host:gsub("%.$", "")
+    return host ~= "" and { host:lower(), port or "" } or nil
+  end
+  local function found(text)
+    local host, port = ffi.new "struct slice[1]", ffi.new "struct slice[1]"
+    local rc = core.rc(C.url_split_authority(core.guarded(text), core.arena(), host, port))
+    return rc == "OK" and { core.text(host[0]), core.text(port[0]) } or nil
+  end
+  for _, len in ipairs { 1, 2, 6, 7, 8, 9, 14, 15, 16, 17, 22, 23, 24, 25, 31, 32, 33, 40 } do
+    it(("takes or refuses each in a host of %d bytes"):format(len), function()
+      local base = ("abc-0.xyz9"):rep(4):sub(1, len)
+      for place = 1, len do
+        for byte = 0, 255 do
+          local c = string.char(byte)
+          if not c:find "[%%%[]" then
+            local text = base:sub(1, place - 1) .. c .. base:sub(place + 1)
+            assert.same(expected(text), found(text), ("%q"):format(text))
+          end
+        end
+      end
+      for _, port in ipairs { ":", ":8", ":65535", ":65536", ":80a", ":99999999999", ".:1", "..:1" } do
+        assert.same(expected(base .. port), found(base .. port), base .. port)
+      end
+    end)
+  end
+end)
+
 describe("url_split_absolute", function()
   local cases = {
     { "http://a/", "a", "/" }, { "http://a/b/c?d=e", "a", "/b/c?d=e" }, { "https://a:443/", "a:443", "/" },
