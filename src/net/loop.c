@@ -11,6 +11,8 @@
 
 enum { BATCH = 256, ROUNDS = 8, PAGE = 4096 };
 
+_Static_assert(SCRATCH_BEFORE % PAGE == PAGE / 2, "what is read lies in the middle of a page");
+
 struct inside {
     struct loop *loop;
     int epoll;
