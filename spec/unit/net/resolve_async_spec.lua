@@ -66,12 +66,16 @@ describe("resolve_async", function()
 
   it("asks for a name once for all, in any case, and keeps the answer", function()
     assert.equal("AGAIN", (ask(loop, "localhost", 80, 11)))
-    assert.equal("AGAIN", (ask(loop, "LOCALHOST", 81, 12)))
-    assert.equal("AGAIN", (ask(loop, "localhost.", 82, 13)))
-    wanted = 3
+    -- The answer may be there before all have asked: those who come later have it at once.
+    local waiting = { 11 }
+    for i, name in ipairs { "LOCALHOST", "localhost." } do
+      local rc = ask(loop, name, 80 + i, 11 + i)
+      if rc == "AGAIN" then waiting[#waiting + 1] = 11 + i else assert.equal("OK", rc) end
+    end
+    wanted = #waiting
     run(loop)
     table.sort(told)
-    assert.same({ 11, 12, 13 }, told)
+    assert.same(waiting, told)
     for port = 80, 82 do
       local rc, found = ask(loop, "LocalHost", port)
       assert.equal("OK", rc)
