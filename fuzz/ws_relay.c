@@ -101,7 +101,7 @@ static enum rc end_write(struct stream *stream, struct slice bytes, size_t *n)
 static enum rc end_handshake(struct stream *stream) { return stream ? RC_OK : RC_RESET; }
 static void end_shut(struct stream *stream) { end_of(stream)->shut = true; }
 static void end_close(struct stream *stream) { stream->io.fd = -1; }
-static const struct stream_ops end_ops = { end_read, end_write, end_handshake, end_shut, end_close };
+static const struct stream_ops end_ops = { end_read, end_write, end_handshake, end_shut, end_close, end_close };
 
 /* -- who looks at messages -- */
 

@@ -4,6 +4,7 @@ local client = require "support.client"
 local clock = require "support.clock"
 local files = require "support.files"
 local gateway = require "support.gateway"
+local upstream = require "support.upstream"
 
 local authority = certificates.authority()
 local a = certificates.sign(authority, "a", "DNS:a.test,IP:127.0.0.1")
@@ -224,6 +225,48 @@ describe("OCSP stapling", function()
     assert.truthy(handshake(gw:port(), "-servername b.test -status"):find("OCSP response: no response sent", 1, true))
     gw:stop()
   end)
+end)
+
+describe("a response over TLS that ends with its connection", function()
+  local CHUNKS = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"
+  local up, gw
+
+  setup(function()
+    local function cut(how)
+      return function(conn, head)
+        conn:read_body(head)
+        conn:send(CHUNKS)
+        conn[how](conn)
+        return true
+      end
+    end
+    up = upstream.by_path {
+      ["/whole"] = function(conn, head)
+        conn:read_body(head)
+        conn:send(CHUNKS .. "0\r\n\r\n")
+      end,
+      ["/closed"] = cut "close", ["/reset"] = cut "reset",
+    }
+    gw = gateway.start((config():gsub("routes:.*", function()
+      return ("services: { app: { nodes: [\"%s\"], retries: { attempts: 0 } } }\n" ..
+              "routes: [{ path: \"/*\", service: app }]\n"):format(up.node)
+    end)))
+  end)
+  teardown(function()
+    gw:stop()
+    up:stop()
+  end)
+
+  -- RFC 9112 section 9.8: without a close_notify the client knows that it is not whole. curl says 56 then.
+  local cases = { { "whole", "0" }, { "closed", "56" }, { "reset", "56" } }
+  for _, version in ipairs { "1.2", "1.3" } do
+    for _, case in ipairs(cases) do
+      it(("has a close_notify only where it is whole: TLS %s, %s"):format(version, case[1]), function()
+        local options = ("-0 --tls-max %s -o /dev/null -w '%%{exitcode}'"):format(version)
+        assert.equal(case[2], curl(gw:port(), options, "/" .. case[1]))
+      end)
+    end
+  end
 end)
 
 describe("TLS to an upstream", function()

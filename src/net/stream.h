@@ -18,6 +18,8 @@ struct stream_ops {
     void (*shut)(struct stream *s);
     /* Closes the socket and frees what belongs to the stream. */
     void (*close)(struct stream *s);
+    /* The same, but the peer sees a reset, and over TLS no close_notify. */
+    void (*abort)(struct stream *s);
 };
 
 struct stream {
@@ -40,6 +42,12 @@ static inline void stream_close(struct stream *s)
     if (s->io.fd >= 0)
         s->ops->close(s);
 }
+/* Closes so that the peer must not take what it got for a complete message. */
+static inline void stream_abort(struct stream *s)
+{
+    if (s->io.fd >= 0)
+        s->ops->abort(s);
+}
 /* A socket with nothing in between. */
 static inline bool stream_is_plain(const struct stream *s) { return !s->tls && !s->wire; }
 
@@ -48,6 +56,5 @@ void stream_tcp_init(struct stream *s, int fd);
 
 /* As stream_read of a plain stream, but the bytes stay where they are. */
 enum rc stream_peek(struct stream *s, char *at, size_t size, size_t *n);
-
-/* Closes so that the peer sees a reset: it must not take what it got for a complete message. */
-void stream_abort(struct stream *s);
+/* For the functions of a stream over a socket: its close will be a reset. */
+void stream_reset_on_close(struct stream *s);

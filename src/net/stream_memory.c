@@ -51,7 +51,9 @@ static void memory_close(struct stream *s)
     s->io.fd = -1;
 }
 
-static const struct stream_ops memory_ops = { memory_read, memory_write, memory_handshake, memory_shut, memory_close };
+static const struct stream_ops memory_ops = {
+    memory_read, memory_write, memory_handshake, memory_shut, memory_close, memory_close,
+};
 
 void stream_memory_init(struct stream *s, struct wire *w, bool is_open)
 {

@@ -62,7 +62,19 @@ static void tcp_shut(struct stream *s) { (void)shutdown(s->io.fd, SHUT_WR); }
 
 static void tcp_close(struct stream *s) { io_close(&s->io); }
 
-static const struct stream_ops tcp_ops = { tcp_read, tcp_write, tcp_handshake, tcp_shut, tcp_close };
+void stream_reset_on_close(struct stream *s)
+{
+    struct linger now = { 1, 0 };
+    (void)setsockopt(s->io.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);    /* a plain close is the next best */
+}
+
+static void tcp_abort(struct stream *s)
+{
+    stream_reset_on_close(s);
+    tcp_close(s);
+}
+
+static const struct stream_ops tcp_ops = { tcp_read, tcp_write, tcp_handshake, tcp_shut, tcp_close, tcp_abort };
 
 void stream_tcp_init(struct stream *s, int fd)
 {
@@ -85,13 +97,4 @@ enum rc stream_peek(struct stream *s, char *at, size_t size, size_t *n)
         return RC_RESET;
     s->io.ready &= (uint8_t)~IO_READABLE;
     return RC_AGAIN;
-}
-
-void stream_abort(struct stream *s)
-{
-    if (s->io.fd < 0)
-        return;
-    struct linger now = { 1, 0 };
-    (void)setsockopt(s->io.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);    /* a plain close is the next best */
-    s->ops->close(s);
 }

@@ -151,7 +151,15 @@ static void tls_close(struct stream *s)
     io_close(&s->io);
 }
 
-static const struct stream_ops tls_ops = { tls_read, tls_write, tls_handshake, tls_shut, tls_close };
+/* RFC 8446 section 6.1: a close_notify would say that all has been sent. */
+static void tls_abort(struct stream *s)
+{
+    SSL_set_quiet_shutdown(s->tls, 1);
+    stream_reset_on_close(s);
+    tls_close(s);
+}
+
+static const struct stream_ops tls_ops = { tls_read, tls_write, tls_handshake, tls_shut, tls_close, tls_abort };
 
 static SSL *attach(struct stream *s, struct tls_context *t)
 {
