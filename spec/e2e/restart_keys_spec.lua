@@ -82,14 +82,14 @@ describe("a key that needs a restart", function()
     local said = "gateway.pid_file: " .. gw.folder .. words
     gw:write(config "threads: 1, pid_file: else/gate.pid")
     gw:wait_log("configuration in force generation=2")
-    local function needs_restart()
+    local function restart_key()
       local code, text = gw:command("status", "--json", "--set", old)
       return code == 0 and json.decode(text).needs_restart[1]
     end
-    assert.equal(said, needs_restart())
+    assert.equal(said, restart_key())
     local worker = gw:worker_pid()
     signal.kill(worker, signal.SIGKILL)
-    clock.wait_until(function() return gw:worker_pid() ~= worker and needs_restart() == said end, nil, "the next worker")
+    clock.wait_until(function() return gw:worker_pid() ~= worker and restart_key() == said end, nil, "the next worker")
     assert.is_nil(files.read(gw.folder .. "/else/gate.pid"))
     assert.is_nil(files.read(gw.folder .. "/else/gate.pid.good"))
     assert.equal(0, (gw:command("stop", "--set", old)))
