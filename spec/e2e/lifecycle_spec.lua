@@ -270,6 +270,31 @@ return Dies
     gw:stop()
   end)
 
+  it("lets requests in flight finish over several upgrades in a row [SIGUSR2]", function()
+    local slow = upstream.start(function(conn)
+      conn:read_request()
+      conn:wait_release()
+      conn:respond(200, "late")
+    end)
+    local gw = gateway.start("gateway: { threads: 1, grace: 20s }\n" .. CONFIG:format(slow.node, "1"))
+    local clients = {}
+    for i = 1, 3 do
+      clients[i] = client.connect(gw:port())
+      clients[i]:send(client.request {})
+      clock.wait_until(function() return #slow:events "request" == i end, nil, "the request")
+      gw:signal(signal.SIGUSR2)
+      clock.wait_until(function() return select(2, gw:log():gsub("the old one drains", "")) == i end, nil,
+                       "the new worker")
+    end
+    slow:release()
+    for i = 1, 3 do
+      local response, why = clients[i]:response()
+      assert.equal("late", response and response.body, why)
+      clients[i]:close()
+    end
+    gw:stop()
+  end)
+
   it("lets a request in flight finish on stop, and refuses new connections", function()
     local slow = upstream.start(function(conn)
       conn:read_request()

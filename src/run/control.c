@@ -170,12 +170,14 @@ static void on_signal(struct watch *w)
     }
 }
 
-/* The supervisor says nothing unasked: a readable channel is its end. */
+/* The supervisor says nothing unasked: a readable channel is its end, or one more upgrade: then this worker drains
+ * already, and still has its grace. */
 static void on_supervisor_gone(struct watch *w)
 {
     struct control *c = LINK_OWNER(w, struct control, supervisor);
     loop_unwatch(c->loop, w);
-    begin_stop(c);
+    if (!c->cut_ms)
+        begin_stop(c);
 }
 
 static void on_tickets(struct deadline *d)

@@ -362,6 +362,8 @@ static void stop(struct supervisor *s)
     }
     if (s->state.worker)
         kill(s->state.worker, SIGTERM);
+    if (s->state.old_worker)            /* of an upgrade that is not done: it has requests, too */
+        kill(s->state.old_worker, SIGTERM);
 }
 
 /* check, with the same overrides as we have. Only for a child. */
