@@ -128,10 +128,13 @@ local function normal(args)
   return words
 end
 
+local ENOENT, ENOTDIR = 2, 20
+
+--- Whether there is something of that name, also where it cannot be read: whoever reads it says why.
 local function exists(path)
-  local file = io.open(path, "rb")
+  local file, _, code = io.open(path, "rb")
   if file then file:close() end
-  return file ~= nil
+  return file ~= nil or (code ~= ENOENT and code ~= ENOTDIR)
 end
 
 --- The configuration file that is meant; nil where there is none.

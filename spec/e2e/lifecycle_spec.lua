@@ -63,6 +63,16 @@ return Dies
     assert.truthy(text:find("the worker ended before it accepted connections: signal 9", 1, true), text)
   end)
 
+  it("says why the folder of its pid file cannot be made, not that it is missing", function()
+    local gw = gateway.start(config())
+    gw:stop()
+    gw:write("gateway: { pid_file: /sys/kernel/tidegate/gate.pid }\n" .. config())
+    local code, text = gw:command("start")
+    assert.equal(1, code, text)
+    assert.truthy(text:find('cannot write the pid file "/sys/kernel/tidegate/gate.pid": ', 1, true), text)
+    assert.is_nil(text:find("No such file", 1, true), text)
+  end)
+
   it("goes to the background with start, and start fails with the reason", function()
     local gw = gateway.start(config())
     gw:stop()

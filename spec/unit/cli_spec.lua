@@ -43,6 +43,13 @@ describe("the command line", function()
                  "name one with -c FILE\n", err)
   end)
 
+  it("says why it cannot read the tidegate.yaml that there is", function()
+    local here = files.folder()
+    assert.equal(0, os.execute(("ln -s tidegate.yaml '%s/tidegate.yaml'"):format(here)))
+    local code, _, err = run_in(here, "check")
+    assert.same({ 2, "tidegate.yaml: cannot be read: Too many levels of symbolic links\n" }, { code, err })
+  end)
+
   it("finds tidegate.yaml in the folder it is started in", function()
     local code, out = run_in(folder, "check")
     assert.same({ 0, "tidegate.yaml is good: 1 route, 1 service, 1 listener\n" }, { code, out })

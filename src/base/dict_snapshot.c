@@ -374,11 +374,11 @@ enum rc dict_save(struct dict *d, const char *path, struct dict_clocks at, uint6
     char temporary[PATH_MAX];
     if ((size_t)snprintf(temporary, sizeof temporary, "%s.new", path) >= sizeof temporary)
         return tell(e, RC_INTERNAL, "cannot be written: %s", strerror(ENAMETOOLONG));
-    folder_make_above(path);
+    int no_folder = folder_make_above(path);
     (void)unlink(temporary);            /* of a save that was cut off; a failure shows in the open */
     struct saving s = { .at = at, .fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) };
     if (s.fd < 0)
-        return tell(e, RC_INTERNAL, "cannot be written: %s", strerror(errno));
+        return tell(e, RC_INTERNAL, "cannot be written: %s", strerror(no_folder ? no_folder : errno));
     bool good = write_all(d, &s) && rename(temporary, path) == 0;
     int why = errno;
     free(s.buffer);

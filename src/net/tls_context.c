@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ocsp.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -42,6 +43,60 @@ const char *tls_last_error(void)
     snprintf(text, sizeof text, "%s", reason ? reason : "unknown error");
     ERR_clear_error();
     return text;
+}
+
+/* -- files -- */
+
+/* OpenSSL would ask the terminal for it, and wait. */
+static int refuse_pass_phrase(char *at, int size, int writes, void *asked)
+{
+    (void)at;
+    (void)size;
+    (void)writes;
+    *(bool *)asked = true;
+    return -1;
+}
+
+static bool is_about(unsigned long error, int lib, int reason)
+{
+    return ERR_GET_LIB(error) == lib && ERR_GET_REASON(error) == reason;
+}
+
+/* Why a PEM file was not taken. expected: what it should hold. */
+static void tell_pem(const char *expected, bool is_locked, char *why, size_t size)
+{
+    unsigned long error = ERR_peek_error();
+    if (is_locked)
+        snprintf(why, size, "it wants a pass phrase; expected a key without one");
+    else if (is_about(error, ERR_LIB_PEM, PEM_R_NO_START_LINE) ||
+             is_about(error, ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED) ||
+             is_about(error, ERR_LIB_X509, X509_R_NO_CERTIFICATE_OR_CRL_FOUND))
+        snprintf(why, size, "expected %s in PEM, found none", expected);
+    else if (is_about(error, ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH) ||
+             is_about(error, ERR_LIB_X509, X509_R_KEY_TYPE_MISMATCH))
+        snprintf(why, size, "it does not belong to the certificate");
+    else
+        snprintf(why, size, "%s", tls_last_error());
+    ERR_clear_error();
+}
+
+/* kind: "", or "client " in the words of an error. */
+static enum rc load_pair(SSL_CTX *ctx, const char *kind, const char *cert, const char *key, char *why, size_t size)
+{
+    char reason[256];
+    bool is_locked = false;
+    ERR_clear_error();
+    SSL_CTX_set_default_passwd_cb(ctx, refuse_pass_phrase);
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, &is_locked);
+    bool has_cert = SSL_CTX_use_certificate_chain_file(ctx, cert) == 1;
+    bool has_key = has_cert && SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1;
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
+    if (has_key)
+        return RC_OK;
+    tell_pem(has_cert ? "a private key" : "a certificate", is_locked, reason, sizeof reason);
+    snprintf(why, size, "cannot load the %s%s \"%s\": %s", kind, has_cert ? "private key" : "certificate",
+             has_cert ? key : cert, reason);
+    return RC_MALFORMED;
 }
 
 /* -- session tickets: one set of keys for all loops, RFC 5077 section 4 -- */
@@ -189,6 +244,7 @@ static enum rc set_client_auth(SSL_CTX *ctx, const struct tls_server_settings *s
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | (s->client_auth == 2 ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
     if (s->client_ca.len == 0)
         return RC_OK;
+    ERR_clear_error();                          /* what is found there afterwards is this file's */
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(s->client_ca.at);
     if (!names || SSL_CTX_load_verify_file(ctx, s->client_ca.at) != 1) {
         sk_X509_NAME_pop_free(names, X509_NAME_free);
@@ -201,6 +257,7 @@ static enum rc set_client_auth(SSL_CTX *ctx, const struct tls_server_settings *s
 static SSL_CTX *server_ctx(struct tls_context *t, char *why, size_t size)
 {
     const struct tls_server_settings *s = &t->settings;
+    char reason[256];
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     if (!ctx)
         abort();
@@ -215,9 +272,10 @@ static SSL_CTX *server_ctx(struct tls_context *t, char *why, size_t size)
     SSL_CTX_set_tlsext_servername_arg(ctx, t);
     if (set_ciphers(ctx, s->ciphers) != RC_OK)
         snprintf(why, size, "ciphers: OpenSSL does not know any of \"%s\"", s->ciphers.at);
-    else if (set_client_auth(ctx, s) != RC_OK)
-        snprintf(why, size, "client_auth.ca: cannot load \"%s\": %s", s->client_ca.at, tls_last_error());
-    else
+    else if (set_client_auth(ctx, s) != RC_OK) {
+        tell_pem("certificates", false, reason, sizeof reason);
+        snprintf(why, size, "client_auth.ca: cannot load \"%s\": %s", s->client_ca.at, reason);
+    } else
         return ctx;
     SSL_CTX_free(ctx);
     return NULL;
@@ -306,22 +364,16 @@ enum rc tls_server_add(struct tls_context *t, const char *cert, const char *key,
     t->certificates = c;
     SSL_CTX_set_tlsext_status_cb(c->ctx, on_status_request);
     SSL_CTX_set_tlsext_status_arg(c->ctx, c);
-    ERR_clear_error();
-    if (SSL_CTX_use_certificate_chain_file(c->ctx, cert) != 1)
-        snprintf(why, size, "cannot load the certificate \"%s\": %s", cert, tls_last_error());
-    else if (SSL_CTX_use_PrivateKey_file(c->ctx, key, SSL_FILETYPE_PEM) != 1)
-        snprintf(why, size, "cannot load the private key \"%s\": %s", key, tls_last_error());
-    else if (SSL_CTX_check_private_key(c->ctx) != 1)
-        snprintf(why, size, "the private key \"%s\" does not belong to the certificate \"%s\"", key, cert);
-    else if (ocsp && !load_ocsp(c, ocsp))
+    if (load_pair(c->ctx, "", cert, key, why, size) != RC_OK)
+        return RC_MALFORMED;
+    if (ocsp && !load_ocsp(c, ocsp)) {
         snprintf(why, size, "cannot load the OCSP response \"%s\" (DER, under 64 KiB)", ocsp);
-    else {
-        if (!t->ctx)
-            t->ctx = c->ctx;
-        add_names(t, c->ctx);
-        return RC_OK;
+        return RC_MALFORMED;
     }
-    return RC_MALFORMED;
+    if (!t->ctx)
+        t->ctx = c->ctx;
+    add_names(t, c->ctx);
+    return RC_OK;
 }
 
 /* -- clients -- */
@@ -332,15 +384,12 @@ static enum rc load_client(SSL_CTX *ctx, const struct tls_client_settings *s, ch
     if (s->verify)
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     if (s->ca.len ? SSL_CTX_load_verify_file(ctx, s->ca.at) != 1 : SSL_CTX_set_default_verify_paths(ctx) != 1) {
-        snprintf(why, size, "cannot load the CA file \"%s\": %s", s->ca.len ? s->ca.at : "system", tls_last_error());
+        char reason[256];
+        tell_pem("certificates", false, reason, sizeof reason);
+        snprintf(why, size, "cannot load the CA file \"%s\": %s", s->ca.len ? s->ca.at : "system", reason);
         return RC_MALFORMED;
     }
-    if (s->cert.len && (SSL_CTX_use_certificate_chain_file(ctx, s->cert.at) != 1 ||
-                        SSL_CTX_use_PrivateKey_file(ctx, s->key.at, SSL_FILETYPE_PEM) != 1)) {
-        snprintf(why, size, "cannot load the client certificate \"%s\": %s", s->cert.at, tls_last_error());
-        return RC_MALFORMED;
-    }
-    return RC_OK;
+    return s->cert.len ? load_pair(ctx, "client ", s->cert.at, s->key.at, why, size) : RC_OK;
 }
 
 struct tls_context *tls_client_new(const struct tls_client_settings *s, char *why, size_t size)

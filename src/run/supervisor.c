@@ -78,12 +78,12 @@ static bool take_pid_file(struct supervisor *s, const char *file, char *why, siz
     struct handover *h = &s->state;
     if (h->pid_fd >= 0)
         return true;
-    folder_make_above(file);
+    int no_folder = folder_make_above(file);
     int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0) {
         snprintf(why, size,
                  "cannot write the pid file \"%s\": %s; set gateway.pid_file to a place that can be written\n", file,
-                 strerror(errno));
+                 strerror(no_folder ? no_folder : errno));
         return false;
     }
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {

@@ -145,8 +145,11 @@ static void complain(struct writer *w, const struct sink *s, const char *what, i
 /* O_NONBLOCK: a named pipe that nobody reads is an error, not a wait. */
 static int open_file(const char *file)
 {
-    folder_make_above(file);
-    return open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
+    int no_folder = folder_make_above(file);
+    int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
+    if (fd < 0 && no_folder)
+        errno = no_folder;
+    return fd;
 }
 
 static bool sink_open(struct writer *w, struct sink *s, uint64_t now_ms)

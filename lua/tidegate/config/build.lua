@@ -425,6 +425,7 @@ local function blamed_of_service(service)
   local words, tls = ffi.string(why.text), service.tls
   if words:find "^cannot load the CA file" and tls.ca then return tls, "ca" end
   if words:find "^cannot load the client certificate" then return tls.client_cert, "cert" end
+  if words:find "^cannot load the client private key" then return tls.client_cert, "key" end
   local name = words:match '^cannot resolve "(.-)":'
   for _, node in ipairs(service.nodes) do
     if name and node.url.host == name then return node, "url" end

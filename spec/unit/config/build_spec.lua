@@ -260,7 +260,8 @@ end)
 describe("certificates", function()
   local folder = files.folder()
   local made = os.execute(("cd %s && for n in a b; do openssl req -x509 -newkey rsa:2048 -nodes -days 2 " ..
-    "-subj /CN=$n.test -addext subjectAltName=DNS:$n.test -keyout $n.key -out $n.pem 2>/dev/null; done"):format(folder))
+    "-subj /CN=$n.test -addext subjectAltName=DNS:$n.test -keyout $n.key -out $n.pem 2>/dev/null; done && " ..
+    "openssl rsa -in a.key -aes128 -passout pass:secret -out locked.key 2>/dev/null && : > empty"):format(folder))
 
   files.write(folder .. "/huge", ("x"):rep(100000))
   assert.equal(0, os.execute("mkfifo " .. folder .. "/pipe"))
@@ -295,13 +296,22 @@ describe("certificates", function()
     { "must be no pipe", "certificates: [{ cert: pipe, key: a.key }]",
       "listen[1].tls.certificates[1].cert: cannot read pipe: a pipe" },
     { "must fit their keys", "certificates: [{ cert: a.pem, key: a.key }, { cert: a.pem, key: b.key }]",
-      "listen[1].tls.certificates[2].key: cannot load the private key \"b.key\": key values mismatch" },
+      "listen[1].tls.certificates[2].key: cannot load the private key \"b.key\": " ..
+      "it does not belong to the certificate" },
+    { "must have keys that need no pass phrase", "certificates: [{ cert: a.pem, key: locked.key }]",
+      "listen[1].tls.certificates[1].key: cannot load the private key \"locked.key\": it wants a pass phrase; " ..
+      "expected a key without one" },
+    { "must have whole keys", "certificates: [{ cert: a.pem, key: empty }]",
+      "listen[1].tls.certificates[1].key: cannot load the private key \"empty\": " ..
+      "expected a private key in PEM, found none" },
     { "must not be keys", "certificates: [{ cert: a.key, key: a.key }]",
-      "listen[1].tls.certificates[1].cert: cannot load the certificate \"a.key\": no start line" },
+      "listen[1].tls.certificates[1].cert: cannot load the certificate \"a.key\": " ..
+      "expected a certificate in PEM, found none" },
     { "must have known ciphers", "certificates: [{ cert: a.pem, key: a.key }], ciphers: NONSENSE",
       'listen[1].tls.ciphers: ciphers: OpenSSL does not know any of "NONSENSE"' },
     { "must have a readable CA", "certificates: [{ cert: a.pem, key: a.key }], client_auth: { mode: optional, " ..
-      "ca: a.key }", "listen[1].tls.client_auth.ca: client_auth.ca: cannot load \"a.key\"" },
+      "ca: a.key }", "listen[1].tls.client_auth.ca: client_auth.ca: cannot load \"a.key\": " ..
+      "expected certificates in PEM, found none" },
     { "must have an OCSP response of a sane size", "certificates: [{ cert: a.pem, key: a.key, ocsp: huge }]",
       "listen[1].tls.certificates[1].ocsp: cannot load the OCSP response \"huge\"" },
   }
