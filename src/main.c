@@ -10,7 +10,8 @@
 
 int main(int argc, char **argv)
 {
-    lua_State *L = vm_new();
+    static struct memory memory;
+    lua_State *L = vm_new_counted(&memory);
     lua_newtable(L);
     for (int i = 1; i < argc; i++) {
         lua_pushstring(L, argv[i]);
@@ -20,6 +21,7 @@ int main(int argc, char **argv)
     if (vm_call(L, "tidegate.cli", "main", 1, 1))
         code = (int)lua_tointeger(L, -1);
     vm_free(L);
+    memory_free(&memory);
     const struct command *c = command_wanted();
     if (code != 0 || c->mode == TIDE_EXIT)
         return code;

@@ -65,6 +65,31 @@ describe("a plugin that is saved [T34 T35 T36 T38 B12]", function()
     assert.is_true(took < 0.1 or gateway.sanitized, took .. " s")
   end)
 
+  local greedy = {
+    { "one call of a C function", 'local _ = ("x"):rep(1e9)' },
+    { "a file without an end", 'local _ = io.open("/dev/zero"):read "*a"' },
+    { "a loop that is compiled", 'local t = {} while true do t[#t + 1] = ("x"):rep(1000) .. #t end' },
+  }
+  for _, case in ipairs(greedy) do
+    it("takes no more memory while it is loaded than lua.memory allows: " .. case[1], function()
+      start("lua: { memory: 16MiB }\n" .. CONFIG)
+      gw:write_plugin("word", case[2])
+      gw:wait_log("plugins/word.lua:1:1: took more than 16 MiB of memory while loading")
+      assert.equal("first", word())
+      local peak = files.read(("/proc/%d/status"):format(gw:worker_pid())):match "VmHWM:%s*(%d+) kB"
+      assert.is_true(tonumber(peak) < 400 * 1024 or gateway.sanitized, peak)
+    end)
+  end
+
+  it("is refused where all plugins together take more than a loop may have", function()
+    local config = "lua: { memory: 16MiB }\n" .. CONFIG:gsub("%[ word %]", "[ word, two, three ]")
+    local big = 'local kept = { ("%s"):rep(4e6) }\n' .. plugin "#kept[1]"
+    start(config, { word = plugin '"first"', two = big:format "2", three = big:format "3" })
+    gw:write_plugin("word", big:format "1")
+    gw:wait_log("plugins/%l+.lua:1: not enough memory: all plugins of a loop may take 16 MiB together %(lua.memory%)\n")
+    assert.equal("first", word())
+  end)
+
   it("is live when a helper that it requires is saved", function()
     start(CONFIG, {
       word = plugin('Helper.word', 'local Helper = require "helper"'), helper = 'return { word = "first" }',

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -53,7 +54,12 @@ static enum rc fail_loading(struct vm *vm, struct generation *g, char *why, size
 {
     lua_State *L = vm->L;
     struct loaded *l = g->users[vm->plane->index].plugins;
-    snprintf(why, size, "%s", lua_tostring(L, -1) ? lua_tostring(L, -1) : "an error that is no text");
+    const char *text = lua_tostring(L, -1) ? lua_tostring(L, -1) : "an error that is no text";
+    if (strstr(text, "not enough memory"))
+        snprintf(why, size, "%s: all plugins of a loop may take %zu MiB together (lua.memory)\n", text,
+                 vm->memory.max >> 20);
+    else
+        snprintf(why, size, "%s\n", text);
     lua_pop(L, 1);
     vm_end_background(vm, g);
     luaL_unref(L, LUA_REGISTRYINDEX, l->ref);

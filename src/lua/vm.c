@@ -85,6 +85,36 @@ lua_State *vm_new(void)
     return L;
 }
 
+static int bound(lua_State *L)
+{
+    struct memory *m = lua_touserdata(L, lua_upvalueindex(1));
+    m->is_bounded = !lua_isnoneornil(L, 1);
+    m->max = m->is_bounded ? m->used + (size_t)luaL_checknumber(L, 1) : 0;
+    return 0;
+}
+
+static int open_memory(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushcclosure(L, bound, 1);
+    lua_setfield(L, -2, "bound");
+    return 1;
+}
+
+lua_State *vm_new_counted(struct memory *m)
+{
+    lua_State *L = vm_new();
+    memory_begin(m, L);
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    lua_pushlightuserdata(L, m);
+    lua_pushcclosure(L, open_memory, 1);
+    lua_setfield(L, -2, "tidegate.memory");
+    lua_pop(L, 2);
+    return L;
+}
+
 void vm_free(lua_State *L) { lua_close(L); }
 
 static int add_traceback(lua_State *L)

@@ -3,9 +3,13 @@
 #include <lua.h>
 
 #include "base/slice.h"
+#include "lua/memory.h"
 
 /* A state with the standard libraries, the gateway's own Lua on its path, tidegate.yaml and tidegate.fake preloaded. */
 lua_State *vm_new(void);
+/* Another one that counts in m, all zero before, what it allocates. Its Lua may bound that, for code that is not ours:
+ * require("tidegate.memory").bound(bytes) lets it take so many more, bound() as many as it wants. */
+lua_State *vm_new_counted(struct memory *m);
 void vm_free(lua_State *L);
 
 /* The folder that holds tidegate/init.lua and its kin: TIDEGATE_LUA, else beside the binary, else where it was

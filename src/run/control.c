@@ -365,7 +365,7 @@ int control_run(const struct control_options *options)
     the_control = &c;
     c.options = options;
     c.loop = loop_new(&c);
-    c.L = vm_new();
+    c.L = vm_new_counted(&c.memory);
     c.writer = writer_new();
     c.started_ms = c.loop->clock.wall_ms;
     queue_init(&c.log, LOG_RING);

@@ -10,6 +10,7 @@
  *     status.c    how the gateway is */
 
 #include "lua/api.h"
+#include "lua/memory.h"
 #include "run/channel.h"
 #include "run/checker.h"
 #include "run/control.h"
@@ -32,6 +33,7 @@ struct control {
     const struct control_options *options;
     struct loop *loop;
     struct lua_State *L;
+    struct memory memory;               /* ... and what it has */
     struct writer *writer;
     struct watchdog *watchdog;
     struct checker *checker;

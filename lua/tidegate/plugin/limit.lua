@@ -1,5 +1,6 @@
 --- What a plugin may take while it is loaded in the control thread: a second of CPU, and the memory of a loop.
 -- CPU time of this thread: that of the process runs as many times as fast as there are busy loops.
+local bound = require "tidegate.plugin.bound"
 local ffi = require "ffi"
 
 pcall(ffi.cdef, 'int limit_clock(int clock, int64_t *time) __asm__("clock_gettime");')
@@ -25,17 +26,36 @@ end
 
 local limit = {}
 
+local FULL = "not enough memory"
+
+function Limit:words() return ("took more than %d MiB of memory while loading"):format(self.memory / 2 ^ 20) end
+
+--- Begins to count anew, and calls a function that runs a plugin's code and gives a value, or nil and why not.
+function Limit:run(f, ...)
+  self:start()
+  bound(self.memory)
+  local good, value, why = pcall(f, ...)
+  bound()
+  if not good then
+    if value ~= FULL then error(value, 0) end
+    value, why = nil, value
+  end
+  local is_full = self.memory and type(why) == "string" and why:sub(-#FULL) == FULL
+  if is_full then why = why:sub(1, -#FULL - 1) .. self:words() end
+  return value, why
+end
+
 --- @tparam ?number memory bytes
--- @treturn table start(): begins to count; refill: for tidegate.plugin.load
+-- @treturn table start(): begins to count; run(f, ...): the same, and calls f; refill: for tidegate.plugin.load
 function limit.new(memory)
-  local self = setmetatable({}, Limit)
+  local self = setmetatable({ memory = memory }, Limit)
   self:start()
   function self.refill()
     if cpu_seconds() - self.began > SECONDS_MAX then
       error(("still busy after %d s of CPU time; loading must end"):format(SECONDS_MAX), 2)
     end
     if memory and collectgarbage "count" * 1024 - self.began_bytes > memory then
-      error(("took more than %d MiB of memory while loading"):format(memory / 2 ^ 20), 2)
+      error(self:words(), 2)
     end
     return STEPS
   end

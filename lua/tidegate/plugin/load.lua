@@ -1,8 +1,22 @@
 --- Runs the file of a plugin and makes its instances. The same in the control thread, which checks, and in the loops.
+local bound = require "tidegate.plugin.bound"
 local environment = require "tidegate.plugin.environment"
 local owner = require "tidegate.plugin.owner"
 
 local load = {}
+
+--- Where a coroutine that has failed stands, as "path:line: ". For an error that says nothing of that. Machine code may
+-- not know its line: then it is the function's first.
+local function place_in(co)
+  for level = 0, math.huge do
+    local info = debug.getinfo(co, level, "Sl")
+    if not info then return "" end
+    if info.what ~= "C" then
+      local line = info.currentline > 0 and info.currentline or math.max(info.linedefined, 1)
+      return ("%s:%d: "):format((info.source:gsub("^@", "")), line)
+    end
+  end
+end
 
 --- Runs a function that may not wait.
 -- @treturn boolean whether it came to its end
@@ -16,6 +30,11 @@ local function run(f, ...)
   if good then return true, value, why end
   if type(value) ~= "string" and not (getmetatable(value) or {}).__tostring then
     return false, ("an error that is no text, but a %s"):format(type(value))
+  end
+  if value == "not enough memory" then
+    bound()                                             -- to tell takes some, too
+    local told, place = pcall(place_in, co)
+    value = (told and place or "") .. value
   end
   return false, tostring(value)
 end

@@ -80,8 +80,7 @@ function Builder:run(plugin, use)
   self.report:source(record.path, record.source)
   local said = record.manifest and manifest.read(record, self.report)
   if record.manifest and not said then return end
-  plugin.limit:start()
-  local result, why = load.plugin(record, module_finder(plugin), {
+  local result, why = plugin.limit:run(load.plugin, record, module_finder(plugin), {
     tide = require "tidegate", refill = plugin.limit.refill, where = function() return "load" end,
   })
   if why then return self:blame(plugin, why, use, "loading ") end
@@ -183,8 +182,7 @@ end
 
 --- Makes the instance that shows whether `new` takes the settings. The loops make theirs.
 function Builder:try(use, plugin)
-  plugin.limit:start()
-  local instance, why = load.instance(plugin.result, use.conf, use.name)
+  local instance, why = plugin.limit:run(load.instance, plugin.result, use.conf, use.name)
   if instance then
     use.hooks = hooks_of(plugin.result, instance)
     return true
