@@ -110,6 +110,18 @@ local told = {
     "Connection: upgrade\r\n\r\nraw", "hang" },
 }
 
+-- What the log says about some of them.
+local reasons = {
+  ["/garbage"] = "malformed status line", ["/status-4"] = "malformed status line", ["/2"] = "no HTTP/1 response",
+  ["/lf"] = "bare LF", ["/no-colon"] = "field line without colon", ["/space-colon"] = "space before colon",
+  ["/nul"] = "control byte in a field value", ["/both"] = "Content-Length and Transfer-Encoding",
+  ["/lengths"] = "two Content-Length fields", ["/length-x"] = "a Content-Length that is no number",
+  ["/coding"] = "a Transfer-Encoding other than chunked", ["/coding-old"] = "Transfer-Encoding in HTTP/1.0",
+  ["/endless-lines"] = "a head over 64 KiB or 256 fields", ["/endless-line"] = "a head over 64 KiB or 256 fields",
+  ["/1xx"] = "too many 1xx responses", ["/1xx-body"] = "a 1xx response with a body",
+  ["/101"] = "a 101 that was not asked for", ["/chunk-first"] = "a malformed chunk or trailer",
+}
+
 -- The response had begun: the client gets its head and must be able to tell that the body is not whole.
 local cut = {
   { "closes in a sized body",           "/body-close", OK .. "Content-Length: 10\r\n\r\nhalf", "close" },
@@ -223,6 +235,14 @@ describe("an upstream that", function()
       c:send(request { target = "/ok" })
       assert.equal("ok", assert(c:response()).body)
       c:close()
+    end)
+  end
+
+  for path, why in pairs(reasons) do
+    it("is blamed in the log with the reason: " .. path, function()
+      local response = assert(ask { target = path })
+      local words = why:gsub("%-", "%%-")
+      gw:wait_log(('why="%s" service=%%l+ node=%%S+ request=%s'):format(words, response:get "x-request-id"))
     end)
   end
 

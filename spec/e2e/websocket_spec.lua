@@ -174,7 +174,7 @@ describe("a WebSocket", function()
       it("of an upstream as broken as that of " .. path .. " is a 502", function()
         c:send(request { target = path, headers = websocket_end.fields() })
         assert.equal(502, c:response().status)
-        gw:wait_log("websocket: upstream sent a broken message why=[^\n]*" .. reason)
+        gw:wait_log("upstream: upstream sent a broken message why=[^\n]*" .. reason)
       end)
     end
 

@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "http/h1_hop.h"
 #include "http/h1_parse.h"
 #include "http/h1_trailers.h"
@@ -76,7 +75,6 @@ enum rc up_check(struct up *u)
             return rc;
         if (rc != RC_OK) {
             u->why = stream_tls_error(&u->stream);
-            log_warn("upstream", "TLS handshake failed", "why", u->why);
             return RC_UPSTREAM_TLS;
         }
         u->shaking = false;
@@ -175,7 +173,17 @@ void up_settle(struct up *u)
 
 struct slice up_detach(struct up *u, struct arena *a) { return h1_input_detach(&u->input, a); }
 
-struct framing { unsigned lengths, codings; bool close, keep_alive, named, bad; };
+struct framing {
+    const char *bad;                    /* in words; NULL: nothing */
+    unsigned lengths, codings;
+    bool close, keep_alive, named;
+};
+
+static enum rc refuse(struct up *u, const char *why)
+{
+    u->why = why;
+    return RC_UPSTREAM_BAD;
+}
 
 /* Some count the requests that are left, some all of the connection: the lesser is meant. */
 static void believe(struct up *u, struct keep_alive said)
@@ -192,11 +200,17 @@ static void read_field(struct up *u, struct header *h, struct response *p, struc
     struct slice list = h->value, member;
     switch (h->id) {
     case HEADER_CONTENT_LENGTH:
-        seen->bad |= ++seen->lengths > 1 || !slice_to_u64(h->value, INT64_MAX, &p->body_bytes);
+        if (++seen->lengths > 1)
+            seen->bad = "two Content-Length fields";
+        else if (!slice_to_u64(h->value, INT64_MAX, &p->body_bytes))
+            seen->bad = "a Content-Length that is no number";
         break;
     case HEADER_TRANSFER_ENCODING:
         h->skip = true;
-        seen->bad |= ++seen->codings > 1 || !slice_equal_nocase(h->value, SLICE_OF("chunked"));
+        if (++seen->codings > 1)
+            seen->bad = "two Transfer-Encoding fields";
+        else if (!slice_equal_nocase(h->value, SLICE_OF("chunked")))
+            seen->bad = "a Transfer-Encoding other than chunked";
         break;
     case HEADER_CONNECTION:
         h->skip = true;
@@ -228,12 +242,16 @@ static enum rc read_framing(struct up *u, const struct request *r, const struct 
         if (p->headers.at[i].id == HEADER_CONNECTION)
             h1_skip_named(&p->headers, p->headers.at[i].value);
     bool old = head->minor == 0;
-    if (seen.bad || (seen.lengths && seen.codings) || (seen.codings && old))
-        return RC_UPSTREAM_BAD;
+    if (seen.bad)
+        return refuse(u, seen.bad);
+    if (seen.lengths && seen.codings)
+        return refuse(u, "Content-Length and Transfer-Encoding");
+    if (seen.codings && old)
+        return refuse(u, "Transfer-Encoding in HTTP/1.0");
     u->keep = old ? seen.keep_alive && !seen.close : !seen.close;
     if (p->status < 200) {
-        p->body = BODY_NONE;
-        return seen.lengths || seen.codings ? RC_UPSTREAM_BAD : RC_OK;     /* section 6.1 and 6.2: must not be there */
+        p->body = BODY_NONE;            /* section 6.1 and 6.2: the fields must not be there */
+        return seen.lengths || seen.codings ? refuse(u, "a 1xx response with a body") : RC_OK;
     }
     if (seen.codings)
         p->body = BODY_STREAMED;
@@ -257,6 +275,9 @@ static enum rc read_framing(struct up *u, const struct request *r, const struct 
     return RC_OK;
 }
 
+static const char HEAD_TOO_LARGE[] = "a head over 64 KiB or 256 fields";
+_Static_assert(UP_HEAD_BYTES == 64 * 1024 && UP_HEADERS == 256, "as these words say");
+
 /* More of a head that came in pieces goes behind what is there, until a line has ended: a head that drips in is not
  * looked at again for every byte. */
 static enum rc read_more(struct up *u)
@@ -266,7 +287,19 @@ static enum rc read_more(struct up *u)
     do
         rc = h1_input_read_more(&u->input, &fresh);
     while (rc == RC_OK && !memchr(fresh.at, '\n', fresh.len) && buf_len(&u->input.aside) < UP_HEAD_BYTES);
-    return rc == RC_OK || rc == RC_AGAIN ? rc : rc == RC_LIMIT ? RC_UPSTREAM_BAD : RC_RESET;
+    return rc == RC_OK || rc == RC_AGAIN ? rc : rc == RC_LIMIT ? refuse(u, HEAD_TOO_LARGE) : RC_RESET;
+}
+
+/* in: a head that is not RC_OK; at: up to what is wrong with it. */
+static const char *why_no_head(enum rc rc, struct slice in, size_t at)
+{
+    if (rc == RC_HEAD_LIMIT)
+        return HEAD_TOO_LARGE;
+    if (rc == RC_VERSION)
+        return "no HTTP/1 response";
+    if (memchr(in.at, '\n', at) || in.at[at] == '\n')
+        return h1_parse_why(in, at);
+    return "malformed status line";
 }
 
 enum rc up_read_head(struct up *u, struct request *r, struct response *p)
@@ -287,7 +320,7 @@ enum rc up_read_head(struct up *u, struct request *r, struct response *p)
         if (rc == RC_OK)
             break;
         if (rc != RC_AGAIN)
-            return RC_UPSTREAM_BAD;
+            return refuse(u, why_no_head(rc, slice_make(in.at, in.len), head.bytes));
         u->head_begun = true;
         h1_input_give_back(&u->input, &in, in.len);
         up_settle(u);
@@ -309,7 +342,7 @@ static enum rc read_chunks(struct up *u, const struct span *in, struct span *out
     size_t n;
     enum rc rc = chunked_compact(&u->chunked, in->at, in->len, &n, &rest);
     if (rc != RC_OK && rc != RC_AGAIN && rc != RC_END)
-        return RC_UPSTREAM_BAD;
+        return refuse(u, "a malformed chunk or trailer");
     u->response_done = rc == RC_END;
     if (rest.len)
         u->keep = false;                /* bytes after the response: the connection cannot be trusted any more */

@@ -39,7 +39,8 @@ struct up {
     bool request_done, head_done, response_done;
     bool got_bytes;                     /* of the current response */
     bool head_begun;                    /* what was put aside is the beginning of a head, and was looked at */
-    const char *why;                    /* the TLS handshake failed; until another one fails in this thread */
+    const char *why;                    /* RC_UPSTREAM_BAD, or RC_UPSTREAM_TLS, in words: static, or until another TLS
+                                         * handshake fails in this thread. NULL: nothing was wrong yet */
 };
 
 /* An idle connection on its way to another loop. */

@@ -267,7 +267,7 @@ static enum next out_of_time(struct exchange *x, enum rc meaning)
     if (is_first && (meaning == RC_FIRST_BYTE_TIMEOUT || meaning == RC_SEND_TIMEOUT || meaning == RC_TRY_TIMEOUT))
         return exchange_try_late(x, meaning);
     if (x->up && meaning != RC_CLIENT_SLOW && meaning != RC_CLIENT_GONE && meaning != RC_LATE)
-        exchange_warn(x, x->node, rc_word(meaning));
+        exchange_warn(x, x->node, rc_word(meaning), NULL);
     if (meaning == RC_IDLE_TIMEOUT && x->step == STEP_RELAY)
         exchange_count_failure(x, x->node);
     if (is_first && meaning == RC_ROUTE_TIMEOUT && x->up->request_done)

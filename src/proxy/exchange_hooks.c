@@ -32,6 +32,8 @@ static enum rc gather(struct exchange *x)
         enum rc rc = is_request ? x->req.ops->read_body(&x->req, &body, &last) : up_read_body(x->up, &body, &last);
         if (rc == RC_AGAIN)
             wait_for(x, is_request ? WAIT_BODY : WAIT_UP_READ);
+        if (rc != RC_OK && rc != RC_AGAIN && !is_request)
+            exchange_note_cut(x);
         if (rc != RC_OK)
             return rc;
         touch(x, is_request ? WAIT_BODY : WAIT_UP_READ);

@@ -111,7 +111,7 @@ enum rc exchange_race(struct exchange *x)
         note_loser(x, x->node, x->up, x->try_us, x->since_ms[__builtin_ctz(WAIT_CONNECT)]);
         exchange_take_second(x);
     } else if (rc != RC_AGAIN) {
-        exchange_warn(x, s->node, rc_word(rc));
+        exchange_warn(x, s->node, rc_word(rc), s->up);
         exchange_fail_second(x, false, rc_word(rc));
         if (may_race(x))
             wait_for(x, WAIT_SECOND);

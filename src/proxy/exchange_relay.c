@@ -242,9 +242,7 @@ enum next step_relay(struct exchange *x)
             return NEXT_WAIT;
         }
         if (rc != RC_OK) {
-            exchange_count_failure(x, x->node);
-            log_warn("upstream", "response body cut", "service", log_slice(x->service->settings.name), "node",
-                     x->node->text, "request", log_slice(x->id));
+            exchange_note_cut(x);
             return exchange_fail(x, rc);
         }
         touch(x, WAIT_UP_READ);

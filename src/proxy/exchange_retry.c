@@ -67,7 +67,7 @@ enum next step_backoff(struct exchange *x)
 static enum next retry_or_fail(struct exchange *x, enum rc rc, uint32_t causes, bool is_untouched)
 {
     exchange_count_failure(x, x->node);
-    exchange_warn(x, x->node, rc_word(rc));
+    exchange_warn(x, x->node, rc_word(rc), x->up);
     if (x->second)
         return exchange_go_on_second(x);
     if (!may_retry(x, causes, is_untouched))

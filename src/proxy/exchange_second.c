@@ -56,7 +56,7 @@ enum rc exchange_begin_second(struct exchange *x, uint64_t tried)
     x->tries++;
     count(&x->plane->counters.upstream_tries, 1);
     if (rc != RC_OK) {
-        exchange_warn(x, s.node, rc_word(rc));
+        exchange_warn(x, s.node, rc_word(rc), s.up);
         tell_failure(x, &s, false, rc_word(rc));
         leave_node(x, &s);
         return rc;

@@ -15,10 +15,11 @@ enum next exchange_pick(struct exchange *x)
     return has(x, HOOK_UPSTREAM) ? go(x, STEP_UPSTREAM) : step_pick(x);
 }
 
-void exchange_warn(const struct exchange *x, const struct node *n, const char *what)
+void exchange_warn(const struct exchange *x, const struct node *n, const char *what, const struct up *up)
 {
     struct slice service = x->service->settings.name;
-    log_warn("upstream", what, "service", service.len ? log_slice(service) : NULL, "node", n ? n->text : NULL,
+    log_warn("upstream", what, "why", up ? up->why : NULL, "service", service.len ? log_slice(service) : NULL, "node",
+                 n ? n->text : NULL,
              "request", log_slice(x->id));
 }
 
@@ -32,6 +33,12 @@ void exchange_count_failure(struct exchange *x, const struct node *n)
 {
     count(&x->plane->counters.upstream_failures, 1);
     note_failed(n);
+}
+
+void exchange_note_cut(struct exchange *x)
+{
+    exchange_count_failure(x, x->node);
+    exchange_warn(x, x->node, "response body cut", x->up);
 }
 
 /* What the service learns from this try. Once per try; an answer that ends badly is told after all. */
@@ -117,7 +124,7 @@ static enum next pick_adhoc(struct exchange *x)
     if (rc == RC_OK)
         return take_node(x, x->node);
     if (rc != RC_AGAIN) {
-        exchange_warn(x, x->node, adhoc_why(x->adhoc));
+        exchange_warn(x, x->node, adhoc_why(x->adhoc), NULL);
         return exchange_fail(x, rc);
     }
     wait_for(x, WAIT_CONNECT);
@@ -197,7 +204,7 @@ static enum next node_is_full(struct exchange *x)
     if (!x->adhoc && ++x->full < x->service->node_count && x->full < UINT8_MAX)
         return exchange_pick(x);
     if (log_limit_passes(&limit, "pool"))
-        exchange_warn(x, x->node, rc_word(RC_NODE_FULL));
+        exchange_warn(x, x->node, rc_word(RC_NODE_FULL), NULL);
     return exchange_fail(x, RC_NODE_FULL);
 }
 
@@ -295,8 +302,10 @@ enum next step_send(struct exchange *x)
 /* RC_OK: take the next head. */
 static enum rc pass_interim(struct exchange *x)
 {
-    if (++x->interims > INTERIM_MAX)
+    if (++x->interims > INTERIM_MAX) {
+        x->up->why = "too many 1xx responses";
         return RC_UPSTREAM_BAD;
+    }
     if (x->res.status != 100 || x->req.expects_continue) {
         forward_response(x);
         x->req.ops->send_interim(&x->req, &x->res);
@@ -318,7 +327,7 @@ enum next exchange_send_response(struct exchange *x)
     if (!x->filters && !last && (x->gathered_back || up_has_bytes(x->up))) {
         enum rc rc = exchange_response_body(x, &body, &last);
         if (rc != RC_OK && rc != RC_AGAIN) {
-            exchange_count_failure(x, x->node);
+            exchange_note_cut(x);
             return exchange_fail(x, rc);
         }
     }

@@ -28,14 +28,10 @@ enum rc exchange_check_handshake(struct exchange *x)
 
 enum rc exchange_check_switch(struct exchange *x)
 {
-    const char *why;
-    if (!x->req.wants_upgrade)
-        return RC_UPSTREAM_BAD;
-    enum rc rc = handshake_check_response(x, &why);
-    if (rc != RC_OK)
-        log_warn("websocket", rc_word(rc), "why", why, "service", log_slice(x->service->settings.name), "node",
-                 x->node->text, "request", log_slice(x->id));
-    return rc;
+    if (x->req.wants_upgrade)
+        return handshake_check_response(x, &x->up->why);
+    x->up->why = "a 101 that was not asked for";
+    return RC_UPSTREAM_BAD;
 }
 
 /* -- messages -- */

@@ -102,7 +102,9 @@ static bool head_step(struct probe *p)
         if (rc == RC_AGAIN)
             return false;
         if (rc != RC_OK || interims == INTERIMS_MAX || p->res.status == 101) {
-            end(p, false, "%s", rc_word(rc == RC_OK ? RC_UPSTREAM_BAD : rc == RC_EOF ? RC_RESET : rc));
+            const char *why = p->up->why;
+            end(p, false, "%s%s%s", rc_word(rc == RC_OK ? RC_UPSTREAM_BAD : rc == RC_EOF ? RC_RESET : rc),
+                why ? ": " : "", why ? why : "");
             return false;
         }
         if (p->res.status >= 200)

@@ -154,7 +154,7 @@ struct service_settings {
     uint32_t connect_ms;          /* TCP (and TLS) established */
     uint32_t connect_delay_ms;    /* not established by then, another node is tried as well; 0: never */
     uint32_t send_ms;             /* without progress while the request is written */
-    uint32_t first_byte_ms;       /* request sent to the first byte of the response */
+    uint32_t first_byte_ms;       /* request sent to the last byte of the response's head */
     uint32_t idle_ms;             /* between two reads of the response */
     struct retry_settings retry;
     bool timeout_header;          /* nodes are told how long they may take */

@@ -127,8 +127,10 @@ enum next step_pick(struct exchange *x);
 enum next step_connect(struct exchange *x);
 enum next step_send(struct exchange *x);
 enum next step_head(struct exchange *x);
-/* n: NULL where none is known yet. */
-void exchange_warn(const struct exchange *x, const struct node *n, const char *what);
+/* n: NULL where none is known yet. up: whose reason is told, if it has one; NULL: none. */
+void exchange_warn(const struct exchange *x, const struct node *n, const char *what, const struct up *up);
+/* A body of a response broke off, or is broken. */
+void exchange_note_cut(struct exchange *x);
 /* A try has failed at that node. */
 void exchange_count_failure(struct exchange *x, const struct node *n);
 

@@ -566,7 +566,7 @@ local service = {
           "a connection that does not stand by then is not waited for alone: another node is tried beside it; 0: never",
           "0"),
         duration("send", "30s", "without progress while the request is written"),
-        duration("first_byte", "30s", "from the request sent to the first byte of the response"),
+        duration("first_byte", "30s", "from the request sent to the last byte of the response's head"),
         duration("idle", "60s", "between two reads of the response"),
       } },
     retries.of_service,
