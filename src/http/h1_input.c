@@ -7,7 +7,7 @@ void h1_input_reset(struct h1_input *i)
     i->taken = 0;
 }
 
-enum rc h1_input_next(struct h1_input *i, struct span *out)
+enum rc h1_input_next_of(struct h1_input *i, size_t most, struct span *out)
 {
     h1_input_release(i);
     if (i->ahead.len) {
@@ -23,7 +23,7 @@ enum rc h1_input_next(struct h1_input *i, struct span *out)
     }
     if (!(i->stream->io.ready & IO_READABLE))
         return RC_AGAIN;
-    enum rc rc = stream_read(i->stream, i->scratch, SCRATCH_BYTES, &out->len);
+    enum rc rc = stream_read(i->stream, i->scratch, most, &out->len);
     if (rc != RC_OK)
         return rc;
     out->at = i->scratch;

@@ -27,8 +27,13 @@ void h1_input_reset(struct h1_input *i);
 /* There is something to give out without a read. */
 static inline bool h1_input_waits(const struct h1_input *i) { return i->ahead.len || buf_len(&i->aside) > i->taken; }
 
-/* The next bytes: RC_OK, or what stream_read says: RC_AGAIN, RC_EOF, RC_RESET. */
-enum rc h1_input_next(struct h1_input *i, struct span *out);
+/* The next bytes: RC_OK, or what stream_read says: RC_AGAIN, RC_EOF, RC_RESET. A read takes `most` bytes at most, of
+ * SCRATCH_BYTES. */
+enum rc h1_input_next_of(struct h1_input *i, size_t most, struct span *out);
+static inline enum rc h1_input_next(struct h1_input *i, struct span *out)
+{
+    return h1_input_next_of(i, SCRATCH_BYTES, out);
+}
 /* Reads behind what was put aside, for more of something that came in pieces. RC_LIMIT: over the ceiling; else as
  * above. *fresh: what came, a view of the scratch. */
 enum rc h1_input_read_more(struct h1_input *i, struct slice *fresh);

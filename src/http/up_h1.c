@@ -12,6 +12,8 @@
 #include "net/dial.h"
 #include "net/stream_tls.h"
 
+enum { ALONE_BYTES = 4096 };    /* heads are smaller, most of them, and so are the bodies of which a pipe makes nothing */
+
 static void on_event(struct io *io)
 {
     struct up *u = LINK_OWNER(io, struct up, stream.io);
@@ -271,6 +273,7 @@ static enum rc read_framing(struct up *u, const struct request *r, const struct 
     if (u->body == BODY_TO_CLOSE)
         u->keep = false;
     u->head_done = true;
+    u->large = u->body == BODY_SIZED && u->body_left >= UP_LARGE;
     u->response_done = u->body == BODY_NONE || (u->body == BODY_SIZED && u->body_left == 0);
     return RC_OK;
 }
@@ -302,7 +305,7 @@ static const char *why_no_head(enum rc rc, struct slice in, size_t at)
     return "malformed status line";
 }
 
-enum rc up_read_head(struct up *u, struct request *r, struct response *p)
+enum rc up_read_head(struct up *u, struct request *r, struct response *p, bool alone)
 {
     static const struct h1_limits limits = { UP_HEAD_BYTES, UP_HEADERS, 0 };
     struct h1_head head = { 0 };
@@ -311,7 +314,7 @@ enum rc up_read_head(struct up *u, struct request *r, struct response *p)
         enum rc rc = u->head_begun ? read_more(u) : RC_OK;
         if (rc != RC_OK)
             return rc;
-        rc = h1_input_next(&u->input, &in);
+        rc = h1_input_next_of(&u->input, alone ? ALONE_BYTES : SCRATCH_BYTES, &in);
         if (rc != RC_OK)
             return rc == RC_EOF && !u->got_bytes ? RC_EOF : rc == RC_AGAIN ? rc : RC_RESET;
         u->got_bytes = true;

@@ -38,6 +38,7 @@ struct up {
     bool keep;                          /* the upstream leaves the connection open */
     bool request_done, head_done, response_done;
     bool got_bytes;                     /* of the current response */
+    bool large;                         /* the last response was UP_LARGE at least: the next one may be, too */
     bool head_begun;                    /* what was put aside is the beginning of a head, and was looked at */
     const char *why;                    /* RC_UPSTREAM_BAD, or RC_UPSTREAM_TLS, in words: static, or until another TLS
                                          * handshake fails in this thread. NULL: nothing was wrong yet */
@@ -52,7 +53,10 @@ struct up_parcel {
     uint32_t requests, requests_max;
 };
 
-enum { UP_HEAD_BYTES = 64 * 1024, UP_HEADERS = 256 };
+enum {
+    UP_HEAD_BYTES = 64 * 1024, UP_HEADERS = 256,
+    UP_LARGE = 64 * 1024,       /* bodies of which so much is to come are worth a pipe; fewer bytes are copied sooner */
+};
 
 /* Starts to connect. NULL with errno-like words in why when the kernel refuses at once. server_name (for TLS) is used
  * during the call only. */
@@ -80,9 +84,10 @@ enum rc up_send_body(struct up *u, struct span body, bool last);
 enum rc up_flush(struct up *u);
 
 /* The next response head. Its fields may be views of the loop's scratch: they hold until something else is read on this
- * loop, which is long enough to write them on. Interim heads (1xx) come one by one.
+ * loop, which is long enough to write them on. Interim heads (1xx) come one by one. alone: the body is better left in
+ * the socket, but for the few bytes that come with the head.
  * RC_OK, RC_AGAIN, RC_EOF (closed before the first byte), RC_RESET (closed or reset within), RC_UPSTREAM_BAD. */
-enum rc up_read_head(struct up *u, struct request *r, struct response *p);
+enum rc up_read_head(struct up *u, struct request *r, struct response *p, bool alone);
 /* The next body bytes, a view until the next call on this loop. RC_OK (maybe none when *last), RC_AGAIN, RC_RESET (the
  * body is cut), RC_UPSTREAM_BAD. */
 enum rc up_read_body(struct up *u, struct span *out, bool *last);

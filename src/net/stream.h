@@ -25,6 +25,7 @@ struct stream_ops {
 struct stream {
     struct io io;
     const struct stream_ops *ops;
+    bool more;                      /* more is written right behind what is written now: the kernel may wait for it */
     void *tls;                      /* SSL, for stream_tls */
     struct wire *wire;              /* its far end, for stream_memory */
 };
@@ -53,6 +54,9 @@ static inline bool stream_is_plain(const struct stream *s) { return !s->tls && !
 
 /* Makes a plain stream of a non-blocking socket. */
 void stream_tcp_init(struct stream *s, int fd);
+
+/* Sends what a plain stream's kernel keeps back since a write with `more`. */
+void stream_push(struct stream *s);
 
 /* As stream_read of a plain stream, but the bytes stay where they are. */
 enum rc stream_peek(struct stream *s, char *at, size_t size, size_t *n);

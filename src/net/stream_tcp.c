@@ -1,6 +1,8 @@
 /* stream_tcp: the plain stream. It makes its system calls without libc's wrappers: those are cancellation points, and
  * in a program with threads each pays for the chance of being cancelled, which no thread of ours is. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -33,8 +35,9 @@ static enum rc tcp_read(struct stream *s, char *at, size_t size, size_t *n)
 static enum rc tcp_write(struct stream *s, struct slice bytes, size_t *n)
 {
     ssize_t sent;
+    int flags = s->more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
     do
-        sent = syscall(SYS_sendto, s->io.fd, bytes.at, bytes.len, MSG_NOSIGNAL, NULL, 0);
+        sent = syscall(SYS_sendto, s->io.fd, bytes.at, bytes.len, flags, NULL, 0);
     while (sent < 0 && errno == EINTR);
     *n = 0;
     if (sent >= 0) {
@@ -79,6 +82,13 @@ static const struct stream_ops tcp_ops = { tcp_read, tcp_write, tcp_handshake, t
 void stream_tcp_init(struct stream *s, int fd)
 {
     *s = (struct stream){ .io = { .fd = fd, .ready = IO_READABLE | IO_WRITABLE }, .ops = &tcp_ops };
+}
+
+void stream_push(struct stream *s)
+{
+    int on = 1;
+    /* Setting what is set pushes. A unix socket has no such option, and keeps nothing back. */
+    (void)setsockopt(s->io.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 enum rc stream_peek(struct stream *s, char *at, size_t size, size_t *n)

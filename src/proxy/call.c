@@ -328,7 +328,7 @@ static enum next step_head(struct call *c)
 {
     pump(c);
     for (;;) {
-        enum rc rc = up_read_head(c->up, &c->req, &c->res);
+        enum rc rc = up_read_head(c->up, &c->req, &c->res, false);
         if (rc == RC_AGAIN)
             return NEXT_WAIT;
         if (rc == RC_EOF || rc == RC_RESET)

@@ -93,7 +93,6 @@ struct exchange {
     uint64_t try_since_ms;      /* when its time began: a node was taken, or the last of the body was there */
     uint32_t backoff_ms;        /* until the next try; 0: at once */
     uint64_t try_us;            /* when the node was taken, as long as its service waits for news of it; else 0 */
-    uint64_t splice_left;
     enum rc failure;            /* why it failed, RC_OK if it did not */
     uint16_t waits;             /* bit per enum wait */
     uint8_t step;
@@ -109,7 +108,9 @@ struct exchange {
     bool body_lost;             /* bytes were given that cannot be replayed */
     bool up_deaf;               /* the upstream takes no more of the request; it may still answer */
     bool head_sent;             /* to the client */
-    bool splicing;
+    bool splices;               /* the response body goes through pipes */
+    bool splicing;              /* it has one: `pipe` */
+    bool holds_head;            /* the kernel keeps the end of what was written for the body that follows */
     bool opens_websocket;       /* it asks for one */
     bool is_websocket;          /* it has got one, and is counted among those that are open */
     bool half_closed;           /* the client has said that it will send no more */

@@ -62,7 +62,7 @@ static enum rc move_on(struct exchange *x, struct second *s)
     }
     (void)up_flush(s->up);              /* as with send_all */
     do
-        rc = up_read_head(s->up, &x->req, &x->res);
+        rc = up_read_head(s->up, &x->req, &x->res, false);
     while (rc == RC_OK && x->res.status < 200 && x->res.status != 101 && s->interims++ < INTERIM_MAX);
     if (rc == RC_AGAIN) {
         up_settle(s->up);

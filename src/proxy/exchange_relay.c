@@ -3,10 +3,7 @@
 #include "http/h1_trailers.h"
 #include "proxy/steps.h"
 
-enum {
-    REPLAY_MAX = 64 * 1024,     /* request body kept for another try */
-    SPLICE_FROM = 1 << 20,      /* bodies from here on go through a pipe */
-};
+enum { REPLAY_MAX = 64 * 1024 };        /* request body kept for another try */
 
 /* -- the request body -- */
 
@@ -175,22 +172,54 @@ enum rc exchange_send_down(struct exchange *x, struct span body, bool last)
     return rc == RC_OK || rc == RC_AGAIN ? RC_OK : RC_CLIENT_GONE;
 }
 
-/* Large plain bodies: from socket to socket inside the kernel. */
+/* -- large plain bodies: from socket to socket inside the kernel -- */
+
+bool exchange_may_splice(const struct exchange *x)
+{
+    return !x->filters && !has(x, HOOK_RESPONSE_BODY) && !x->req.is_tls && stream_is_plain(&x->up->stream);
+}
+
+static bool will_splice(const struct exchange *x)
+{
+    const struct up *u = x->up;
+    return u->body == BODY_SIZED && !u->response_done && u->body_left >= UP_LARGE && !up_has_bytes(u) &&
+           !x->gathered_back && exchange_may_splice(x);
+}
+
+struct stream *exchange_hold_head(struct exchange *x)
+{
+    struct stream *client = NULL;
+    if (will_splice(x) && (x->up->stream.io.ready & IO_READABLE))
+        client = x->req.ops->raw(&x->req);
+    if (client)
+        client->more = x->holds_head = true;
+    return client;
+}
+
+static void push_head(struct exchange *x, struct stream *client)
+{
+    if (x->holds_head && client)
+        stream_push(client);
+    x->holds_head = false;
+}
+
 static bool try_splice(struct exchange *x, struct stream **client)
 {
-    struct up *u = x->up;
-    if (x->splicing) {
-        *client = x->req.ops->raw(&x->req);
-        return *client != NULL;
-    }
-    if (x->filters || x->gathered_back || u->body != BODY_SIZED || u->body_left < SPLICE_FROM || up_has_bytes(u) ||
-        !stream_is_plain(&u->stream) || x->req.is_tls)
+    if (!x->splices && !will_splice(x))
         return false;
     *client = x->req.ops->raw(&x->req);
-    if (!*client || pipe_take(&x->plane->pipes, &x->pipe) != RC_OK)
-        return false;
-    x->splicing = true;
-    return true;
+    if (!x->splicing)
+        x->splices = x->splicing = *client && pipe_take(&x->plane->pipes, &x->pipe) == RC_OK;
+    if (!x->splices)
+        push_head(x, *client);
+    return x->splices;
+}
+
+/* Only one that holds bytes is kept while the exchange waits. */
+static void give_pipe(struct exchange *x)
+{
+    pipe_give(&x->plane->pipes, &x->pipe);
+    x->splicing = false;
 }
 
 static enum next relay_spliced(struct exchange *x, struct stream *client)
@@ -198,19 +227,25 @@ static enum next relay_spliced(struct exchange *x, struct stream *client)
     uint64_t moved = 0, before = x->up->body_left;
     enum rc rc = pipe_move(&x->pipe, &x->up->stream, client, &x->up->body_left, &moved);
     x->req.bytes_out += moved;
-    if (moved)
+    if (moved) {
         touch(x, WAIT_CLIENT_WRITE);
+        x->holds_head = false;          /* it went with them */
+    }
     if (x->up->body_left < before)
         touch(x, WAIT_UP_READ);
+    if (!x->up->body_left)
+        exchange_leave_service(x);
+    if (!x->pipe.held)
+        give_pipe(x);
     if (rc == RC_OK) {
-        pipe_give(&x->plane->pipes, &x->pipe);
-        x->splicing = false;
         x->up->response_done = true;
         return go(x, STEP_FLUSH);
     }
     if (rc == RC_AGAIN) {
-        wait_for(x, x->pipe.held ? WAIT_CLIENT_WRITE : WAIT_UP_READ);
-        if ((client->io.ready & IO_WRITABLE) && (x->pipe.held || (x->up->stream.io.ready & IO_READABLE)))
+        bool holds = x->splicing;
+        push_head(x, client);
+        wait_for(x, holds ? WAIT_CLIENT_WRITE : WAIT_UP_READ);
+        if ((client->io.ready & IO_WRITABLE) && (holds || (x->up->stream.io.ready & IO_READABLE)))
             loop_ready(loop_of(x), &x->wake);
         return NEXT_WAIT;
     }

@@ -337,7 +337,10 @@ enum next exchange_send_response(struct exchange *x)
     x->head_sent = true;
     touch(x, WAIT_CLIENT_WRITE);
     touch(x, WAIT_UP_READ);
+    struct stream *held = exchange_hold_head(x);
     enum rc rc = x->req.ops->send_head(&x->req, &x->res, body, last);
+    if (held)
+        held->more = false;
     if (x->filters || has(x, HOOK_LOG))
         exchange_own_head(x);
     if (rc != RC_OK && rc != RC_AGAIN)
@@ -398,7 +401,8 @@ enum next step_head(struct exchange *x)
     if (rc != RC_OK)
         return exchange_fail(x, rc);
     for (;;) {
-        rc = up_may_read(x->up) ? up_read_head(x->up, &x->req, &x->res) : RC_AGAIN;
+        bool alone = x->up->large && exchange_may_splice(x);
+        rc = up_may_read(x->up) ? up_read_head(x->up, &x->req, &x->res, alone) : RC_AGAIN;
         if (rc == RC_AGAIN && x->retry->hedge_ms)
             rc = exchange_hedge(x);
         if (rc == RC_AGAIN) {

@@ -98,7 +98,7 @@ static bool head_step(struct probe *p)
     for (int interims = 0;; interims++) {
         enum rc rc = up_flush(p->up);
         if (rc == RC_OK || rc == RC_AGAIN)
-            rc = up_read_head(p->up, &p->req, &p->res);
+            rc = up_read_head(p->up, &p->req, &p->res, false);
         if (rc == RC_AGAIN)
             return false;
         if (rc != RC_OK || interims == INTERIMS_MAX || p->res.status == 101) {
