@@ -66,7 +66,7 @@ for _, name in ipairs {
   "base/rc.h", "base/slice.h", "base/arena.h", "base/buf.h", "base/clock.h", "base/list.h", "base/longest.h",
   "base/map.h",
   "base/queue.h", "base/random.h", "base/regex.h", "base/regex_literals.h", "base/regex_set.h", "base/utf8.h",
-  "net/deadline.h", "net/addr.h", "net/proxy_protocol.h", "net/resolver.h", "net/loop.h",
+  "net/deadline.h", "net/addr.h", "net/proxy_protocol.h", "net/resolver.h", "net/loop.h", "net/listener.h",
   "net/dns_message.h", "net/hosts.h", "net/names.h",
   "net/stream.h", "net/stream_memory.h", "net/resolve_async.h", "net/tls_context.h",
   "http/header.h", "http/url.h", "http/h1_parse.h", "http/h1_chunked.h", "http/request.h", "http/h1_write.h",

@@ -82,6 +82,13 @@ void addr_interleave(struct addr *at, int n)
     }
 }
 
+bool addr_is_loopback(const struct addr *a)
+{
+    if (a->u.any.sa_family == AF_INET)
+        return ntohl(a->u.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return a->u.any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->u.v6.sin6_addr);
+}
+
 size_t addr_print(const struct addr *a, char *out)
 {
     if (a->u.any.sa_family == AF_UNIX) {

@@ -35,6 +35,8 @@ void addr_set_port(struct addr *a, uint16_t port);
 /* Puts n addresses into the order in which connects should try them: that of the first, and another family after each,
  * as long as there are some. Those of a family keep their order. RFC 8305 section 4. */
 void addr_interleave(struct addr *at, int n);
+/* Only this machine can be at the other end. */
+bool addr_is_loopback(const struct addr *a);
 /* The form that addr_parse takes; gives the length. */
 size_t addr_print(const struct addr *a, char *out);
 

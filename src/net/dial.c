@@ -15,8 +15,10 @@ int dial(struct loop *loop, struct stream *s, const struct addr *to, enum dial_f
     int fd = socket(to->u.any.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return errno;
-    if (type == SOCK_STREAM && to->u.any.sa_family != AF_UNIX)
+    if (type == SOCK_STREAM && to->u.any.sa_family != AF_UNIX) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);     /* only slower without */
+        stream_unpace(fd, to);
+    }
     int error = connect(fd, &to->u.any, to->len) < 0 ? errno : 0;
     if (error && error != EINPROGRESS) {
         close(fd);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "net/stream.h"
 
 enum { ACCEPTS_PER_TURN = 64, PAUSE_MS = 100, DEFER_ACCEPT_S = 1 };
 
@@ -45,9 +46,10 @@ static int bind_one(const struct addr *a, bool share)
         ok = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
              (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0);
         int defer = DEFER_ACCEPT_S;
-        /* Both only save work: not fatal. Accepted sockets inherit TCP_NODELAY. */
+        /* All three only save work: not fatal. Accepted sockets inherit them. */
         (void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer, sizeof defer);
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        stream_unpace(fd, a);
     }
     if (family == AF_INET6)
         ok = ok && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0;

@@ -2,6 +2,7 @@
 /* stream: a byte stream over a socket, plain or TLS, as a struct of functions. */
 #include "base/rc.h"
 #include "base/slice.h"
+#include "net/addr.h"
 #include "net/loop.h"
 
 struct stream;
@@ -57,6 +58,10 @@ void stream_tcp_init(struct stream *s, int fd);
 
 /* Sends what a plain stream's kernel keeps back since a write with `more`. */
 void stream_push(struct stream *s);
+
+/* fd is a TCP socket to, or listening at, an address of loopback: its bytes go at once, whatever the machine's congestion
+ * control would do on a network. Sockets accepted from it inherit that. Elsewhere nothing happens. */
+void stream_unpace(int fd, const struct addr *a);
 
 /* As stream_read of a plain stream, but the bytes stay where they are. */
 enum rc stream_peek(struct stream *s, char *at, size_t size, size_t *n);

@@ -91,6 +91,13 @@ void stream_push(struct stream *s)
     (void)setsockopt(s->io.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+void stream_unpace(int fd, const struct addr *a)
+{
+    /* BBR sends by timers, which cost more here than the bytes do. Reno has none, and no kernel lacks it. */
+    if (addr_is_loopback(a))
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);      /* only dearer without */
+}
+
 enum rc stream_peek(struct stream *s, char *at, size_t size, size_t *n)
 {
     ssize_t got;
