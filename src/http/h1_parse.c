@@ -128,7 +128,8 @@ static enum rc take_fields(const char **from, const char *end, const struct h1_l
                            struct headers *headers)
 {
     struct header *field = headers->at;
-    uint32_t room = 0;
+    uint32_t room = headers->cap < limits->headers ? headers->cap : limits->headers;
+    enum header_line kind = LINE_WHOLE;
     const char *at = *from;
     for (;;) {
         if (at < end && *at == '\r') {
@@ -150,11 +151,11 @@ static enum rc take_fields(const char **from, const char *end, const struct h1_l
         if (headers->count == room && !(field = make_room(headers, a, limits, &room)))
             return RC_HEAD_LIMIT;
         /* Nearly always one space; what lies behind end is readable. */
-        bool is_line = true;
+        enum header_line line = kind;
         const char *value = colon + 2;
         if (colon[1] != ' ' || (unsigned char)*value <= ' ') {
             value = skip_blanks(colon + 1, end);
-            is_line = false;
+            line = LINE_NONE;
         }
         const char *stop = value_end(value, end), *next = stop + 2;
         if (next > end || memcmp(stop, "\r\n", 2) != 0) {
@@ -163,10 +164,11 @@ static enum rc take_fields(const char **from, const char *end, const struct h1_l
         }
         while ((unsigned char)stop[-1] <= ' ' && stop > value) {
             stop--;
-            is_line = false;
+            line = LINE_NONE;
         }
         headers_put(headers, field++, id, slice_make(at, (size_t)(colon - at)),
-                    slice_make(value, (size_t)(stop - value)), is_line);
+                    slice_make(value, (size_t)(stop - value)), line);
+        kind = LINE_NEXT;
         at = next;
     }
 }

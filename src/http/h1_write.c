@@ -15,13 +15,13 @@ static void put_fields(struct out *o, const struct headers *headers)
         const struct header *start = h++;
         if (start->skip)
             continue;
-        if (!start->in_head) {
+        if (start->line == LINE_NONE) {
             out_field(o, start->name, start->value);
             continue;
         }
-        const char *stop = slice_end(start->value) + 2;
-        for (; h < end && h->in_head > h->skip && h->name.at == stop; h++)
-            stop = slice_end(h->value) + 2;
+        while (h < end && h->line == LINE_NEXT && !h->skip)
+            h++;
+        const char *stop = slice_end(h[-1].value) + 2;
         out_put(o, slice_make(start->name.at, (size_t)(stop - start->name.at)));
     }
 }

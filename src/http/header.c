@@ -38,7 +38,7 @@ enum header_id header_id_of(struct slice name) { return header_look_up(name); }
 
 void headers_grow(struct headers *h, struct arena *a)
 {
-    uint32_t cap = h->cap ? h->cap * 2 : 16;
+    uint32_t cap = h->cap ? h->cap * 2 : HEADERS_ROOM;
     struct header *at = arena_alloc(a, cap * sizeof *at);
     if (h->count)
         memcpy(at, h->at, h->count * sizeof *at);
@@ -133,6 +133,6 @@ void headers_own(struct headers *h, struct arena *a)
     for (struct header *field = h->at; field < h->at + h->count; field++) {
         field->name = arena_copy(a, field->name);
         field->value = arena_copy(a, field->value);
-        field->in_head = false;
+        field->line = LINE_NONE;
     }
 }

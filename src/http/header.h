@@ -53,16 +53,27 @@
 enum header_id { HEADER_UNKNOWN, HEADER_TABLE(HEADER_ENUM) HEADER_COUNT };
 #undef HEADER_ENUM
 
+/* Whether a field lies somewhere as "name: value" CR LF, so that it can be written on as it lies there. */
+enum header_line {
+    LINE_NONE,
+    LINE_WHOLE,
+    LINE_NEXT,                          /* and right behind the field before it in the list, where that one is a line */
+};
+
 struct header {
     struct slice name, value;
     uint16_t id;                        /* enum header_id */
+    uint8_t line;                       /* enum header_line */
     bool skip;                          /* taken out: not written on */
-    bool in_head;                       /* "name: value" CR LF: it can be written on as it lies there */
     bool removed, set;                  /* by a plugin: it is not there any more; it is to stay as it is */
+    uint16_t unused;
 };
+
+enum { HEADERS_ROOM = 16 };
 
 struct headers {
     struct header *at;
+    struct header *room;                /* HEADERS_ROOM fields that outlive the list, taken first; NULL: none */
     uint32_t count, cap;
     uint16_t first[HEADER_COUNT];       /* 1 + index of the first field of a name, or of any unknown one; 0: none */
 };
@@ -71,18 +82,29 @@ struct headers {
 enum header_id header_id_of(struct slice name);
 struct slice header_name(enum header_id id);
 
+/* A list that is all zero begins in this room. */
+static inline void headers_use(struct headers *h, struct header *room)
+{
+    h->at = h->room = room;
+    h->cap = HEADERS_ROOM;
+}
+
 /* Empties a list, which has been used or is all zero, for a new message. */
 static inline void headers_clear(struct headers *h)
 {
-    if (h->cap)                         /* there may be room and no field yet */
-        memset(h, 0, sizeof *h);
+    struct header *room = h->room;
+    if (!h->count && h->at == room)     /* there may be room and no field yet */
+        return;
+    memset(h, 0, sizeof *h);
+    if (room)
+        headers_use(h, room);
 }
 
 void headers_grow(struct headers *h, struct arena *a);      /* private: the slow path of headers_add */
 
 /* Private: the field behind the last one, which there is room for. */
 static inline void headers_put(struct headers *h, struct header *field, enum header_id id, struct slice name,
-                               struct slice value, bool in_head)
+                               struct slice value, enum header_line line)
 {
     h->count++;
     if (!h->first[id])
@@ -90,8 +112,9 @@ static inline void headers_put(struct headers *h, struct header *field, enum hea
     field->name = name;
     field->value = value;
     field->id = (uint16_t)id;
+    field->line = (uint8_t)line;
     field->skip = field->removed = field->set = false;
-    field->in_head = in_head;
+    field->unused = 0;
 }
 
 /* Views: name and value must live as long as the list. The limit on their number (below 65,000) is the parser's. */
@@ -101,7 +124,7 @@ static inline struct header *headers_add(struct headers *h, struct arena *a, enu
     if (h->count == h->cap)
         headers_grow(h, a);
     struct header *field = &h->at[h->count];
-    headers_put(h, field, id, name, value, false);
+    headers_put(h, field, id, name, value, LINE_NONE);
     return field;
 }
 

@@ -249,7 +249,8 @@ static void add_line(struct exchange *x, struct headers *list, enum header_id id
     memcpy(text, value.at, value.len);
     memcpy(text + value.len, "\r\n", 2);
     struct header *h = headers_add(list, &x->req.arena, id, slice_make(at, name.len), slice_make(text, value.len));
-    h->set = h->in_head = true;
+    h->set = true;
+    h->line = LINE_WHOLE;
 }
 
 static int set_host(struct exchange *x, struct slice value);

@@ -214,12 +214,14 @@ static struct exchange *of(struct request *r) { return (struct exchange *)(void 
 
 struct exchange *exchange_new(struct plane *p, struct generation *g)
 {
-    struct exchange *x = freelist_take(&p->exchanges, offsetof(struct exchange, first));
+    struct exchange *x = freelist_take(&p->exchanges, offsetof(struct exchange, fields));
     x->plane = p;
     x->generation = g;
     x->wake.run = on_wake;
     struct request *r = &x->req;
     arena_init_on(&r->arena, x->first, sizeof x->first, 8192);
+    headers_use(&r->headers, x->fields);
+    headers_use(&x->res.headers, x->fields_back);
     r->loop = p->loop;
     r->limits = &x->generation->gateway.limits;
     r->timeouts = &x->generation->gateway.timeouts;

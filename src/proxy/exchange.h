@@ -115,7 +115,9 @@ struct exchange {
     bool is_websocket;          /* it has got one, and is counted among those that are open */
     bool half_closed;           /* the client has said that it will send no more */
     uint64_t written_seen, sent_seen;   /* bytes that the sockets had taken when we last looked */
-    char first[4096];           /* of the arena; not cleared */
+    /* Not cleared from here on. */
+    struct header fields[HEADERS_ROOM], fields_back[HEADERS_ROOM];      /* of req and res, the first ones */
+    char first[3072];           /* of the arena */
 };
 
 struct ask;

@@ -121,7 +121,7 @@ static void weaken_etag(struct exchange *x)
     memcpy(at, "W/", 2);
     memcpy(at + 2, etag->value.at, etag->value.len);
     etag->value = slice_make(at, etag->value.len + 2);
-    etag->in_head = false;
+    etag->line = LINE_NONE;
 }
 
 void exchange_unfix_response(struct exchange *x)

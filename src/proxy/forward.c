@@ -6,13 +6,14 @@
 
 /* Fields that we add are written as lines, side by side in one piece of the arena, so that the upstream's head takes
  * them as one copy. The piece is measured before: no check per byte. */
-struct lines { char *at; struct headers *headers; };
+struct lines { char *at; struct headers *headers; enum header_line kind; };
 
 static inline void end_line(struct lines *l, enum header_id id, struct slice name, char *value, char *end)
 {
     memcpy(end, "\r\n", 2);
     struct headers *h = l->headers;
-    headers_put(h, &h->at[h->count], id, name, slice_make(value, (size_t)(end - value)), true);
+    headers_put(h, &h->at[h->count], id, name, slice_make(value, (size_t)(end - value)), l->kind);
+    l->kind = LINE_NEXT;
     l->at = end + 2;
 }
 
@@ -239,7 +240,7 @@ void forward_request(struct exchange *x)
     size_t size = FIXED + 2 * r->authority.len + x->generation->gateway.id_header.len + x->id.len;
     if (trusted)
         size += list_bytes(&r->headers, HEADER_X_FORWARDED_FOR) + list_bytes(&r->headers, HEADER_FORWARDED);
-    struct lines l = { arena_alloc(&r->arena, size), &r->headers };
+    struct lines l = { arena_alloc(&r->arena, size), &r->headers, LINE_WHOLE };
     headers_reserve(&r->headers, &r->arena, LINES);
     add_forwarded(&l, r, trusted);
     LINE(&l, HEADER_VIA, "Via", put(value, r->version == 10 ? SLICE_OF("1.0 tidegate") : SLICE_OF("1.1 tidegate")));
@@ -263,7 +264,7 @@ bool forward_max_forwards(struct exchange *x)
         return false;
     char *digits = arena_alloc(&x->req.arena, 20);
     h->value = slice_make(digits, format_u64(digits, n - 1));
-    h->in_head = false;
+    h->line = LINE_NONE;
     return true;
 }
 
@@ -332,8 +333,8 @@ void forward_response(struct exchange *x)
 {
     struct headers *headers = &x->res.headers;
     static const char via[] = "Via: 1.1 tidegate\r\n";
-    headers_add(headers, &x->req.arena, HEADER_VIA, slice_make(via, 3), slice_make(via + 5, sizeof via - 8))->in_head =
-        true;
+    struct slice value = slice_make(via + 5, sizeof via - 8);
+    headers_add(headers, &x->req.arena, HEADER_VIA, slice_make(via, 3), value)->line = LINE_WHOLE;
     if (x->service->seats)
         seats_set_cookie(x);
 }

@@ -98,7 +98,7 @@ static enum rc take_terms(struct exchange *x)
         char *text = arena_alloc(&x->req.arena, WS_TERMS_MAX);
         w->terms.client_no_takeover = true;
         f->value = slice_make(text, ws_terms_write(text, &w->terms));
-        f->in_head = false;
+        f->line = LINE_NONE;
     }
     return RC_OK;
 }

@@ -22,7 +22,7 @@ local function fill(list, arena, fields)
     list.count = list.count + 1
     h.name, h.value, h.id = slice(field[1]), slice(field[2]), tonumber(C.header_id_of(slice(field[1])))
     h.skip = field.skip or false
-    h.in_head = false
+    h.line = C.LINE_NONE
     if h.id ~= 0 and list.first[h.id] == 0 then list.first[h.id] = list.count end
   end
 end
