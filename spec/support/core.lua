@@ -70,6 +70,7 @@ for _, name in ipairs {
   "net/dns_message.h", "net/hosts.h", "net/names.h",
   "net/stream.h", "net/stream_memory.h", "net/resolve_async.h", "net/tls_context.h",
   "http/header.h", "http/url.h", "http/h1_parse.h", "http/h1_chunked.h", "http/request.h", "http/h1_write.h",
+  "http/host_memo.h",
   "http/h1_server_head.h",
   "http/cookie.h", "http/keep_alive.h", "http/query.h", "http/request_timeout.h", "http/ws_frame.h", "http/ws_check.h",
   "http/ws_handshake.h", "http/ws_deflate.h",

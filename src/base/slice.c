@@ -68,12 +68,13 @@ bool slice_to_u64(struct slice s, uint64_t max, uint64_t *out)
     uint64_t n = 0;
     if (s.len == 0)
         return false;
-    for (const char *safe = s.len > DIGITS_SAFE ? at + DIGITS_SAFE : end; at < safe; at++) {
+    const char *safe = s.len > DIGITS_SAFE ? at + DIGITS_SAFE : end;
+    do {
         unsigned digit = (unsigned char)*at - '0';
         if (digit > 9)
             return false;
         n = n * 10 + digit;
-    }
+    } while (++at < safe);
     for (; at < end; at++)
         if (!add_digit(&n, *at))
             return false;

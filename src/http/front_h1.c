@@ -149,7 +149,7 @@ static enum rc written(struct front *f, enum rc rc)
 static enum rc accept_head(struct front *f, struct request *r, const struct h1_head *head, const char **why)
 {
     bool keep;
-    enum rc rc = h1_server_head(r, head, &keep, why);
+    enum rc rc = h1_server_head(r, head, &f->set->hosts, &keep, why);
     if (rc != RC_OK)
         return rc;
     f->keep = keep && !f->set->draining && ++f->requests < f->set->requests_per_connection;

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/freelist.h"
 #include "http/greeting.h"
+#include "http/host_memo.h"
 #include "http/request.h"
 #include "net/listener.h"
 #include "net/stream_tls.h"
@@ -19,6 +20,7 @@ struct fronts {
     uint32_t turned_away;
     bool draining;                      /* every response says Connection: close */
     uint64_t accepted;
+    struct host_memo hosts;
 };
 
 void fronts_init(struct fronts *set, struct loop *loop, const struct request_events *events);

@@ -38,25 +38,73 @@ static inline const char *value_end(const char *at, const char *end)
 /* Target bytes: visible ASCII only, no fragment. */
 static const char *target_end(const char *at, const char *end)
 {
+#ifdef __SSE2__
+    /* Visible bytes and one are, as signed numbers, over '!'; DEL and those with the high bit are below zero. */
+    const __m128i one = _mm_set1_epi8(1), least = _mm_set1_epi8('!' + 1), hash = _mm_set1_epi8('#');
+    for (; at < end; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i bad = _mm_or_si128(_mm_cmpgt_epi8(least, _mm_add_epi8(bytes, one)), _mm_cmpeq_epi8(bytes, hash));
+        unsigned mask = (unsigned)_mm_movemask_epi8(bad);
+        if (mask) {
+            at += (unsigned)__builtin_ctz(mask);
+            break;
+        }
+    }
+    return at < end ? at : end;
+#else
     for (; at < end; at++) {
         unsigned char c = (unsigned char)*at;
         if (c <= ' ' || c >= 0x7f || c == '#')
             return at;
     }
     return end;
+#endif
+}
+
+#ifdef __SSE2__
+/* Letters and digits. */
+static inline __m128i are_alphanumeric(__m128i bytes)
+{
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    __m128i digit = _mm_sub_epi8(bytes, _mm_set1_epi8('0'));
+    return _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter),
+                        _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
+}
+#endif
+
+/* Behind the bytes of a path that are normal whatever comes: letters, digits, '-', '_', and slashes one by one. It may
+ * say less. */
+static inline const char *plain_path_end(const char *at, const char *end)
+{
+#ifdef __SSE2__
+    for (unsigned behind_slash = 0; at < end; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('/'));
+        __m128i line = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_')));
+        __m128i good = _mm_or_si128(_mm_or_si128(are_alphanumeric(bytes), line), slash);
+        unsigned slashes = (unsigned)_mm_movemask_epi8(slash);
+        unsigned stop = ((unsigned)_mm_movemask_epi8(good) ^ 0xffffu) | (slashes & (slashes << 1 | behind_slash));
+        if (stop) {
+            at += (unsigned)__builtin_ctz(stop);
+            break;
+        }
+        behind_slash = slashes >> 15;
+    }
+    return at < end ? at : end;
+#else
+    (void)end;
+    return at;
+#endif
 }
 
 static inline const char *token_end(const char *at, const char *end)
 {
 #ifdef __SSE2__
     /* Nearly all names are letters, digits and '-': sixteen bytes at a time. What ends such a run, the table judges. */
-    const __m128i a = _mm_set1_epi8('a'), zero = _mm_set1_epi8('0'), dash = _mm_set1_epi8('-');
     for (; at < end; at += 16) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-        __m128i letter = _mm_sub_epi8(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), a), digit = _mm_sub_epi8(bytes, zero);
-        __m128i good = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter),
-                                    _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
-        unsigned bad = (unsigned)_mm_movemask_epi8(_mm_or_si128(good, _mm_cmpeq_epi8(bytes, dash))) ^ 0xffffu;
+        __m128i good = _mm_or_si128(are_alphanumeric(bytes), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')));
+        unsigned bad = (unsigned)_mm_movemask_epi8(good) ^ 0xffffu;
         if (bad) {
             at += (unsigned)__builtin_ctz(bad);
             break;
@@ -128,7 +176,7 @@ static enum rc take_fields(const char **from, const char *end, const struct h1_l
                            struct headers *headers)
 {
     struct header *field = headers->at;
-    uint32_t room = headers->cap < limits->headers ? headers->cap : limits->headers;
+    uint32_t count = 0, room = headers->cap < limits->headers ? headers->cap : limits->headers;
     enum header_line kind = LINE_WHOLE;
     const char *at = *from;
     for (;;) {
@@ -148,7 +196,7 @@ static enum rc take_fields(const char **from, const char *end, const struct h1_l
                 return colon == end ? RC_AGAIN : RC_MALFORMED;
             }
         }
-        if (headers->count == room && !(field = make_room(headers, a, limits, &room)))
+        if (count == room && !(field = make_room(headers, a, limits, &room)))
             return RC_HEAD_LIMIT;
         /* Nearly always one space; what lies behind end is readable. */
         enum header_line line = kind;
@@ -166,8 +214,10 @@ static enum rc take_fields(const char **from, const char *end, const struct h1_l
             stop--;
             line = LINE_NONE;
         }
-        headers_put(headers, field++, id, slice_make(at, (size_t)(colon - at)),
-                    slice_make(value, (size_t)(stop - value)), line);
+        header_set(field++, id, slice_make(at, (size_t)(colon - at)), slice_make(value, (size_t)(stop - value)), line);
+        headers->count = ++count;
+        if (!headers->first[id])
+            headers->first[id] = (uint16_t)count;
         kind = LINE_NEXT;
         at = next;
     }
@@ -206,8 +256,10 @@ static enum rc take_request_line(const char **at, const char *end, const struct 
         return RC_MALFORMED;
     }
     *at = stop + 1;
-    stop = target_end(*at, end);
+    const char *plain = plain_path_end(*at, end);
+    stop = plain < end && *plain == ' ' ? plain : target_end(plain, end);
     head->target = slice_make(*at, (size_t)(stop - *at));
+    head->plain = (size_t)(plain - *at);
     if (head->target.len > limits->uri_bytes)
         return RC_URI_LIMIT;
     if (stop == end)

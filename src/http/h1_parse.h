@@ -10,6 +10,7 @@ struct h1_limits { uint32_t head_bytes, headers, uri_bytes; };
 
 struct h1_head {
     struct slice method, target;        /* of a request */
+    size_t plain;                       /* so many bytes of the target need no normalisation and have no '?' */
     struct slice reason;                /* of a response */
     int status;
     uint8_t minor;                      /* HTTP/1.minor */

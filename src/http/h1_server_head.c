@@ -142,38 +142,66 @@ static enum rc read_fields(struct request *r, bool *keep, const char **why)
     return RC_OK;
 }
 
-static enum rc read_target(struct request *r, const char **why)
+/* What it names, found out or known already. */
+static enum rc read_host(struct request *r, struct host_memo *memo)
 {
-    struct slice path = r->target, port;
+    struct slice port;
+    r->host = host_memo_find(memo, r->authority);
+    if (r->host.at)
+        return RC_OK;
+    enum rc rc = url_split_authority(r->authority, &r->arena, &r->host, &port);
+    if (rc == RC_OK)
+        host_memo_keep(memo, r->authority, r->host);
+    return rc;
+}
+
+/* Cuts the query off, and makes the path normal where it is not. plain: so much of it is, and has no '?'. */
+static enum rc read_path(struct request *r, struct slice path, size_t plain)
+{
+    const char *mark = plain == path.len ? NULL : memchr(path.at + plain, '?', path.len - plain);
+    if (mark) {
+        r->query = slice_from(path, (size_t)(mark + 1 - path.at));
+        path.len = (size_t)(mark - path.at);
+    }
+    if (path.len && path.len == plain) {
+        r->plain_path = path.at;
+        r->path = path;
+        return RC_OK;
+    }
+    if (path.len == 0)
+        path = SLICE_OF("/");
+    return url_normalise(path, r->security->merge_slashes, &r->arena, &r->path);
+}
+
+static enum rc read_target(struct request *r, size_t plain, struct host_memo *memo, const char **why)
+{
+    struct slice path = r->target;
     if (r->method == METHOD_CONNECT || (r->method == METHOD_OPTIONS && slice_equal(path, SLICE_OF("*")))) {
         r->path = path;
     } else {
         /* RFC 9112 section 3.2.2: the target's authority replaces Host. */
-        if (path.at[0] != '/' && url_split_absolute(path, &r->authority, &path) != RC_OK)
-            return malformed(why, "the target is neither a path nor an http URL");
-        const char *mark = memchr(path.at, '?', path.len);
-        if (mark) {
-            r->query = slice_from(path, (size_t)(mark + 1 - path.at));
-            path.len = (size_t)(mark - path.at);
+        if (path.at[0] != '/') {
+            plain = 0;
+            if (url_split_absolute(path, &r->authority, &path) != RC_OK)
+                return malformed(why, "the target is neither a path nor an http URL");
         }
-        if (path.len == 0)
-            path = SLICE_OF("/");
-        if (url_normalise(path, r->security->merge_slashes, &r->arena, &r->path) != RC_OK)
+        if (read_path(r, path, plain) != RC_OK)
             return malformed(why, "the path has a broken escape, a NUL, or leads above the root");
     }
     if (r->authority.len == 0)          /* RFC 9110 section 7.2: an empty Host is what a client without one sends */
         return RC_OK;
-    if (url_split_authority(r->authority, &r->arena, &r->host, &port) != RC_OK)
+    if (read_host(r, memo) != RC_OK)
         return malformed(why, "the host is no name or address");
     return RC_OK;
 }
 
-enum rc h1_server_head(struct request *r, const struct h1_head *head, bool *keep, const char **why)
+enum rc h1_server_head(struct request *r, const struct h1_head *head, struct host_memo *memo, bool *keep,
+                       const char **why)
 {
     r->version = head->minor == 0 ? 10 : 11;
     r->method_text = head->method;
     r->method = method_of(head->method);
     r->target = head->target;
     enum rc rc = read_fields(r, keep, why);
-    return rc == RC_OK ? read_target(r, why) : rc;
+    return rc == RC_OK ? read_target(r, head->plain, memo, why) : rc;
 }

@@ -1,6 +1,6 @@
 #include "http/h1_write.h"
 
-void out_number(struct out *o, uint64_t n)
+__attribute__((noinline)) void out_number(struct out *o, uint64_t n)
 {
     char digits[20];
     out_put(o, slice_make(digits, format_u64(digits, n)));

@@ -102,6 +102,18 @@ static inline void headers_clear(struct headers *h)
 
 void headers_grow(struct headers *h, struct arena *a);      /* private: the slow path of headers_add */
 
+/* Private: for those who have found room, and count. */
+static inline void header_set(struct header *field, enum header_id id, struct slice name, struct slice value,
+                              enum header_line line)
+{
+    field->name = name;
+    field->value = value;
+    field->id = (uint16_t)id;
+    field->line = (uint8_t)line;
+    field->skip = field->removed = field->set = false;
+    field->unused = 0;
+}
+
 /* Private: the field behind the last one, which there is room for. */
 static inline void headers_put(struct headers *h, struct header *field, enum header_id id, struct slice name,
                                struct slice value, enum header_line line)
@@ -109,12 +121,7 @@ static inline void headers_put(struct headers *h, struct header *field, enum hea
     h->count++;
     if (!h->first[id])
         h->first[id] = (uint16_t)h->count;
-    field->name = name;
-    field->value = value;
-    field->id = (uint16_t)id;
-    field->line = (uint8_t)line;
-    field->skip = field->removed = field->set = false;
-    field->unused = 0;
+    header_set(field, id, name, value, line);
 }
 
 /* Views: name and value must live as long as the list. The limit on their number (below 65,000) is the parser's. */

@@ -388,15 +388,21 @@ enum rc up_read_body(struct up *u, struct span *out, bool *last)
     return rc;
 }
 
-bool up_is_reusable(struct up *u)
+/* Not inlined, because it is rare and takes room on the stack. */
+__attribute__((noinline)) static bool has_nothing_to_read(struct up *u)
 {
     char byte;
     size_t n;
+    return stream_read(&u->stream, &byte, 1, &n) == RC_AGAIN;
+}
+
+bool up_is_reusable(struct up *u)
+{
     if (!u->keep || !u->request_done || !u->response_done || buf_len(&u->output.kept) || up_has_bytes(u) ||
         (u->stream.io.ready & (IO_HUP | IO_ERROR)))
         return false;
     /* A read that ended exactly where the body did, or a splice, does not know whether more is there. */
-    return !(u->stream.io.ready & IO_READABLE) || stream_read(&u->stream, &byte, 1, &n) == RC_AGAIN;
+    return !(u->stream.io.ready & IO_READABLE) || has_nothing_to_read(u);
 }
 
 bool up_sent_nothing(const struct up *u)

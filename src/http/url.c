@@ -238,13 +238,14 @@ static enum rc split_name(struct slice authority, struct slice *host, struct sli
 /* RFC 3986 section 3.2.3: it may be empty. */
 static bool is_port(struct slice s)
 {
-    unsigned n = 0, most = 0;
+    unsigned n = 0;
     for (const char *at = s.at, *end = slice_end(s); at < end; at++) {
         unsigned digit = (unsigned char)*at - '0';
-        most = digit > most ? digit : most;
-        n = n < 65536 ? n * 10 + digit : n;
+        if (digit > 9 || n > 65535)
+            return false;
+        n = n * 10 + digit;
     }
-    return most <= 9 && n <= 65535;
+    return n <= 65535;
 }
 
 enum rc url_split_authority(struct slice authority, struct arena *a, struct slice *host, struct slice *port)

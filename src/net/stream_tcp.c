@@ -1,5 +1,4 @@
-/* stream_tcp: the plain stream. It makes its system calls without libc's wrappers: those are cancellation points, and
- * in a program with threads each pays for the chance of being cancelled, which no thread of ours is. */
+/* stream_tcp: the plain stream. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,12 +8,31 @@
 
 #include "net/stream.h"
 
+/* recvfrom and sendto without an address. Not by libc's functions: those are cancellation points, and in a program with
+ * threads each pays for the chance of being cancelled, which no thread of ours is. Gives what the kernel does: a count,
+ * or -errno. */
+static inline ssize_t transfer(long call, int fd, const void *at, size_t size, int flags)
+{
+#ifdef __x86_64__
+    ssize_t result = call;
+    register long how __asm__("r10") = flags, address __asm__("r8") = 0, len __asm__("r9") = 0;
+    __asm__ volatile("syscall"
+                     : "+a"(result)
+                     : "D"((long)fd), "S"(at), "d"(size), "r"(how), "r"(address), "r"(len)
+                     : "rcx", "r11", "memory");
+    return result;
+#else
+    ssize_t result = syscall(call, fd, at, size, flags, NULL, 0);
+    return result < 0 ? -errno : result;
+#endif
+}
+
 static enum rc tcp_read(struct stream *s, char *at, size_t size, size_t *n)
 {
     ssize_t got;
     do
-        got = syscall(SYS_recvfrom, s->io.fd, at, size, 0, NULL, NULL);
-    while (got < 0 && errno == EINTR);
+        got = transfer(SYS_recvfrom, s->io.fd, at, size, 0);
+    while (got == -EINTR);
     if (got > 0) {
         /* A short read emptied the socket: the next byte gives a new edge. After a hang-up none comes any more. */
         if ((size_t)got < size && !(s->io.ready & IO_HUP))
@@ -24,12 +42,12 @@ static enum rc tcp_read(struct stream *s, char *at, size_t size, size_t *n)
     }
     if (got == 0)
         return RC_EOF;
-    if (errno == EAGAIN) {
+    if (got == -EAGAIN) {
         s->io.ready &= (uint8_t)~IO_READABLE;
         return RC_AGAIN;
     }
     /* The kernel says EPIPE when the reset came after an orderly end: the end is what counts. */
-    return errno == EPIPE ? RC_EOF : RC_RESET;
+    return got == -EPIPE ? RC_EOF : RC_RESET;
 }
 
 static enum rc tcp_write(struct stream *s, struct slice bytes, size_t *n)
@@ -37,8 +55,8 @@ static enum rc tcp_write(struct stream *s, struct slice bytes, size_t *n)
     ssize_t sent;
     int flags = s->more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
     do
-        sent = syscall(SYS_sendto, s->io.fd, bytes.at, bytes.len, flags, NULL, 0);
-    while (sent < 0 && errno == EINTR);
+        sent = transfer(SYS_sendto, s->io.fd, bytes.at, bytes.len, flags);
+    while (sent == -EINTR);
     *n = 0;
     if (sent >= 0) {
         *n = (size_t)sent;
@@ -47,7 +65,7 @@ static enum rc tcp_write(struct stream *s, struct slice bytes, size_t *n)
         return RC_OK;
     }
     /* ENOTCONN: connect has not finished. */
-    if (errno == EAGAIN || errno == ENOTCONN) {
+    if (sent == -EAGAIN || sent == -ENOTCONN) {
         s->io.ready &= (uint8_t)~IO_WRITABLE;
         return RC_AGAIN;
     }

@@ -138,22 +138,26 @@ static uint64_t try_due_ms(const struct exchange *x)
     return is_nodes ? exchange_try_due_ms(x) : DEADLINE_NEVER;
 }
 
-static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
+/* When the exchange has waited too long, and what it means then. */
+struct wait_end { uint64_t due; enum rc meaning; };
+
+static struct wait_end next_deadline(const struct exchange *x)
 {
     uint64_t due = DEADLINE_NEVER;
+    enum rc meaning = RC_INTERNAL;
     for (unsigned bits = x->waits; bits; bits &= bits - 1) {
         enum wait w = (enum wait)(bits & -bits);
         enum rc m;
         uint64_t limit = limit_of(x, w, &m), at = x->since_ms[__builtin_ctz(w)] + limit;
         if (limit && at < due) {
             due = at;
-            *meaning = m;
+            meaning = m;
         }
     }
     uint64_t at = try_due_ms(x);
     if (at < due) {
         due = at;
-        *meaning = RC_TRY_TIMEOUT;
+        meaning = RC_TRY_TIMEOUT;
     }
     if (x->step == STEP_WEBSOCKET && x->websocket->relay.ends[WS_CLIENT].stream) {     /* the 101 is out */
         at = websocket_due(x->websocket);
@@ -162,16 +166,16 @@ static uint64_t next_deadline(const struct exchange *x, enum rc *meaning)
     at = x->timed_out || x->step == STEP_WEBSOCKET || x->step == STEP_TUNNEL ? DEADLINE_NEVER : exchange_due_ms(x);
     if (at <= due && at != DEADLINE_NEVER) {
         due = at;
-        *meaning = x->asked_ms && at == x->req.started_us / 1000 + x->asked_ms ? RC_LATE : RC_ROUTE_TIMEOUT;
+        meaning = x->asked_ms && at == x->req.started_us / 1000 + x->asked_ms ? RC_LATE : RC_ROUTE_TIMEOUT;
     }
     if (x->half_closed && !x->head_sent) {
         at = x->req.started_us / 1000 + HALF_CLOSED_MS;
         if (at < due) {
             due = at;
-            *meaning = RC_CLIENT_GONE;
+            meaning = RC_CLIENT_GONE;
         }
     }
-    return due;
+    return (struct wait_end){ due, meaning };
 }
 
 void exchange_go_on(struct exchange *x, enum next next)
@@ -186,10 +190,9 @@ void exchange_go_on(struct exchange *x, enum next next)
         exchange_finish(x, next == NEXT_DONE);
         return;                 /* x is gone */
     }
-    enum rc meaning;
     if (x->up)
         up_settle(x->up);
-    x->req.ops->arm(&x->req, next_deadline(x, &meaning));
+    x->req.ops->arm(&x->req, next_deadline(x).due);
 }
 
 static void exchange_run(struct exchange *x)
@@ -281,17 +284,16 @@ static enum next out_of_time(struct exchange *x, enum rc meaning)
 static void on_timeout(struct request *r)
 {
     struct exchange *x = of(r);
-    enum rc meaning = RC_INTERNAL;
-    uint64_t due = next_deadline(x, &meaning);
-    if (due > loop_of(x)->clock.now_ms) {
-        r->ops->arm(r, due);
+    struct wait_end end = next_deadline(x);
+    if (end.due > loop_of(x)->clock.now_ms) {
+        r->ops->arm(r, end.due);
         return;
     }
-    if (x->step == STEP_WEBSOCKET && meaning == RC_INTERNAL) {
+    if (x->step == STEP_WEBSOCKET && end.meaning == RC_INTERNAL) {
         exchange_go_on(x, NEXT_STEP);         /* a ping, or the end of somebody's time */
         return;
     }
-    exchange_go_on(x, out_of_time(x, meaning));
+    exchange_go_on(x, out_of_time(x, end.meaning));
 }
 
 static void on_drop(struct request *r) { exchange_free(of(r)); }

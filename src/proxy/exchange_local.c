@@ -259,7 +259,7 @@ enum next step_route(struct exchange *x)
         remember(x, now_ms);
     if (r->method == METHOD_CONNECT)
         return not_found(x, &(struct router_answer){ .allowed = 1u << METHOD_COUNT });
-    if (r->security->deny_hidden_files && url_is_hidden(r->path))
+    if (r->security->deny_hidden_files && r->path.at != r->plain_path && url_is_hidden(r->path))
         return exchange_fail(x, RC_HIDDEN);
     find_route(x, r->method, r->method_text, &answer, &stuck);
     if (!answer.route && !stuck && r->method == METHOD_OPTIONS)

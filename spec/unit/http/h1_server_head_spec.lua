@@ -2,6 +2,9 @@ local core = require "support.core"
 local ffi = require "ffi"
 local C = core.C
 
+-- One for all of them: what a head means depends on none before it.
+local memo = ffi.new "struct host_memo"
+
 local BODIES = { [0] = "none", "sized", "streamed", "to close" }
 
 --- Parses a head and reads it: the result code, why it is malformed, the request, and whether the connection goes on.
@@ -16,10 +19,11 @@ local function read(bytes, settings)
   local head, keep, why = ffi.new "struct h1_head", ffi.new "bool[1]", ffi.new "const char *[1]"
   local parse = ffi.new("struct h1_limits", { head_bytes = 65536, headers = 100, uri_bytes = 8192 })
   assert.equal("OK", core.rc(C.h1_parse_request(core.guarded(bytes, 64), parse, r.arena, head, r.headers)))
-  local rc = core.rc(C.h1_server_head(r, head, keep, why))
+  local rc = core.rc(C.h1_server_head(r, head, memo, keep, why))
   -- What a caller may hold on to is copied before the memory goes.
   local found = {
     path = core.text(r.path), query = core.text(r.query), host = core.text(r.host), authority = core.text(r.authority),
+    is_plain = r.plain_path ~= nil and r.plain_path == r.path.at,
     version = r.version, body = BODIES[tonumber(r.body)], bytes = tonumber(r.body_bytes), keep = keep[0],
     expects_continue = r.expects_continue, wants_upgrade = r.wants_upgrade, skipped = {},
   }
@@ -127,4 +131,81 @@ describe("h1_server_head", function()
       assert.same({ case[1] }, { rc, why })
     end)
   end
+
+  --- What a path becomes, and whether it hides something, asked of the functions that look at each byte.
+  local function normal(path)
+    local out, arena = ffi.new "struct slice", core.arena()
+    local rc = core.rc(C.url_normalise(core.slice(path), true, arena, out))
+    return rc == "OK" and core.text(out) or nil, rc == "OK" and C.url_is_hidden(out)
+  end
+
+  it("takes no path for plain that is not, whichever byte is wherever in it", function()
+    for len = 1, 36 do
+      for at = 1, len do
+        for byte = 0x21, 0x7e do
+          local path = "/" .. ("a"):rep(at - 1) .. string.char(byte) .. ("b"):rep(len - at)
+          if not path:find "[#?]" then
+            local rc, _, found = read(request({}, { target = path .. "?q/./?" }))
+            local expected, hidden = normal(path)
+            if found.path ~= expected and rc == "OK" or (rc == "OK") ~= (expected ~= nil) or found.query ~= "q/./?" or
+               hidden and found.is_plain then
+              assert.same({ path, expected }, { path, rc == "OK" and found.path or rc })
+            end
+          end
+        end
+      end
+    end
+  end)
+
+  it("finds double slashes and dots wherever they are", function()
+    for len = 0, 40 do
+      for _, odd in ipairs { "//", "/.", "/..", "/./", "/../", "/.x", "%2F." } do
+        local path = "/" .. ("a"):rep(len) .. odd .. "b/c"
+        local rc, _, found = read(request({}, { target = path }))
+        local expected = normal(path)
+        assert.same({ expected and "OK" or "MALFORMED", expected }, { rc, expected and found.path })
+        assert.is_false(found.is_plain)
+      end
+      local _, _, plain = read(request({}, { target = "/a" .. ("a"):rep(len) .. "/b-c_d/9" }))
+      assert.is_true(plain.is_plain)
+    end
+  end)
+
+  describe("remembers hosts", function()
+    --- Hosts of one length that differ in one byte, wherever that is: some share a place.
+    local function hosts(len)
+      local all = {}
+      for at = 1, len do
+        for _, c in ipairs { "a", "b", "7" } do all[#all + 1] = ("x"):rep(at - 1) .. c .. ("x"):rep(len - at) end
+      end
+      return all
+    end
+
+    for _, len in ipairs { 1, 7, 8, 9, 15, 16, 17, 24, 33, 63, 64, 65, 80 } do
+      it(("of %d bytes, and takes none for another"):format(len), function()
+        for _ = 1, 2 do
+          for _, name in ipairs(hosts(len)) do
+            for _, port in ipairs { "", ":8", ":8080" } do
+              local rc, _, found = read(request({}, { host = name .. port }))
+              assert.same({ "OK", name, name .. port }, { rc, found.host, found.authority })
+            end
+          end
+        end
+      end)
+    end
+
+    it("only as far as they are good as they are", function()
+      local names = { "Upper.Test", "upper.test", "dot.at.end.", "dot.at.end", "[2001:db8::1]:8080", "[2001:DB8::1]:8080" }
+      local good = { "upper.test", "upper.test", "dot.at.end", "dot.at.end", "[2001:db8::1]", "[2001:db8::1]" }
+      for _ = 1, 3 do
+        for i, name in ipairs(names) do
+          local _, _, found = read(request({}, { host = name }))
+          assert.equal(good[i], found.host)
+        end
+        for _, name in ipairs { "two..dots.test", "bad_port.test:70000", "bad port.test", "under%zzscore" } do
+          assert.equal("MALFORMED", (read(request({}, { host = name }))))
+        end
+      end
+    end)
+  end)
 end)
