@@ -1,5 +1,5 @@
-/* A request head: no overrun, prefixes agree with the whole, what is written again reads the same, and it means the same
- * whatever heads came before. */
+/* A request head: no overrun, prefixes agree with the whole, what is written again reads the same, and it means the
+ * same whatever heads came before. */
 #include "fuzz.h"
 #include "http/h1_server_head.h"
 #include "http/url.h"

@@ -80,8 +80,8 @@ static inline const char *plain_path_end(const char *at, const char *end)
     for (unsigned behind_slash = 0; at < end; at += 16) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
         __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('/'));
-        __m128i line = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_')));
-        __m128i good = _mm_or_si128(_mm_or_si128(are_alphanumeric(bytes), line), slash);
+        __m128i dash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')), low = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_'));
+        __m128i good = _mm_or_si128(_mm_or_si128(are_alphanumeric(bytes), slash), _mm_or_si128(dash, low));
         unsigned slashes = (unsigned)_mm_movemask_epi8(slash);
         unsigned stop = ((unsigned)_mm_movemask_epi8(good) ^ 0xffffu) | (slashes & (slashes << 1 | behind_slash));
         if (stop) {

@@ -90,7 +90,7 @@ struct request {
     bool is_head;                       /* from the client: plugins may change the method for the upstream */
     struct slice target;                /* as it came, for the log */
     struct slice path;                  /* normalised, never empty: "/..." or "*" */
-    const char *plain_path;             /* a path that begins there has letters, digits, '-', '_' and slashes; or NULL */
+    const char *plain_path;             /* a path that begins there has no byte but [A-Za-z0-9/_-]; or NULL */
     struct slice query;                 /* behind '?', without it; at NULL: no '?' at all */
     struct slice host;                  /* name without port, lower case, no trailing dot; may be empty in HTTP/1.0 */
     struct slice authority;             /* host and port as they came */

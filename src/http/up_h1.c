@@ -12,7 +12,7 @@
 #include "net/dial.h"
 #include "net/stream_tls.h"
 
-enum { ALONE_BYTES = 4096 };    /* heads are smaller, most of them, and so are the bodies of which a pipe makes nothing */
+enum { ALONE_BYTES = 4096 };    /* most heads are smaller, and so are the bodies of which a pipe makes nothing */
 
 static void on_event(struct io *io)
 {

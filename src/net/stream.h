@@ -59,8 +59,8 @@ void stream_tcp_init(struct stream *s, int fd);
 /* Sends what a plain stream's kernel keeps back since a write with `more`. */
 void stream_push(struct stream *s);
 
-/* fd is a TCP socket to, or listening at, an address of loopback: its bytes go at once, whatever the machine's congestion
- * control would do on a network. Sockets accepted from it inherit that. Elsewhere nothing happens. */
+/* fd is a TCP socket to, or listening at, an address of loopback: its bytes go at once, whatever the machine's
+ * congestion control would do on a network. Sockets accepted from it inherit that. Elsewhere nothing happens. */
 void stream_unpace(int fd, const struct addr *a);
 
 /* As stream_read of a plain stream, but the bytes stay where they are. */
