@@ -220,6 +220,29 @@ return Dies
     gw:kill()
   end)
 
+  it("tells of workers and upgrades in the error log that is configured, too, wherever that is moved", function()
+    local gw = gateway.start("log: { error: here.log }\n" .. config())
+    local log = gw.folder .. "/here.log"
+    local function told(pattern)
+      clock.wait_until(function() return (files.read(log) or ""):find(pattern) end, nil, pattern .. " in " .. log)
+    end
+    local worker = gw:worker_pid()
+    signal.kill(worker, signal.SIGKILL)
+    told 'worker ended unexpectedly, starting a new one how="signal 9"'
+    clock.wait_until(function() return (gw:status()) == 0 and gw:worker_pid() ~= worker end, nil, "a new worker")
+    os.rename(log, log .. ".1")
+    gw:signal(signal.SIGUSR2)
+    told "handing over to a new binary"
+    told "new worker is ready, the old one drains"
+    gw:write("log: { error: there.log }\n" .. config())
+    log = gw.folder .. "/there.log"
+    told "configuration in force"
+    gw:write("routes: [oops\n")
+    gw:signal(signal.SIGUSR2)
+    told "the new binary refuses the configuration"
+    gw:kill()
+  end)
+
   it("serves the last good configuration when its worker dies while the files are broken", function()
     local gw = gateway.start(config("good"))
     gw:write("routes: [oops\n")

@@ -14,6 +14,7 @@ enum message_kind {
     MESSAGE_BOUND,      /* supervisor: here they are; text is the real address */
     MESSAGE_FAILED,     /* supervisor: no; text says why */
     MESSAGE_UNBIND,     /* worker: nobody needs text any more; no answer */
+    MESSAGE_ERROR_LOG,  /* worker: the error log is the file text from now on; no answer */
     MESSAGE_READY,      /* worker: accepting connections; text is a line for the user; no answer */
     MESSAGE_QUARANTINE, /* worker: the plugin of this entry has blocked a loop, and the worker ends of it; no answer */
     MESSAGE_DOOMED,     /* worker: cannot start; text is the reason, to be shown as it is; no answer */

@@ -165,6 +165,8 @@ static void apply_logs(struct control *c, struct generation *g)
         error_log = slice_make(name, (size_t)n);        /* in the background nobody reads standard error */
     }
     writer_set_error_log(c->writer, error_log);
+    snprintf(name, sizeof name, "%.*s", (int)g->gateway.error_log.len, g->gateway.error_log.at);
+    control_tell(c, MESSAGE_ERROR_LOG, name);
     for (uint32_t i = 0; i < g->log_count; i++)
         if ((g->logs[i]->sink = writer_sink(c->writer, g->logs[i]->settings.file)) == WRITER_NO_SINK)
             log_error("control", "too many different log files since the start; restart to free them", "file",

@@ -25,6 +25,7 @@
 #include "run/handover.h"
 #include "run/notify.h"
 #include "run/quarantine.h"
+#include "run/supervisor_log.h"
 
 enum {
     BACKOFF_FIRST_MS = 10, BACKOFF_MOST_MS = 5000,
@@ -228,6 +229,7 @@ static void on_message(struct supervisor *s)
     }
     case MESSAGE_BIND: on_bind(s); break;
     case MESSAGE_UNBIND: handover_remove(&s->state, message.text); break;
+    case MESSAGE_ERROR_LOG: supervisor_log_file(message.text); break;
     case MESSAGE_READY: on_ready(s); break;
     case MESSAGE_QUARANTINE: on_quarantine(s); break;
     case MESSAGE_DOOMED: memcpy(s->doom, message.text, message.text_len + 1); break;
@@ -266,6 +268,7 @@ static void start_worker(struct supervisor *s)
         close(pair[0]);
         close(s->signals);
         handover_close(&s->state);
+        supervisor_log_end();
         if (s->ready_pipe >= 0)
             close(s->ready_pipe);
         if (s->tell_fd != STDERR_FILENO)
@@ -452,6 +455,7 @@ static void raise_limits(void)
 
 static int run(struct supervisor *s)
 {
+    supervisor_log_begin();
     raise_limits();
     s->signals = open_signals();
     s->backoff_ms = BACKOFF_FIRST_MS;
