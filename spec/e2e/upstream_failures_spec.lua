@@ -69,6 +69,7 @@ local told = {
   { "stops in its status line",        "/line-hang", 504, "HTT", "hang" },
   { "sends garbage",                   "/garbage", 502, "\1\2\3 what is this\r\n\r\n", "close" },
   { "sends garbage and waits",         "/garbage-hang", 502, "SSH-2.0-OpenSSH_9.2\r\n", "hang" },
+  { "speaks TLS",                      "/tls", 502, "\21\3\1\0\2\2\70", "close" },
   { "answers in HTTP/0.9",             "/0.9", 502, "<html>hello</html>", "close" },
   { "answers in HTTP/2",               "/2", 502, "HTTP/2.0 200 OK\r\n\r\n", "close" },
   { "has a status of four digits",     "/status-4", 502, "HTTP/1.1 2000 OK\r\n\r\n", "close" },
@@ -113,7 +114,8 @@ local told = {
 -- What the log says about some of them.
 local reasons = {
   ["/garbage"] = "malformed status line", ["/status-4"] = "malformed status line", ["/2"] = "no HTTP/1 response",
-  ["/lf"] = "bare LF", ["/no-colon"] = "field line without colon", ["/space-colon"] = "space before colon",
+  ["/tls"] = "TLS where plain HTTP was expected", ["/lf"] = "bare LF",
+  ["/no-colon"] = "field line without colon", ["/space-colon"] = "space before colon",
   ["/nul"] = "control byte in a field value", ["/both"] = "Content-Length and Transfer-Encoding",
   ["/lengths"] = "two Content-Length fields", ["/length-x"] = "a Content-Length that is no number",
   ["/coding"] = "a Transfer-Encoding other than chunked", ["/coding-old"] = "Transfer-Encoding in HTTP/1.0",

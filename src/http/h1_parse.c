@@ -347,6 +347,8 @@ enum rc h1_parse_fields(struct slice in, const struct h1_limits *limits, struct 
     return rc;
 }
 
+enum { TLS_HANDSHAKE = 22 };            /* the first byte of a ClientHello, RFC 8446 section 5.1 */
+
 /* line: what was good of it. */
 static const char *why_in_request_line(struct slice line, char bad)
 {
@@ -354,6 +356,8 @@ static const char *why_in_request_line(struct slice line, char bad)
     for (size_t i = 0; i < line.len; i++)
         spaces += line.at[i] == ' ';
     bool empty = line.len == 0 || line.at[line.len - 1] == ' ';
+    if (line.len == 0 && bad == TLS_HANDSHAKE)
+        return "TLS where plain HTTP was expected";
     switch (spaces) {
     case 0: return empty ? "no method" : "bad byte in the method";
     case 1: return empty ? "no target" : bad == '\r' ? "no HTTP version" : "bad byte in the target";

@@ -293,6 +293,8 @@ static enum rc read_more(struct up *u)
     return rc == RC_OK || rc == RC_AGAIN ? rc : rc == RC_LIMIT ? refuse(u, HEAD_TOO_LARGE) : RC_RESET;
 }
 
+enum { TLS_ALERT = 21, TLS_HANDSHAKE = 22 };    /* first bytes of records, RFC 8446 section 5.1 */
+
 /* in: a head that is not RC_OK; at: up to what is wrong with it. */
 static const char *why_no_head(enum rc rc, struct slice in, size_t at)
 {
@@ -302,7 +304,8 @@ static const char *why_no_head(enum rc rc, struct slice in, size_t at)
         return "no HTTP/1 response";
     if (memchr(in.at, '\n', at) || in.at[at] == '\n')
         return h1_parse_why(in, at);
-    return "malformed status line";
+    bool is_tls = at == 0 && (in.at[0] == TLS_ALERT || in.at[0] == TLS_HANDSHAKE);
+    return is_tls ? "TLS where plain HTTP was expected" : "malformed status line";
 }
 
 enum rc up_read_head(struct up *u, struct request *r, struct response *p, bool alone)

@@ -115,12 +115,21 @@ static const struct trouble {
       "expected a key, indented like its neighbours in the map that starts on line", false, true },
     { "did not find expected '-'",
       "expected \"- \", indented like its neighbours in the list that starts on line", false, true },
-    { "did not find expected node content", "expected a value", false, false },
     { "block sequence entries are not", "a list cannot start here: \"- \" starts a line of its own", false, false },
     { "unexpected end of stream", "this quote is not closed", true, false },
     { "cannot start any token", "a word that starts with this character needs quotes", false, false },
     { "unknown escape character", "unknown escape: inside double quotes a backslash is written \\\\", false, false },
 };
+
+static void expected_value(char found, char *message, size_t size)
+{
+    if (!found)
+        snprintf(message, size, "expected a value, found the end of the file");
+    else if (found > ' ' && found < 0x7f)
+        snprintf(message, size, "expected a value, found \"%c\"", found);
+    else
+        snprintf(message, size, "expected a value");
+}
 
 void yaml_error_of_syntax(struct reader *r)
 {
@@ -141,6 +150,8 @@ void yaml_error_of_syntax(struct reader *r)
         snprintf(message, sizeof message, "a tab cannot indent YAML: use spaces");
     else if (strstr(problem, "expected node content") && byte_at(r, p->problem_mark) == ':')
         snprintf(message, sizeof message, "a word that starts with a colon needs quotes between brackets or braces");
+    else if (strstr(problem, "expected node content"))
+        expected_value(byte_at(r, p->problem_mark), message, sizeof message);
     else if (t < end && t->tell_line && is_reference(r, p->problem_mark))
         snprintf(message, sizeof message, "a value with ${...} needs quotes between brackets or braces");
     else if (is_merge_mark(r, at_context ? p->context_mark.line : p->problem_mark.line))

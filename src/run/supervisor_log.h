@@ -1,6 +1,6 @@
 #pragma once
-/* supervisor_log: what the supervisor itself has to tell (a worker that died, an upgrade) goes to standard error, and to
- * the error log that the worker's configuration names. Whoever looks there would miss it. */
+/* supervisor_log: what the supervisor itself has to tell (a worker that died, an upgrade) goes to standard error, and
+ * to the error log that the worker's configuration names: whoever looks there would miss it. */
 
 /* From now on, for the calling thread, and in a binary that takes over. */
 void supervisor_log_begin(void);

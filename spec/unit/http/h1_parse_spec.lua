@@ -129,7 +129,7 @@ describe("h1_parse_request", function()
     { "DEL in a value", "GET / HTTP/1.1\r\nA: b\127\r\n\r\n", why = "control byte in a field value" },
     { "vertical tab in a value", "GET / HTTP/1.1\r\nA: b\11c\r\n\r\n", why = "control byte in a field value" },
     { "escape in a value", "GET / HTTP/1.1\r\nA: \27[0m\r\n\r\n", why = "control byte in a field value" },
-    { "the beginning of TLS", "\22\3\1\2\0\1\0\1\252\3\3", why = "no method" },
+    { "the beginning of TLS", "\22\3\1\2\0\1\0\1\252\3\3", why = "TLS where plain HTTP was expected" },
     { "a response", "HTTP/1.1 200 OK\r\n\r\n", why = "bad byte in the method" },
     { "a version over 1", "GET / HTTP/2.0\r\n\r\n", "VERSION" },
     { "the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "VERSION" },
