@@ -220,6 +220,19 @@ return Dies
     gw:kill()
   end)
 
+  it("loses no event of the start, before its log is open: in the background nobody reads standard error", function()
+    local gw = gateway.start(config())
+    gw:stop()
+    gw:write("log: { error: here.log }\ndictionaries: { d: { size: 1MiB, file: d.dict } }\n" .. config())
+    files.write(gw.folder .. "/d.dict", "no dictionary")
+    local code, text = gw:command("start")
+    assert.equal(0, code, text)
+    clock.wait_until(function()
+      return (files.read(gw.folder .. "/here.log") or ""):find("dictionary d: cannot read", 1, true)
+    end, nil, "a line in the log")
+    assert.equal(0, (gw:command("stop")))
+  end)
+
   it("tells of workers and upgrades in the error log that is configured, too, wherever that is moved", function()
     local gw = gateway.start("log: { error: here.log }\n" .. config())
     local log = gw.folder .. "/here.log"

@@ -21,7 +21,8 @@
 #include "run/quarantine.h"
 #include "run/watchdog.h"
 
-enum { TICKET_MS = 8 * 3600 * 1000, SAVE_MS = 10 * 1000, DRAIN_LOOK_MS = 20, LOG_RING = 1 << 18 };
+enum { TICKET_MS = 8 * 3600 * 1000, SAVE_MS = 10 * 1000, DRAIN_LOOK_MS = 20 };
+enum { LOG_RING = 1 << 18, EARLY_BYTES = 1 << 15 };     /* the latter is one record of the former */
 
 struct control *the_control;
 
@@ -38,6 +39,36 @@ void control_log(struct control *c, struct slice line)
 }
 
 static void on_log_line(void *who, struct slice line) { control_log(who, line); }
+
+static void on_early_line(void *who, struct slice line)
+{
+    struct control *c = who;
+    if (buf_append(&c->early, line) != RC_OK && write(STDERR_FILENO, line.at, line.len) < 0)
+        return;                         /* nobody left to tell */
+}
+
+static void keep_early_lines(struct control *c)
+{
+    buf_init(&c->early, EARLY_BYTES);
+    log_set_sink(on_early_line, c);
+}
+
+static void open_log(struct control *c)
+{
+    log_set_sink(on_log_line, c);
+    if (buf_len(&c->early))
+        control_log(c, buf_slice(&c->early));
+    buf_reset(&c->early);
+}
+
+/* The start has failed: who looks on sees what was told until then. */
+static void drop_early_lines(struct control *c)
+{
+    log_set_sink(NULL, NULL);
+    if (write(STDERR_FILENO, buf_slice(&c->early).at, buf_len(&c->early)) < 0)
+        log_error("control", "cannot write to standard error");
+    buf_reset(&c->early);
+}
 
 /* -- the supervisor -- */
 
@@ -266,8 +297,7 @@ static struct generation *first_generation(struct control *c)
     c->last_report = NULL;
     g = reload_load(c, from);
     log_error("control", "the files are broken: the last good configuration is in force");
-    if (write(STDERR_FILENO, report, strlen(report)) < 0)
-        log_error("control", "cannot write to standard error");
+    on_early_line(c, slice_text(report));
     free(c->last_report);
     c->last_report = report;
     return g;
@@ -298,7 +328,7 @@ static int start(struct control *c)
         return doom(c, why, 1);
     if (!drop_privileges(c, &g->gateway, why, sizeof why))
         return doom(c, why, 1);
-    log_set_sink(on_log_line, c);
+    open_log(c);
     if (c->last_report[0])
         control_log(c, slice_text(c->last_report));
     reload_done(c, getenv("TIDEGATE_GOOD") ? "worker restart" : "start");
@@ -369,6 +399,7 @@ int control_run(const struct control_options *options)
     c.writer = writer_new();
     c.started_ms = c.loop->clock.wall_ms;
     queue_init(&c.log, LOG_RING);
+    keep_early_lines(&c);
     c.checker = checker_new(c.loop);
     renew_open(&c);
     c.files = file_watch_new(c.loop, on_files_changed, &c);
@@ -380,6 +411,7 @@ int control_run(const struct control_options *options)
     on_tickets(&c.tickets);
     int code = start(&c);
     if (code) {
+        drop_early_lines(&c);
         vm_free(c.L);                   /* libraries under Lua have memory of their own */
         return code;                    /* threads and all end with the process */
     }

@@ -38,6 +38,7 @@ struct control {
     struct watchdog *watchdog;
     struct checker *checker;
     struct queue log;
+    struct buf early;                   /* events of the start: nothing may write files for us yet */
     struct loop_thread *loops;
     uint32_t loop_count;
     struct generation *generation;      /* the published one */
