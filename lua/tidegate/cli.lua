@@ -153,15 +153,6 @@ end
 
 -- -- the running gateway --
 
---- Files and pid of the gateway that a configuration describes.
-local function instance(file, options)
-  local pid_file, grace = config.pid_file(file, options)
-  return {
-    pid_file = pid_file, grace = grace, socket = pid_file:gsub("%.pid$", "") .. ".sock",
-    pid = C.tide_pid_alive(pid_file),
-  }
-end
-
 local function say_not_running(gate)
   if exists(gate.pid_file) then
     complain("not running; %s is left over from one that ended without cleaning up", gate.pid_file)
@@ -181,6 +172,30 @@ local function ask(gate, command, timeout_ms)
   return text
 end
 
+local ASK_MS = 1000
+
+--- Files and pid of the gateway that a configuration describes. Somebody may have removed the pid file of one that
+-- runs: then it says itself who it is.
+local function instance(file, options)
+  local pid_file, grace = config.pid_file(file, options)
+  local gate = {
+    pid_file = pid_file, grace = grace, socket = pid_file:gsub("%.pid$", "") .. ".sock",
+    pid = C.tide_pid_alive(pid_file),
+  }
+  if gate.pid ~= 0 or exists(pid_file) then return gate end
+  local answer = ask(gate, "status json", ASK_MS)
+  if answer then
+    gate.pid, gate.has_no_file = json.decode(answer).supervisor_pid, true
+    complain("process %d runs, but its pid file %s is gone", gate.pid, pid_file)
+  end
+  return gate
+end
+
+local function is_running(gate)
+  if gate.has_no_file then return exists(gate.socket) end
+  return C.tide_pid_alive(gate.pid_file) == gate.pid
+end
+
 --- Ends the gateway and waits for it. True, or false after saying why.
 local function end_gateway(gate)
   if C.tide_signal(gate.pid, SIGTERM) ~= 0 then
@@ -189,7 +204,7 @@ local function end_gateway(gate)
   end
   local patience_ms = (gate.grace + 5) * 1000
   local waited_ms = 0
-  while C.tide_pid_alive(gate.pid_file) == gate.pid do
+  while is_running(gate) do
     if waited_ms >= patience_ms then
       complain("process %d is still there after %d s; kill -9 %d ends it without mercy", gate.pid, patience_ms / 1000,
                gate.pid)
@@ -212,16 +227,22 @@ local function hand_over(mode, file, options)
   return GOOD
 end
 
-function commands.run(file, options) return hand_over(C.TIDE_RUN, file, options) end
-function commands.start(file, options) return hand_over(C.TIDE_START, file, options) end
+--- One that has lost its pid file holds no lock that would stop another one, which would take its socket away. An
+-- upgrade is the one that runs (src/run/handover.c).
+local function begin(mode)
+  return function(file, options)
+    if not os.getenv "TIDEGATE_HANDOVER" and instance(file, options).has_no_file then return FAILED end
+    return hand_over(mode, file, options)
+  end
+end
+
+commands.run, commands.start = begin(C.TIDE_RUN), begin(C.TIDE_START)
 
 function commands.stop(file, options)
   local gate = instance(file, options)
   if gate.pid == 0 then return say_not_running(gate) end
   return end_gateway(gate) and GOOD or FAILED
 end
-
-local ASK_MS = 1000
 
 --- What a gateway that runs by this file was started with; nil where none runs, or none answers.
 local function in_force(file, options)
