@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "lua/vm.h"
 
 static struct lua_result result_at(lua_State *L, int place)
@@ -44,3 +45,16 @@ void lua_tell(lua_State *L, const char *name, const char *const *args, int count
 }
 
 void lua_tidy(lua_State *L) { lua_gc(L, LUA_GCCOLLECT, 0); }
+
+bool lua_tidy_some(lua_State *L, uint64_t us)
+{
+    enum { STEP_KIB = 4 };
+    uint64_t began_us = clock_us();
+    do
+        if (lua_gc(L, LUA_GCSTEP, STEP_KIB))
+            return true;
+    while (clock_us() - began_us < us);
+    return false;
+}
+
+size_t lua_memory(lua_State *L) { return (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024; }

@@ -4,8 +4,12 @@
 
 #include "base/log.h"
 #include "run/control_state.h"
+#include "run/gently.h"
 
-enum { REPORT_LOGGED = 32768 };
+enum {
+    REPORT_LOGGED = 32768,
+    TIDY_RUN_US = 200, TIDY_REST_MS = 2,
+};
 
 struct generation *reload_load(struct control *c, const char *from)
 {
@@ -36,20 +40,51 @@ bool reload_open(struct control *c, struct slice pid_file)
     return true;
 }
 
+static void tidied(struct control *c)
+{
+    c->tidy_bytes = lua_memory(c->L);
+    c->tidying_rounds = 0;
+}
+
+static void on_tidying(struct deadline *d)
+{
+    struct control *c = LINK_OWNER(d, struct control, tidying);
+    if (lua_tidy_some(c->L, TIDY_RUN_US) && --c->tidying_rounds == 0)
+        tidied(c);
+    else
+        loop_deadline(c->loop, d, c->loop->clock.now_ms + TIDY_REST_MS);
+}
+
+/* What a load has left behind is little as a rule, and looking through all that lives costs as much as the load: it is
+ * done bit by bit. Large leftovers go at once. */
+static void tidy(struct control *c)
+{
+    if (lua_memory(c->L) > 2 * c->tidy_bytes) {
+        lua_tidy(c->L);
+        deadline_remove(&c->loop->deadlines, &c->tidying);
+        tidied(c);
+        return;
+    }
+    /* A round that has begun may have passed by what was dropped since. */
+    c->tidying_rounds = c->tidying_rounds ? 2 : 1;
+    c->tidying.fire = on_tidying;
+    loop_deadline(c->loop, &c->tidying, c->loop->clock.now_ms + TIDY_REST_MS);
+}
+
 void reload_done(struct control *c, const char *cause)
 {
     char number[24];
     const char *args[] = { number, cause };
     snprintf(number, sizeof number, "%llu", (unsigned long long)c->generation_number);
     lua_tell(c->L, "in_force", args, 2);        /* nothing depends on it now */
-    lua_tidy(c->L);
+    tidy(c);
 }
 
 static void refuse(struct control *c, const char *cause)
 {
     const char *args[] = { cause, c->last_report };
     lua_tell(c->L, "refused", args, 2);
-    lua_tidy(c->L);
+    tidy(c);
 }
 
 /* The report has lines of its own, with carets: to the log as it is. */
@@ -59,7 +94,7 @@ static void log_report(struct control *c)
     control_log(c, slice_make(c->last_report, len < REPORT_LOGGED ? len : REPORT_LOGGED));
 }
 
-bool reload(struct control *c, const char *cause, const char *from)
+static bool reload_now(struct control *c, const char *cause, const char *from)
 {
     struct generation *g = reload_load(c, from);
     if (!g || !publish(c, g)) {
@@ -81,4 +116,12 @@ bool reload(struct control *c, const char *cause, const char *from)
                  cause);
     reload_done(c, cause);
     return true;
+}
+
+bool reload(struct control *c, const char *cause, const char *from)
+{
+    gently_begin(c->L);
+    bool good = reload_now(c, cause, from);
+    gently_end(c->L);
+    return good;
 }
