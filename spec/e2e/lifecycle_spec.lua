@@ -6,6 +6,7 @@ local gateway = require "support.gateway"
 local load = require "support.load"
 local processes = require "support.processes"
 local posix = require "posix"
+local shell = require "support.shell"
 local signal = require "posix.signal"
 local upstream = require "support.upstream"
 
@@ -406,6 +407,20 @@ return Dies
 end)
 
 describe("a gateway without descriptors", function()
+  it("says so where it has too few to start at all", function()
+    local gw = gateway.start(CONFIG:format("127.0.0.1:9", "1"))
+    gw:stop()
+    for _, mode in ipairs { "run", "start" } do
+      for _, files_max in ipairs { 16, 31 } do
+        local words = "tidegate: only %d files may be open (ulimit -n, LimitNOFILE=); at least 32 are needed\n"
+        local binary = os.getenv "TIDEGATE" or "build/tidegate"
+        local script = ("ulimit -n %d; exec '%s' %s -c '%s' 2>&1"):format(files_max, binary, mode, gw.file)
+        local text, code = shell.run(script)
+        assert.same({ 1, words:format(files_max) }, { code, text })
+      end
+    end
+  end)
+
   it("goes on with the connections it has, and takes new ones when some are free again", function()
     local up = upstream.by_path {}
     local gw = gateway.start(CONFIG:format(up.node, "1"))

@@ -30,6 +30,7 @@
 enum {
     BACKOFF_FIRST_MS = 10, BACKOFF_MOST_MS = 5000,
     HEALTHY_MS = 10000,             /* a worker that lived this long starts the back-off anew */
+    FILES_LEAST = 32,               /* open at a time; with fewer neither we nor a worker get far */
     FDS_LOOKED_AT = 1024,           /* for descriptors that a caller of start left open */
     KILL_AFTER_MS = 3000,           /* beyond the grace, a worker that does not end is killed */
 };
@@ -529,9 +530,21 @@ static int detach(struct supervisor *s)
     _exit(run(s));
 }
 
+static bool has_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_max >= FILES_LEAST)
+        return true;
+    dprintf(STDERR_FILENO, "tidegate: only %llu files may be open (ulimit -n, LimitNOFILE=); at least %d are needed\n",
+            (unsigned long long)files.rlim_max, FILES_LEAST);
+    return false;
+}
+
 int supervisor_run(const struct supervisor_options *options)
 {
     static struct supervisor s;
+    if (!has_files())
+        return 1;
     s.options = options;
     s.ready_pipe = -1;
     s.tell_fd = STDERR_FILENO;
