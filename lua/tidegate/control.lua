@@ -75,8 +75,7 @@ end
 
 -- While a configuration is loaded the memory grows to about ten times what it is between loads, and there is next to no
 -- garbage in it: looking for some on the way takes a third of the time. When the load is over everything is collected
--- (src/run/reload.c). Nor is a load's code compiled: it runs too seldom for that to pay, and the loops would feel each
--- change of what is executable.
+-- (src/run/reload.c).
 local LOADING_PAUSE, USUAL_PAUSE = 1200, 200
 
 --- Loads the configuration.
@@ -90,7 +89,6 @@ local LOADING_PAUSE, USUAL_PAUSE = 1200, 200
 -- @treturn number of items in quarantine
 function control.load(path, words, from)
   collectgarbage("setpause", LOADING_PAUSE)
-  jit.off()
   local word, rest = (from or ""):match "^(%a+) (.*)$"
   local load = SOURCES[word] or load_files
   local why
@@ -129,7 +127,6 @@ local function finish()
   loads = loads + 1
   if loads % FLUSH_EVERY == 0 then jit.flush() end
   collectgarbage("setpause", USUAL_PAUSE)
-  jit.on()
 end
 
 --- What was loaded last has come in force.

@@ -1,6 +1,6 @@
 #include "run/gently.h"
 
-#include <lua.h>
+#include <luajit.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -12,6 +12,8 @@ enum {
 };
 
 static _Thread_local uint64_t since_us, ran_us;
+
+static void set_compiler(lua_State *L, int on) { (void)luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | on); }
 
 static void on_steps(lua_State *L, lua_Debug *where)
 {
@@ -33,7 +35,12 @@ void gently_begin(lua_State *L)
 {
     since_us = clock_us();
     ran_us = 0;
+    set_compiler(L, LUAJIT_MODE_OFF);
     lua_sethook(L, on_steps, LUA_MASKCOUNT, STEPS);
 }
 
-void gently_end(lua_State *L) { lua_sethook(L, NULL, 0, 0); }
+void gently_end(lua_State *L)
+{
+    lua_sethook(L, NULL, 0, 0);
+    set_compiler(L, LUAJIT_MODE_ON);
+}
