@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "run/control_state.h"
-#include "run/gently.h"
+#include "lua/gently.h"
 
 enum {
     REPORT_LOGGED = 32768,

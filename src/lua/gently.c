@@ -1,4 +1,4 @@
-#include "run/gently.h"
+#include "lua/gently.h"
 
 #include <luajit.h>
 #include <time.h>
