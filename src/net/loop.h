@@ -22,6 +22,7 @@ struct io {
     int fd;                         /* -1: closed */
     uint8_t ready;                  /* IO_... */
     bool registered;
+    bool more;                      /* a stream's: more is written right behind what is written now, which may wait */
     void (*on_event)(struct io *io);
 };
 

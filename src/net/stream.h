@@ -26,7 +26,6 @@ struct stream_ops {
 struct stream {
     struct io io;
     const struct stream_ops *ops;
-    bool more;                      /* more is written right behind what is written now: the kernel may wait for it */
     void *tls;                      /* SSL, for stream_tls */
     struct wire *wire;              /* its far end, for stream_memory */
 };
@@ -56,7 +55,7 @@ static inline bool stream_is_plain(const struct stream *s) { return !s->tls && !
 /* Makes a plain stream of a non-blocking socket. */
 void stream_tcp_init(struct stream *s, int fd);
 
-/* Sends what a plain stream's kernel keeps back since a write with `more`. */
+/* Sends what a plain stream's kernel keeps back since a write with `io.more`. */
 void stream_push(struct stream *s);
 
 /* fd is a TCP socket to, or listening at, an address of loopback: its bytes go at once, whatever the machine's

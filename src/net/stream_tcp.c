@@ -53,7 +53,7 @@ static enum rc tcp_read(struct stream *s, char *at, size_t size, size_t *n)
 static enum rc tcp_write(struct stream *s, struct slice bytes, size_t *n)
 {
     ssize_t sent;
-    int flags = s->more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+    int flags = s->io.more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
     do
         sent = transfer(SYS_sendto, s->io.fd, bytes.at, bytes.len, flags);
     while (sent == -EINTR);

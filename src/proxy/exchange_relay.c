@@ -192,7 +192,7 @@ struct stream *exchange_hold_head(struct exchange *x)
     if (will_splice(x) && (x->up->stream.io.ready & IO_READABLE))
         client = x->req.ops->raw(&x->req);
     if (client)
-        client->more = x->holds_head = true;
+        client->io.more = x->holds_head = true;
     return client;
 }
 

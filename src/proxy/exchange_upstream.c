@@ -340,7 +340,7 @@ enum next exchange_send_response(struct exchange *x)
     struct stream *held = exchange_hold_head(x);
     enum rc rc = x->req.ops->send_head(&x->req, &x->res, body, last);
     if (held)
-        held->more = false;
+        held->io.more = false;
     if (x->filters || has(x, HOOK_LOG))
         exchange_own_head(x);
     if (rc != RC_OK && rc != RC_AGAIN)

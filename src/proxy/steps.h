@@ -200,7 +200,7 @@ enum rc exchange_pump_up(struct exchange *x);
 /* The response's body can go from socket to socket inside the kernel, if it turns out to be large. */
 bool exchange_may_splice(const struct exchange *x);
 /* Where it will, and more of it is there, the head waits in the kernel for what follows. Gives the client's stream
- * then, with `more` set for the write of the head; else NULL. */
+ * then, with `io.more` set for the write of the head; else NULL. */
 struct stream *exchange_hold_head(struct exchange *x);
 /* The next bytes of the response body: first those that a plugin has waited for, then the upstream's. */
 enum rc exchange_response_body(struct exchange *x, struct span *out, bool *last);
