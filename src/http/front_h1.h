@@ -20,7 +20,7 @@ struct fronts {
     uint32_t turned_away;
     bool draining;                      /* every response says Connection: close */
     uint64_t accepted;
-    struct host_memo hosts;
+    struct host_memo hosts;             /* that clients of this loop have asked for */
 };
 
 void fronts_init(struct fronts *set, struct loop *loop, const struct request_events *events);

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "run/control_state.h"
 #include "lua/gently.h"
+#include "run/control_state.h"
 
 enum {
     REPORT_LOGGED = 32768,
