@@ -15,12 +15,15 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla
 # Landing marks for indirect branches (the other half of -fcf-protection) no Linux of today checks in user space.
 HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection=return
 OPTIMISE := -O2 -g -fno-plt $(HARDEN)
+# What belongs to a thread is one instruction away, in the library too, as long as it is below a KiB in all.
+TLS      := -ftls-model=initial-exec
 ifeq ($(SAN),1)
 OPTIMISE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else ifeq ($(SAN),thread)
 OPTIMISE := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 endif
-CFLAGS   := -std=c11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -fPIC -fno-semantic-interposition -pthread -Isrc -I/usr/include/luajit-2.1 \
+CFLAGS   := -std=c11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -fPIC $(TLS) -fno-semantic-interposition -pthread \
+            -Isrc -I/usr/include/luajit-2.1 \
             -DTIDEGATE_VERSION='"$(VERSION)"' -DTIDEGATE_SHARE='"$(PREFIX)/share/tidegate"' $(CPPFLAGS)
 # Some are called by Lua alone (tide.re, compressed bodies): a linker that drops what no C calls is told to keep them.
 LDLIBS   := -lssl -lcrypto -lyaml -lluajit-5.1 -lm -ldl -pthread -Wl,--no-as-needed -lpcre2-8 -lz -lbrotlidec -lcares

@@ -33,7 +33,7 @@ local instructions = {
     },
     {
       name = "hook_instructions", title = "user-space instructions added where Lua reads two headers and sets two",
-      most = 2000, setup = "plugins", path = "/hook/1k", without = { path = "/none/1k" }, few = 5000, many = 20000,
+      most = 2000, setup = "plugins", path = "/hook/1k", without = { path = "/none/1k" }, few = 5000, many = 50000,
     },
   },
 }

@@ -29,9 +29,28 @@ function Whole:response(res) res:set_header("x-length", #assert(res:body(1e7))) 
 return Whole
 ]]
 
+local LENGTHS = [[
+--- Sets fields whose names and values have all lengths that are copied in different ways, and one that is there.
+local Lengths = { version = "1.0.0", description = "Sets fields of many lengths." }
+Lengths.__index = Lengths
+function Lengths.new() return setmetatable({}, Lengths) end
+local function set_all(message)
+  for n = 0, 40 do
+    message:set_header("x" .. ("n"):rep(n), ("v"):rep(n) .. "-" .. n)
+    message:set_header("y" .. ("n"):rep(n), ("0123456789"):rep(4):sub(1, n))
+  end
+  message:set_header("X-Known", "new")
+  message:set_header("accept", "text/new")
+end
+function Lengths:request(req) set_all(req) end
+function Lengths:response(res) set_all(res) end
+return Lengths
+]]
+
 local CONFIG = [[
 services: { app: { nodes: ["NODE"] } }
 routes:
+  - { path: "/lengths", service: app, plugins: [ lengths ] }
   - { path: "/late/*", service: app, plugins: [ late ] }
   - { path: "/whole/*", service: app, plugins: [ whole ] }
 ]]
@@ -42,11 +61,12 @@ describe("heads behind large bodies", function()
   local up, gw
 
   setup(function()
-    up = upstream.by_path { default = function(conn, head)
+    up = upstream.by_path { ["/lengths"] = function(conn, head) conn:respond(200, head.head, "X-Known: old\r\n") end,
+                            default = function(conn, head)
       conn:read_body(head)
       conn:respond(200, BIG, "X-Up: from the upstream\r\n")
     end }
-    gw = gateway.start((CONFIG:gsub("NODE", up.node)), { plugins = { late = LATE, whole = WHOLE } })
+    gw = gateway.start((CONFIG:gsub("NODE", up.node)), { plugins = { late = LATE, whole = WHOLE, lengths = LENGTHS } })
   end)
 
   teardown(function()
@@ -66,6 +86,24 @@ describe("heads behind large bodies", function()
       assert.truthy(line:find 'sent="by the client"' or line:find 'up="from the upstream"', line)
       assert.is_nil(line:find "=nil", line)
     end
+  end)
+
+  it("have fields of every length as plugins set them, once", function()
+    local response = assert(client.ask(gw:port(), client.request {
+      target = "/lengths", headers = { "X-Known: old", "Accept: text/old", "Xnn: old", "Xnn: older" } }))
+    assert.equal(200, response.status)
+    local function check(head, get)
+      for n = 0, 40 do
+        assert.equal(("v"):rep(n) .. "-" .. n, get("x" .. ("n"):rep(n)))
+        assert.equal(("0123456789"):rep(4):sub(1, n), get("y" .. ("n"):rep(n)))
+      end
+      assert.equal("new", get "x-known")
+      assert.equal("text/new", get "accept")
+      assert.is_nil(head:find("old", 1, true))
+    end
+    check(response.head, function(name) return response:get(name) end)
+    local sent = response.body:lower()
+    check(response.body, function(name) return sent:match("\n" .. name:gsub("%-", "%%-") .. ": ([^\r]*)") end)
   end)
 
   it("leave as they came when a plugin has waited for the whole body", function()

@@ -1,8 +1,10 @@
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -139,11 +141,25 @@ void log_event_pairs(enum log_level level, const char *where, const char *what, 
 
 enum log_level log_lowest_level(void) { return (enum log_level)lowest; }
 
+struct values { char at[8][256]; unsigned turn; };
+
+static pthread_key_t values_of_thread;
+static pthread_once_t values_once = PTHREAD_ONCE_INIT;
+
+static void make_values_key(void)
+{
+    if (pthread_key_create(&values_of_thread, free))
+        abort();
+}
+
+/* Not a variable of the thread: all of those must fit into what a program has left for a library (-ftls-model). */
 static char *next_value(void)
 {
-    static _Thread_local char values[8][256];
-    static _Thread_local unsigned turn;
-    return values[turn++ % 8];
+    pthread_once(&values_once, make_values_key);
+    struct values *v = pthread_getspecific(values_of_thread);
+    if (!v && (!(v = calloc(1, sizeof *v)) || pthread_setspecific(values_of_thread, v)))
+        abort();
+    return v->at[v->turn++ % 8];
 }
 
 const char *log_slice(struct slice s)

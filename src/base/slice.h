@@ -29,6 +29,20 @@ static inline bool slice_has_prefix(struct slice s, struct slice prefix)
     return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.at, prefix.at, prefix.len) == 0);
 }
 
+/* Writes the bytes at `to`. For such as are mostly short: up to 16 bytes take no call. */
+static inline void slice_copy(struct slice s, char *to)
+{
+    uint64_t first, last;
+    if (s.len - 8 <= 8) {
+        memcpy(&first, s.at, 8);
+        memcpy(&last, s.at + s.len - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + s.len - 8, &last, 8);
+    } else if (s.len) {
+        memcpy(to, s.at, s.len);
+    }
+}
+
 /* ASCII letters to lower case; all other bytes stay. */
 static inline unsigned char byte_lower(unsigned char c) { return (unsigned)c - 'A' < 26 ? c | 0x20 : c; }
 

@@ -162,28 +162,52 @@ int tide_header_id(const char *name, size_t len)
     return header_is_token(s) ? (int)header_id_of(s) : -1;
 }
 
-int tide_header(double request, int side, int number, const char *name, size_t len, struct slice *value)
+/* Not inlined, as what follows: tide_header needs no call for most fields, and then saves no registers. */
+__attribute__((noinline)) static int look_for(const struct headers *list, enum header_id id, struct slice name,
+                                              struct slice *value)
 {
-    struct exchange *x = chains_exchange(request);
-    if (!x)
-        return TIDE_OVER;
-    if (number < 0)
-        return TIDE_ABSENT;
-    struct slice wanted = slice_make(name, len);
-    enum header_id id = (enum header_id)number;
-    if (id == HEADER_HOST && side == TIDE_REQUEST) {
-        *value = x->req.authority;
-        return value->at ? TIDE_OK : TIDE_ABSENT;
-    }
-    const struct headers *list = list_of(x, side);
     for (uint32_t i = list->first[id] ? list->first[id] - 1u : list->count; i < list->count; i++) {
         const struct header *h = &list->at[i];
-        if (is_named(h, id, wanted) && is_visible(h)) {
+        if (is_named(h, id, name) && is_visible(h)) {
             *value = h->value;
             return TIDE_OK;
         }
     }
     return TIDE_ABSENT;
+}
+
+static inline int value_of(struct exchange *x, int side, int number, struct slice name, struct slice *value)
+{
+    enum header_id id = (enum header_id)number;
+    if (number < 0)
+        return TIDE_ABSENT;
+    if (id == HEADER_HOST && side == TIDE_REQUEST) {
+        *value = x->req.authority;
+        return value->at ? TIDE_OK : TIDE_ABSENT;
+    }
+    const struct headers *list = list_of(x, side);
+    const struct header *h = headers_get(list, id);
+    if (!h)
+        return TIDE_ABSENT;
+    if (id == HEADER_UNKNOWN || !is_visible(h))
+        return look_for(list, id, name, value);
+    *value = h->value;
+    return TIDE_OK;
+}
+
+__attribute__((noinline)) static int value_of_other(double request, int side, int number, struct slice name,
+                                                    struct slice *value)
+{
+    struct exchange *x = chains_other(request);
+    return x ? value_of(x, side, number, name, value) : TIDE_OVER;
+}
+
+int tide_header(double request, int side, int number, const char *name, size_t len, struct slice *value)
+{
+    struct exchange *x = chains_in_hand(request);
+    if (!x)
+        return value_of_other(request, side, number, slice_make(name, len), value);
+    return value_of(x, side, number, slice_make(name, len), value);
 }
 
 int tide_header_next(double request, int side, int number, const char *name, size_t len, uint32_t *at,
@@ -214,11 +238,11 @@ static bool is_late(const struct exchange *x, int side)
     return side == TIDE_RESPONSE ? x->head_sent : x->request_sent || x->head_sent;
 }
 
-/* Whether there was one. */
-static bool remove_all(struct headers *list, enum header_id id, struct slice name)
+/* Whether there was one. Not inlined: mostly there is none, and one may know that without a call. */
+__attribute__((noinline)) static bool remove_all(struct headers *list, enum header_id id, struct slice name)
 {
     bool found = false;
-    for (uint32_t i = list->first[id] ? list->first[id] - 1u : list->count; i < list->count; i++) {
+    for (uint32_t i = list->first[id] - 1u; i < list->count; i++) {
         struct header *h = &list->at[i];
         if (h->id == id && (id || (h->name.len == name.len && slice_equal_nocase(h->name, name))))
             found = h->skip = h->removed = true;
@@ -229,7 +253,8 @@ static bool remove_all(struct headers *list, enum header_id id, struct slice nam
 }
 
 /* Notes that a field is not wanted though it is not there: a trailer may have its name. */
-static void note_removed(struct exchange *x, struct headers *list, enum header_id id, struct slice name)
+__attribute__((noinline)) static void note_removed(struct exchange *x, struct headers *list, enum header_id id,
+                                                   struct slice name)
 {
     struct header *h = headers_add(list, &x->req.arena, id, arena_copy(&x->req.arena, name), SLICE_OF(""));
     h->skip = h->removed = true;
@@ -243,10 +268,10 @@ static void add_line(struct exchange *x, struct headers *list, enum header_id id
     if (value.len && ((unsigned char)value.at[0] <= ' ' || (unsigned char)value.at[value.len - 1] <= ' '))
         value = slice_trim(value);
     char *at = arena_alloc(&x->req.arena, name.len + value.len + 4);
-    memcpy(at, name.at, name.len);
+    slice_copy(name, at);
     memcpy(at + name.len, ": ", 2);
     char *text = at + name.len + 2;
-    memcpy(text, value.at, value.len);
+    slice_copy(value, text);
     memcpy(text + value.len, "\r\n", 2);
     struct header *h = headers_add(list, &x->req.arena, id, slice_make(at, name.len), slice_make(text, value.len));
     h->set = true;
@@ -291,7 +316,7 @@ int tide_header_change(double request, int side, int change, int number, const c
     if (is_special(id, side))
         return change_special(x, id, change, content);
     struct headers *list = list_of(x, side);
-    bool was_there = change != TIDE_ADD && remove_all(list, id, field);
+    bool was_there = change != TIDE_ADD && list->first[id] && remove_all(list, id, field);
     if (change == TIDE_REMOVE) {
         if (!was_there && list->count < FIELDS_MAX)
             note_removed(x, list, id, field);

@@ -150,7 +150,7 @@ __attribute__((noinline)) static bool make_function(struct vm *vm, const struct 
     return false;
 }
 
-static bool push_function(struct vm *vm, struct coroutine *co, const struct exchange *x, enum hook hook)
+static inline bool push_function(struct vm *vm, struct coroutine *co, const struct exchange *x, enum hook hook)
 {
     struct loaded *l = x->generation->users[x->plane->index].plugins;
     struct function *f = &l->functions[x->chain * HOOK_COUNT + hook];
@@ -163,7 +163,8 @@ static bool push_function(struct vm *vm, struct coroutine *co, const struct exch
 }
 
 /* A coroutine with the chain's function. The number of the request is where that looks for it. */
-static inline struct coroutine *begin(struct exchange *x, enum hook hook, enum chain_line line)
+__attribute__((always_inline)) static inline struct coroutine *begin(struct exchange *x, enum hook hook,
+                                                                     enum chain_line line)
 {
     struct vm *vm = vm_of(x);
     if (!x->number && !(x->number = slots_add(&vm->requests, x)))

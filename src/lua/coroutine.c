@@ -179,19 +179,10 @@ static void give_up_all(struct coroutine *co)
     }
 }
 
-void coroutine_give(struct coroutine *co)
+void coroutine_tidy(struct coroutine *co)
 {
-    struct vm *vm = co->vm;
-    end_wait(co);                       /* it asked for one, and then did not yield */
-    if (!list_is_empty(&co->belongings))
-        give_up_all(co);
-    if (vm->idle_count == IDLE_MAX) {
-        coroutine_drop(co);
-        return;
-    }
-    co->state = COROUTINE_IDLE;
-    co->x = NULL;
-    vm->idle[vm->idle_count++] = co;
+    end_wait(co);
+    give_up_all(co);
 }
 
 void coroutine_drop(struct coroutine *co)
@@ -334,6 +325,30 @@ static void note_entry(struct vm *vm)
     atomic_store_explicit(&vm->entries, n + 1, memory_order_relaxed);
 }
 
+/* Neither is inlined: most hooks run through, and should not pay for what these need. */
+__attribute__((noinline)) static enum rc yielded(struct coroutine *co)
+{
+    account_yield(co);
+    lua_settop(co->L, 0);
+    if (!co->wait) {
+        report_text(co, "yields although it waits for nothing");
+        return RC_INTERNAL;
+    }
+    co->state = COROUTINE_WAITS;
+    return RC_AGAIN;
+}
+
+__attribute__((noinline)) static enum rc failed(struct coroutine *co)
+{
+    if (co->stat)
+        hook_stat_add(&co->stat->errors, 1);
+    report_failure(co);
+    end_hook(co);
+    lua_settop(co->L, 0);
+    collect_if_full(co->vm);
+    return RC_INTERNAL;
+}
+
 enum rc coroutine_run(struct coroutine *co, int args)
 {
     struct vm *vm = co->vm;
@@ -356,28 +371,11 @@ enum rc coroutine_run(struct coroutine *co, int args)
         note_busy(vm, outer->slot);
     else
         note_entry(vm);
-    if (status == LUA_YIELD) {
-        account_yield(co);
-        lua_settop(co->L, 0);
-        if (!co->wait) {
-            report_text(co, "yields although it waits for nothing");
-            return RC_INTERNAL;
-        }
-        co->state = COROUTINE_WAITS;
-        return RC_AGAIN;
-    }
-    if (status == 0) {
-        end_hook(co);
-        collect_if_full(vm);
-        return RC_OK;
-    }
-    if (co->stat)
-        hook_stat_add(&co->stat->errors, 1);
-    report_failure(co);
+    if (status != 0)
+        return status == LUA_YIELD ? yielded(co) : failed(co);
     end_hook(co);
-    lua_settop(co->L, 0);
     collect_if_full(vm);
-    return RC_INTERNAL;
+    return RC_OK;
 }
 
 static void ready(struct coroutine *co)

@@ -13,6 +13,10 @@ enum coroutine_state { COROUTINE_IDLE, COROUTINE_RUNS, COROUTINE_WAITS, COROUTIN
 
 enum { VM_REQUESTS = 1, IDLE_MAX = 256 };
 
+/* Where an error was reported, and in which second. Two that fall on one place only make each other louder. */
+struct report_site { uint32_t key; uint64_t second, left_out; };
+enum { REPORT_SITES = 64 };
+
 struct vm {                             /* the Lua of one loop */
     lua_State *L;                       /* on its stack, at VM_REQUESTS: what is kept of requests, by place */
     struct plane *plane;
@@ -35,6 +39,7 @@ struct vm {                             /* the Lua of one loop */
     int own_ref;                        /* registry: keeps L in somebody else's state */
     void (*on_failure)(struct vm *vm, const struct coroutine *co, const char *text);    /* NULL, or hears of errors */
     uint64_t budget_ns;                 /* CPU time of one hook */
+    struct report_site report_sites[REPORT_SITES];
     _Atomic uint64_t entries;           /* of Lua, and returns: odd while it runs. For the watchdog */
     _Atomic uint32_t busy_slot;         /* ... and whose hook */
 };
@@ -99,10 +104,24 @@ static inline struct coroutine *coroutine_take(struct vm *vm)
 {
     return vm->idle_count ? vm->idle[--vm->idle_count] : coroutine_new(vm);
 }
-/* Gives one back that has ended well, and whose stack is empty again. */
-void coroutine_give(struct coroutine *co);
 /* Forgets one that waits or failed: it is never resumed. */
 void coroutine_drop(struct coroutine *co);
+/* Private: ends what it began and did not wait for. */
+void coroutine_tidy(struct coroutine *co);
+/* Gives one back that has ended well, and whose stack is empty again. */
+static inline void coroutine_give(struct coroutine *co)
+{
+    struct vm *vm = co->vm;
+    if (co->wait || !list_is_empty(&co->belongings))
+        coroutine_tidy(co);
+    if (vm->idle_count == IDLE_MAX) {
+        coroutine_drop(co);
+        return;
+    }
+    co->state = COROUTINE_IDLE;
+    co->x = NULL;
+    vm->idle[vm->idle_count++] = co;
+}
 /* Starts (function and arguments are on co->L) or goes on. RC_OK: its results are on co->L; RC_AGAIN: it waits;
  * RC_INTERNAL: an error, logged; it must be dropped. */
 enum rc coroutine_run(struct coroutine *co, int args);

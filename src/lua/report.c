@@ -5,24 +5,21 @@
 
 #include "base/log.h"
 
-/* Of the recent sites one second each. Two that fall on one place only make each other louder. */
-struct site { uint32_t key; uint64_t second; uint64_t left_out; };
-enum { SITES = 64, TEXT_MAX = 1500 };
+enum { TEXT_MAX = 1500 };
 
 static bool is_due(const struct coroutine *co, const char *text, uint64_t *left_out)
 {
-    static _Thread_local struct site sites[SITES];
     uint32_t key = 2166136261u ^ co->slot;
     for (const char *c = text; *c && *c != '\n' && c - text < 200; c++)
         key = (key ^ (unsigned char)*c) * 16777619u;
-    struct site *s = &sites[key % SITES];
+    struct report_site *s = &co->vm->report_sites[key % REPORT_SITES];
     uint64_t second = co->vm->plane->loop->clock.now_ms / 1000;
     if (s->key == key && s->second == second) {
         s->left_out++;
         return false;
     }
     *left_out = s->key == key ? s->left_out : 0;
-    *s = (struct site){ key, second, 0 };
+    *s = (struct report_site){ key, second, 0 };
     return true;
 }
 
