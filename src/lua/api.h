@@ -128,6 +128,9 @@ int tide_route_judge(struct generation *g, const struct tide_route_query *q, str
 /* Whether this very code has blocked a loop before, so that it must not run again. Control thread. */
 bool tide_plugin_quarantined(const char *name, const char *source, size_t len);
 
+/* Between steps of long work with a configuration that make no memory: the thread may rest (base/pace.h). */
+void tide_keep_pace(void);
+
 /* -- checks that the schema needs; all without side effects -- */
 
 /* Puts the canonical form of a listen address ("127.0.0.1:80", "[::]:80", ":8080" is "0.0.0.0:8080",

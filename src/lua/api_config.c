@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/pace.h"
 #include "http/request.h"
 #include "lua/api.h"
 #include "proxy/access_log.h"
@@ -121,6 +122,7 @@ struct node_settings *tide_generation_add_node(struct generation *g)
 
 struct route_settings *tide_generation_add_route(struct generation *g)
 {
+    pace_keep();
     struct route *r = arena_zero(&g->arena, sizeof *r);
     struct route_wish *w = arena_zero(&g->arena, sizeof *w);
     w->hosts_end = &w->hosts;
@@ -372,7 +374,7 @@ int tide_generation_finish(struct generation *g, struct tide_error *e, int *what
         if (*index = (int)b.next_log, !access_log_compile(g->logs[b.next_log++], &g->arena, e->text, sizeof e->text))
             return -1;
     *what = PART_ROUTE;
-    for (uint32_t i = 0; i < g->route_count; i++)
+    for (uint32_t i = 0; i < g->route_count; i++, pace_keep())
         if (*index = (int)i, finish_route(g, g->routes[i], b.wishes[i], e) < 0)
             return -1;
     router_seal(g->router);
@@ -380,6 +382,8 @@ int tide_generation_finish(struct generation *g, struct tide_error *e, int *what
     forget();
     return 0;
 }
+
+void tide_keep_pace(void) { pace_look(); }
 
 /* -- checks -- */
 

@@ -1,46 +1,50 @@
 #include "lua/gently.h"
 
 #include <luajit.h>
-#include <time.h>
 
-#include "base/clock.h"
+#include "base/pace.h"
 
-enum {
-    STEPS = 500,                /* instructions of Lua between two looks at the clock: some 10 us */
-    RUN_US = 250, REST_US = 500,
-    GENTLE_US = 15000,          /* of running in all */
-};
+enum { INSTRUCTIONS = 500 };    /* between two calls of the hook: some 10 us */
 
-static _Thread_local uint64_t since_us, ran_us;
+/* The state's own, where allocate has its place. */
+static _Thread_local lua_Alloc own_allocate;
+static _Thread_local void *own_owner;
+
+static void *allocate(void *owner, void *at, size_t old, size_t new)
+{
+    (void)owner;
+    pace_keep();
+    return own_allocate(own_owner, at, old, new);
+}
 
 static void set_compiler(lua_State *L, int on) { (void)luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | on); }
 
-static void on_steps(lua_State *L, lua_Debug *where)
+/* Compiled code calls no hooks. */
+static void on_instructions(lua_State *L, lua_Debug *where)
 {
     (void)where;
-    uint64_t run_us = clock_us() - since_us;
-    if (run_us < RUN_US)
+    pace_look();
+    if (!pace_is_long())
         return;
-    ran_us += run_us;
-    if (ran_us >= GENTLE_US) {
-        gently_end(L);
-        return;
-    }
-    struct timespec rest = { 0, REST_US * 1000 };
-    (void)nanosleep(&rest, NULL);               /* a signal cuts it short: no harm */
-    since_us = clock_us();
+    lua_sethook(L, NULL, 0, 0);
+    set_compiler(L, LUAJIT_MODE_ON);
 }
 
 void gently_begin(lua_State *L)
 {
-    since_us = clock_us();
-    ran_us = 0;
+    gently_end(L);
+    pace_begin();
+    own_allocate = lua_getallocf(L, &own_owner);
+    lua_setallocf(L, allocate, NULL);
     set_compiler(L, LUAJIT_MODE_OFF);
-    lua_sethook(L, on_steps, LUA_MASKCOUNT, STEPS);
+    lua_sethook(L, on_instructions, LUA_MASKCOUNT, INSTRUCTIONS);
 }
 
 void gently_end(lua_State *L)
 {
+    pace_end();
     lua_sethook(L, NULL, 0, 0);
     set_compiler(L, LUAJIT_MODE_ON);
+    if (lua_getallocf(L, NULL) == allocate)
+        lua_setallocf(L, own_allocate, own_owner);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/pace.h"
 #include "lua/yaml_reader.h"
 #include "lua/yaml_scalar.h"
 
@@ -21,6 +22,7 @@ static void drop_event(struct reader *r)
 static bool next_event(struct reader *r)
 {
     drop_event(r);
+    pace_keep();
     if (!yaml_parser_parse(&r->parser, &r->event)) {
         yaml_error_of_syntax(r);
         return false;

@@ -1,6 +1,7 @@
 /* router_build: from a list of (host, path) pairs to the table that router.c searches. */
 #include <stdlib.h>
 
+#include "base/pace.h"
 #include "proxy/router_tree.h"
 
 static void *need(void *p)
@@ -78,6 +79,7 @@ static uint32_t conditions_of(const struct router_route *route)
  * conditions, order in the file, order in the route. */
 static int compare_rank(const void *left, const void *right)
 {
+    pace_keep();
     const struct draft *a = left, *b = right;
     const struct router_route *x = a->pair.route, *y = b->pair.route;
     if (x->priority != y->priority)
@@ -105,6 +107,7 @@ static int compare_text(struct slice a, struct slice b)
 
 static int compare_place(const void *left, const void *right)
 {
+    pace_keep();
     const struct draft *a = left, *b = right;
     int d = order_of(a->host, b->host);
     if (!d)
@@ -181,6 +184,7 @@ static void add_hosts(struct router *r, const struct draft *drafts)
     for (size_t i = 0, n; i < r->count; i += n) {
         n = host_group(drafts + i, r->count - i);
         add_host(r, drafts + i, n);
+        pace_keep();
     }
     if (r->hosts)
         regex_set_seal(r->hosts);

@@ -3,12 +3,13 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/pace.h"
 #include "lua/gently.h"
 #include "run/control_state.h"
 
 enum {
     REPORT_LOGGED = 32768,
-    TIDY_RUN_US = 200, TIDY_REST_MS = 2,
+    TIDY_RUN_US = 200, TIDY_REST_MS = 1,
 };
 
 struct generation *reload_load(struct control *c, const char *from)
@@ -40,31 +41,16 @@ bool reload_open(struct control *c, struct slice pid_file)
     return true;
 }
 
-static void tidied(struct control *c)
-{
-    c->tidy_bytes = lua_memory(c->L);
-    c->tidying_rounds = 0;
-}
-
 static void on_tidying(struct deadline *d)
 {
     struct control *c = LINK_OWNER(d, struct control, tidying);
-    if (lua_tidy_some(c->L, TIDY_RUN_US) && --c->tidying_rounds == 0)
-        tidied(c);
-    else
+    if (!lua_tidy_some(c->L, TIDY_RUN_US) || --c->tidying_rounds)
         loop_deadline(c->loop, d, c->loop->clock.now_ms + TIDY_REST_MS);
 }
 
-/* What a load has left behind is little as a rule, and looking through all that lives costs as much as the load: it is
- * done bit by bit. Large leftovers go at once. */
+/* Looking through all that lives costs as much as a load: it is done bit by bit. */
 static void tidy(struct control *c)
 {
-    if (lua_memory(c->L) > 2 * c->tidy_bytes) {
-        lua_tidy(c->L);
-        deadline_remove(&c->loop->deadlines, &c->tidying);
-        tidied(c);
-        return;
-    }
     /* A round that has begun may have passed by what was dropped since. */
     c->tidying_rounds = c->tidying_rounds ? 2 : 1;
     c->tidying.fire = on_tidying;
@@ -114,6 +100,7 @@ static bool reload_now(struct control *c, const char *cause, const char *from)
     if (from)
         log_warn("control", "the files say something else than what is in force: the next save takes them", "cause",
                  cause);
+    pace_begin();                       /* nobody waits for the rest */
     reload_done(c, cause);
     return true;
 }

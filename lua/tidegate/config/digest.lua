@@ -6,6 +6,7 @@
 -- each has a value to compare and one to show. Secrets, and all that came from outside (${...}, --set), are compared
 -- by a keyed hash and never shown.
 local buffer = require "string.buffer"
+local C = require "tidegate.ffi"
 local crypto = require "tidegate.tide.crypto"
 
 local digest = {}
@@ -109,6 +110,7 @@ function Digest:add(kind, name, place)
 end
 
 function Digest:object(marks, kind, name, value, place)
+  C.tide_keep_pace()
   local mark = marks[value]
   if not mark then
     flatten(marks, value, "", place)

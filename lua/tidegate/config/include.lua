@@ -143,7 +143,7 @@ function Gatherer:add_file(root, file, place, path)
   local name = self:shown(file)
   local node, bytes = read(name, file, self.sources, self.report, place, path)
   self.bytes = self.bytes + bytes
-  self.nodes = self.nodes + (node and count_nodes(node) or 0)
+  self.nodes = (self.nodes or count_nodes(root)) + (node and count_nodes(node) or 0)
   if self.bytes > BYTES_MAX or self.nodes > NODES_MAX then
     local what = self.bytes > BYTES_MAX and ("%d MiB"):format(BYTES_MAX / 2 ^ 20) or "a million values"
     self.report:add(place, path, ("all files together hold more than %s; %s is too much"):format(what, name))
@@ -203,7 +203,7 @@ end
 return function(root, main, sources, report, options)
   local self = setmetatable({
     main = main, prefix = main:match "^(.*/)" or "", folder = sources.folder, sources = sources, report = report,
-    known = {}, count = 0, bytes = 0, nodes = count_nodes(root),
+    known = {}, count = 0, bytes = 0,
   }, Gatherer)
   self.known[Sources.absolute(main, Sources.working_folder())] = true
   local environment = options.env and sources.folder .. "/" .. options.env .. ".yaml"

@@ -522,7 +522,9 @@ function Check:value(field, node, parent, key)
     self.failures = self.failures + 1
     return nil
   end
-  node.is_secret = field.type == "secret" or nil
+  -- A key costs room even with nil as its value, and there are many nodes.
+  local is_secret = field.type == "secret" or nil
+  if node.is_secret ~= is_secret then node.is_secret = is_secret end
   local read = READERS[field.type] or self.scalar
   return read(self, field, node, parent, key)
 end

@@ -2,6 +2,8 @@
 -- ${NAME} and ${NAME:-default} are the environment, ${env:NAME} and ${env:NAME:-default} too, with names in any case;
 -- ${file:/path} is what a file holds, $${ is a plain "${".
 -- ${lower.dotted} and ${lower.dotted:-default} are left for run time.
+local C = require "tidegate.ffi"
+
 local values = {}
 
 local VALUE_MAX = 1024 * 1024
@@ -95,6 +97,7 @@ end
 --- Whether a "${" is anywhere below a node. Most routes of a large configuration have none: their paths are not made.
 local function mentions(node)
   if node.kind == "scalar" then return node.type == "string" and node.text:find("${", 1, true) ~= nil end
+  C.tide_keep_pace()
   for _, item in ipairs(node.items or {}) do
     if mentions(item) then return true end
   end
