@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 struct pace {                           /* of the work that a thread is at; all zero: none, and nothing rests */
-    uint64_t began_us, since_us, ran_us;
+    uint64_t since_us, ran_us;
     unsigned steps;
+    bool is_on;
 };
 
 extern _Thread_local struct pace pace_of_thread;    /* private */
@@ -25,6 +26,6 @@ static inline void pace_keep(void)
 {
     enum { STEPS = 32 };
     struct pace *p = &pace_of_thread;
-    if (p->began_us && ++p->steps % STEPS == 0)
+    if (p->is_on && ++p->steps % STEPS == 0)
         pace_look();
 }

@@ -107,6 +107,7 @@ function config.load(path, options)
   sources.folder = Sources.absolute(gateway and gateway.working_dir or ".", sources.folder)
   result.folder = sources.folder
   check(result.config, marks, sources, report)
+  collectgarbage "restart"              -- plugins may make any amount of it; tidegate.control has stopped it
   if not options.dry then result.plugins = plugins.build(result.config, marks, sources, report) end
   if not report:has_errors() and not options.fragment then take_starting(result, options.in_force or {}) end
   if not report:has_errors() and not options.dry and not options.fragment then
