@@ -19,7 +19,8 @@ void pace_end(void);
 /* Whether what it does turned out to be long: it rests less then, so that it comes to an end. */
 bool pace_is_long(void);
 
-void pace_look(void);                   /* private: the slow path of pace_keep */
+/* Rests where it is due, which is told by the clock; nothing where nothing has begun. For steps that take longer. */
+void pace_look(void);
 
 /* A step of up to some ten microseconds was done. */
 static inline void pace_keep(void)

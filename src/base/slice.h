@@ -29,7 +29,7 @@ static inline bool slice_has_prefix(struct slice s, struct slice prefix)
     return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.at, prefix.at, prefix.len) == 0);
 }
 
-/* Writes the bytes at `to`. For such as are mostly short: up to 16 bytes take no call. */
+/* Writes the bytes at `to`, which has room for them. For such as mostly have 8 to 16 bytes: those take no call. */
 static inline void slice_copy(struct slice s, char *to)
 {
     uint64_t first, last;
