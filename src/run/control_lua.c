@@ -44,6 +44,8 @@ void lua_tell(lua_State *L, const char *name, const char *const *args, int count
     (void)lua_ask(L, name, args, count, none, 0);       /* it has logged why not */
 }
 
+void lua_tidy(lua_State *L) { lua_gc(L, LUA_GCCOLLECT, 0); }
+
 bool lua_tidy_some(lua_State *L, uint64_t us)
 {
     enum { STEP_KIB = 4 };

@@ -23,6 +23,8 @@ bool lua_ask(struct lua_State *L, const char *name, const char *const *args, int
              int wanted);
 /* The same for a function whose results do not matter. */
 void lua_tell(struct lua_State *L, const char *name, const char *const *args, int count);
+/* Collects all garbage. */
+void lua_tidy(struct lua_State *L);
 /* Goes on collecting, from where it was left, for about so long. True: a whole round has ended. */
 bool lua_tidy_some(struct lua_State *L, uint64_t us);
 size_t lua_memory(struct lua_State *L);          /* bytes, garbage included */

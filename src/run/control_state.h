@@ -49,6 +49,7 @@ struct control {
     struct watch signals, supervisor;
     struct deadline tickets, saving, drained, renewing, tidying;
     unsigned tidying_rounds;            /* rounds of the garbage collector until all of it is gone */
+    size_t tidy_bytes;                  /* what was left of the memory of L then */
     struct message message;             /* to the supervisor, or its answer */
     uint64_t cut_ms;                    /* when the grace of a stop is over; 0: not stopping */
     uint64_t reloads_good, reloads_bad, started_ms;

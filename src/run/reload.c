@@ -9,7 +9,7 @@
 
 enum {
     REPORT_LOGGED = 32768,
-    TIDY_RUN_US = 200, TIDY_REST_MS = 1,
+    TIDY_RUN_US = 200, TIDY_REST_MS = 2,
 };
 
 struct generation *reload_load(struct control *c, const char *from)
@@ -41,16 +41,31 @@ bool reload_open(struct control *c, struct slice pid_file)
     return true;
 }
 
+static void tidied(struct control *c)
+{
+    c->tidy_bytes = lua_memory(c->L);
+    c->tidying_rounds = 0;
+}
+
 static void on_tidying(struct deadline *d)
 {
     struct control *c = LINK_OWNER(d, struct control, tidying);
-    if (!lua_tidy_some(c->L, TIDY_RUN_US) || --c->tidying_rounds)
+    if (lua_tidy_some(c->L, TIDY_RUN_US) && --c->tidying_rounds == 0)
+        tidied(c);
+    else
         loop_deadline(c->loop, d, c->loop->clock.now_ms + TIDY_REST_MS);
 }
 
-/* Looking through all that lives costs as much as a load: it is done bit by bit. */
+/* What a load has left behind is little as a rule, and looking through all that lives costs as much as the load: it is
+ * done bit by bit. Large leftovers go at once. */
 static void tidy(struct control *c)
 {
+    if (lua_memory(c->L) > 2 * c->tidy_bytes) {
+        lua_tidy(c->L);
+        deadline_remove(&c->loop->deadlines, &c->tidying);
+        tidied(c);
+        return;
+    }
     /* A round that has begun may have passed by what was dropped since. */
     c->tidying_rounds = c->tidying_rounds ? 2 : 1;
     c->tidying.fire = on_tidying;
